@@ -1,0 +1,72 @@
+package mq.foreign;
+
+import java.util.Base64;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
+import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
+import org.apache.rocketmq.common.message.MessageExt;
+
+/** Receives until {@code --count} messages were acknowledged or {@code --timeout} is over. */
+final class Recv {
+    private Recv() {
+    }
+
+    static int run(Options options) throws Exception {
+        CountDownLatch wanted = new CountDownLatch(options.number("count", 1));
+        AtomicInteger failures = new AtomicInteger(options.number("fail-first", 0));
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(options.required("group"), options.credentials());
+        consumer.setNamesrvAddr(options.required("namesrv"));
+        if (options.has("namespace")) {
+            consumer.setNamespace(options.required("namespace"));
+        }
+        consumer.setConsumeFromWhere(options.text("from", "first").equals("last")
+            ? ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET : ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        if (options.has("max-reconsume")) {
+            consumer.setMaxReconsumeTimes(options.number("max-reconsume", -1));
+        }
+        // The route of a new retry topic is looked for at this interval; the default is 30 s.
+        consumer.setPollNameServerInterval(1000);
+        consumer.subscribe(options.required("topic"), options.text("tag", "*"));
+        MessageListenerConcurrently listener = (messages, context) -> {
+            boolean fail = failures.getAndUpdate(left -> Math.max(0, left - messages.size())) > 0;
+            for (MessageExt message : messages) {
+                report(message, !fail);
+                if (!fail) {
+                    wanted.countDown();
+                }
+            }
+            return fail ? ConsumeConcurrentlyStatus.RECONSUME_LATER : ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+        };
+        consumer.registerMessageListener(listener);
+        consumer.start();
+        System.err.println("ready");
+        boolean done = wanted.await(options.millis("timeout", "60s"), TimeUnit.MILLISECONDS);
+        if (done) {
+            // What comes after the last one that was wanted is a duplicate or a stray: let it show.
+            Thread.sleep(options.millis("linger", "0s"));
+        }
+        consumer.shutdown();
+        return done ? Main.DONE : Main.TIMED_OUT;
+    }
+
+    private static void report(MessageExt message, boolean acked) {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("id", message.getMsgId());
+        fields.put("key", message.getKeys());
+        fields.put("tag", message.getTags());
+        fields.put("broker", message.getBrokerName());
+        fields.put("queue", message.getQueueId());
+        fields.put("offset", message.getQueueOffset());
+        fields.put("reconsume", message.getReconsumeTimes());
+        fields.put("acked", acked);
+        fields.put("properties", message.getProperties());
+        fields.put("body_base64", Base64.getEncoder().encodeToString(message.getBody()));
+        Main.line(fields);
+    }
+}
