@@ -1,0 +1,97 @@
+//! Starts real brokers on loopback, natively from Maven's jars, waits until each *answers its
+//! protocol*, and takes every one of them down again.
+//!
+//! ```text
+//!   brokers run -- CMD        one profile, shared by CMD's tests through MQ_ROCKETMQ_URL
+//!   Cluster::start(Profile)   a test's own brokers: kill -9, stop, continue, restart
+//!        │
+//!        ├─ jars      .brokers/cache/<version>   downloaded once, complete or not there
+//!        ├─ ports     a free block below 32768, held by a file lock
+//!        ├─ config    base file (also docker-compose.yml's) + overlay
+//!        ├─ process   sh waits for "go" ─ recorded in state.json ─ exec java
+//!        └─ ready     route from the nameserver, then an answer from the broker
+//! ```
+//!
+//! A launcher that dies by `kill -9` leaves `.brokers/run/<run>/state.json` behind; the next start
+//! ends what it records, by process id *and* start time. The `--docker` switch is tested against
+//! a recording stand-in for `docker`; it was never run on a container engine.
+//!
+//! Everything here blocks, so that it works from a plain test and inside a tokio one.
+
+mod cli;
+mod cluster;
+mod config;
+mod docker;
+mod jars;
+mod lock;
+mod ports;
+mod process;
+mod profile;
+mod ready;
+mod shared;
+mod signals;
+mod state;
+
+pub use self::cli::main;
+pub use self::cluster::{Broker, Cluster};
+pub use self::config::base_dir;
+pub use self::docker::{Service, compose_file, services};
+pub use self::jars::jars;
+pub use self::profile::{Profile, User};
+pub use self::shared::{Shared, shared};
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// What went wrong while brokers were started, watched or stopped; the text says what to do.
+#[derive(Debug)]
+pub struct Error(String);
+
+/// The result of everything the launcher does.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Adds to an I/O error what was being done to which file.
+trait Context<T> {
+    fn context(self, what: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T, E: fmt::Display> Context<T> for std::result::Result<T, E> {
+    fn context(self, what: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|cause| Error(format!("{}: {cause}", what())))
+    }
+}
+
+/// Where caches and runs live: `MQ_BROKERS_DIR`, or `.brokers` beside the workspace's `Cargo.toml`.
+fn home() -> PathBuf {
+    std::env::var_os("MQ_BROKERS_DIR").map_or_else(|| workspace().join(".brokers"), PathBuf::from)
+}
+
+fn workspace() -> PathBuf {
+    let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    package
+        .parent()
+        .map_or_else(|| package.clone(), PathBuf::from)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "deadlines of real processes run on real time"
+)]
+fn now() -> Instant {
+    Instant::now()
+}

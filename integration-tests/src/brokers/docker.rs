@@ -1,0 +1,101 @@
+//! The same profiles as containers: `docker compose up --wait` and `down`.
+//!
+//! Never run on a container engine: the command lines are tested against a recording stand-in,
+//! the compose file against compose's own loader.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use super::ports::broker_port;
+use super::process::in_path;
+use super::{Context, Error, Profile, Result, workspace};
+
+/// What `docker-compose.yml` must say about one server of a profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Service {
+    /// The service's name.
+    pub name: String,
+    /// Image with its version as tag.
+    pub image: String,
+    /// Published on loopback, the same number inside and outside, since routes name it.
+    pub ports: Vec<u16>,
+    /// The base files it mounts.
+    pub configs: Vec<&'static str>,
+    /// A word of its health check that only this server's answer contains.
+    pub healthy_when: String,
+}
+
+/// The services of a profile, as the launcher's table has them.
+pub fn services(profile: Profile) -> Vec<Service> {
+    let spec = profile.spec();
+    let image = format!("apache/rocketmq:{}", spec.version);
+    let mut all = vec![Service {
+        name: format!("{profile}-namesrv"),
+        image: image.clone(),
+        ports: vec![spec.base_port],
+        configs: vec!["namesrv.conf"],
+        healthy_when: "listenPort".to_owned(),
+    }];
+    for (index, (name, pieces)) in spec.brokers.iter().enumerate() {
+        let port = broker_port(spec.base_port, index);
+        let mut configs = pieces.to_vec();
+        if spec.acl {
+            configs.push("plain_acl.yml");
+        }
+        all.push(Service {
+            name: format!("{profile}-{name}"),
+            image: image.clone(),
+            ports: vec![port - 2, port],
+            configs,
+            healthy_when: format!("127.0.0.1:{port}"),
+        });
+    }
+    all
+}
+
+/// The compose file, at the workspace's root.
+pub fn compose_file() -> PathBuf {
+    workspace().join("docker-compose.yml")
+}
+
+/// Starts the profile's containers and waits until each is healthy; returns the URL.
+pub(super) fn up(profile: Profile) -> Result<String> {
+    let names = services(profile).into_iter().map(|service| service.name);
+    let mut args = vec!["up".to_owned(), "-d".to_owned(), "--wait".to_owned()];
+    args.extend(names);
+    compose(&args)?;
+    let nameserver = format!("127.0.0.1:{}", profile.spec().base_port);
+    Ok(profile.url(&nameserver))
+}
+
+/// Removes every container of the file, with its data.
+pub(super) fn down() -> Result<()> {
+    compose(&["--profile", "*", "down", "--volumes"].map(str::to_owned))
+}
+
+/// Shows the containers.
+pub(super) fn status() -> Result<()> {
+    compose(&["--profile", "*", "ps"].map(str::to_owned))
+}
+
+fn compose(args: &[String]) -> Result<()> {
+    let docker = in_path(
+        "docker",
+        "Docker with its compose plugin, or leave out --docker",
+    )?;
+    let status = Command::new(docker)
+        .args(["compose", "-f"])
+        .arg(compose_file())
+        .args(args)
+        .stdin(Stdio::null())
+        .status()
+        .context(|| "cannot start docker".to_owned())?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "`docker compose {}` failed: {status}",
+        args.join(" ")
+    )))
+}

@@ -1,0 +1,3 @@
+//! Real brokers for tests, and what the suites against them share.
+
+pub mod brokers;
