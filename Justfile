@@ -1,0 +1,53 @@
+# Each recipe is one plain command: without `just`, run it as it stands.
+
+# What is here.
+default:
+    @just --list
+
+# Format every source.
+fmt:
+    cargo fmt --all
+
+# Type-check everything.
+check:
+    cargo check --workspace --all-targets --all-features
+
+# Lint as CI does.
+clippy:
+    cargo clippy --workspace --all-targets --all-features -- -D warnings
+
+# Build the documentation as CI does.
+docs:
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --all-features
+
+# All tests that need only Rust and a C compiler.
+test:
+    cargo test --workspace
+
+# The rules of the workspace: dependencies, bans, licences, rooms.
+arch:
+    cargo test -p integration-tests --test architecture
+
+# The suites and interop tests on a real RocketMQ 5.5.0.
+e2e:
+    cargo run -p integration-tests --bin brokers -- run -- cargo test --workspace -- --ignored real_
+
+# The same on 4.9.7.
+e2e4:
+    cargo run -p integration-tests --bin brokers -- run --profile rocketmq4 -- cargo test --workspace -- --ignored real_rocketmq_
+
+# Every fault test at its full size: hours.
+soak:
+    MQ_SOAK=1 cargo run --release -p integration-tests --bin brokers -- run -- cargo test --release --workspace -- --ignored real_ --test-threads=1
+
+# Known vulnerabilities in dependencies (needs the network, and cargo-deny).
+audit:
+    cargo deny check
+
+# Fuzz one decoder until stopped, by the name of its test (needs cargo-bolero).
+fuzz target:
+    cargo bolero test -p mq-rocketmq {{target}}
+
+# Everything that CI runs.
+ci:
+    bash .ci/run
