@@ -1,6 +1,6 @@
 //! The string properties of a message, in the order they were set.
 
-use std::fmt;
+use std::{collections::HashMap, fmt};
 
 /// A small ordered map of text to text.
 ///
@@ -87,11 +87,41 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Properties {
 
 impl<K: Into<String>, V: Into<String>> Extend<(K, V)> for Properties {
     fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, iter: I) {
-        for (key, value) in iter {
+        let mut iter = iter.into_iter();
+        for (key, value) in iter.by_ref().take(FEW) {
             self.set(key, value);
+        }
+        self.extend_many(iter);
+    }
+}
+
+impl Properties {
+    /// As `extend`, in linear time: properties come from the network too, and 32 KiB hold thousands of them.
+    fn extend_many<K: Into<String>, V: Into<String>>(
+        &mut self,
+        iter: impl Iterator<Item = (K, V)>,
+    ) {
+        let mut iter = iter.peekable();
+        if iter.peek().is_none() {
+            return;
+        }
+        let places = self.0.iter().enumerate();
+        let mut places: HashMap<String, usize> =
+            places.map(|(at, (key, _))| (key.clone(), at)).collect();
+        for (key, value) in iter {
+            let (key, value) = (key.into(), value.into());
+            if let Some((_, old)) = places.get(&key).and_then(|at| self.0.get_mut(*at)) {
+                *old = value;
+            } else {
+                places.insert(key.clone(), self.0.len());
+                self.0.push((key, value));
+            }
         }
     }
 }
+
+/// How many properties are set one by one before an index pays.
+const FEW: usize = 64;
 
 impl IntoIterator for Properties {
     type Item = (String, String);
@@ -117,5 +147,17 @@ mod tests {
         assert_eq!(properties.remove("a"), None);
         assert!(properties.contains("b") && !properties.is_empty());
         assert_eq!(format!("{properties:?}"), r#"{"b": "2"}"#);
+    }
+
+    #[test]
+    fn many_are_as_few() {
+        let pairs = || (0..1000).map(|n| ((n % 300).to_string(), n.to_string()));
+        let at_once: Properties = pairs().collect();
+        let mut one_by_one = Properties::new();
+        for (key, value) in pairs() {
+            one_by_one.set(key, value);
+        }
+        assert_eq!(at_once, one_by_one);
+        assert_eq!(at_once.len(), 300);
     }
 }

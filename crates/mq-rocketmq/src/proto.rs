@@ -11,6 +11,16 @@
 //! Every decoder serves both roles, so that a dev broker and a proxy can be built on it.
 //! Lengths are checked against the bytes at hand and against a cap before anything is allocated.
 
+#![cfg_attr(
+    not(feature = "unstable-proto"),
+    allow(
+        dead_code,
+        unused_imports,
+        unreachable_pub,
+        reason = "both roles are here; a client alone plays one"
+    )
+)]
+
 pub mod code;
 pub mod codec;
 pub mod command;
@@ -20,6 +30,7 @@ pub mod json;
 pub mod malformed;
 pub mod message;
 pub(crate) mod reader;
+pub mod session;
 
 pub use self::code::{RequestCode, ResponseCode};
 pub use self::codec::{Encoded, Flags, Header, HeaderCodec, HeaderParts, Language, encode};

@@ -173,12 +173,12 @@ request_codes! {
     3008 AUTH_DELETE_ACL "delete a policy"
     3009 AUTH_GET_ACL "read a policy"
     3010 AUTH_LIST_ACL "list policies"
-    200050 POP_MESSAGE "pop messages"
-    200051 ACK_MESSAGE "settle a popped message"
-    200052 PEEK_MESSAGE "look at messages"
-    200053 CHANGE_MESSAGE_INVISIBLETIME "change how long a popped message stays hidden"
-    200054 NOTIFICATION "wait for a message to pop"
-    200151 BATCH_ACK_MESSAGE "settle popped messages"
+    200_050 POP_MESSAGE "pop messages"
+    200_051 ACK_MESSAGE "settle a popped message"
+    200_052 PEEK_MESSAGE "look at messages"
+    200_053 CHANGE_MESSAGE_INVISIBLETIME "change how long a popped message stays hidden"
+    200_054 NOTIFICATION "wait for a message to pop"
+    200_151 BATCH_ACK_MESSAGE "settle popped messages"
 }
 
 response_codes! {

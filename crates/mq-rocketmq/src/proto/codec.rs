@@ -262,3 +262,6 @@ const LANGUAGES: [&str; 14] = [
 
 /// Enough for a send without properties; larger headers grow once.
 const FIRST_CAPACITY: usize = 512;
+
+#[cfg(test)]
+mod tests;

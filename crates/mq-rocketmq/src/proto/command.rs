@@ -184,3 +184,6 @@ fn to_json(value: &impl serde::Serialize) -> Bytes {
         .map(Bytes::from)
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

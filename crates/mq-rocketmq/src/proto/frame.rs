@@ -171,3 +171,6 @@ pub const MAX_EXT_FIELDS: usize = 256;
 const LENGTH: usize = 4;
 const PREFIX: usize = 4;
 const FIRST_STEP: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,28 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// For a part that is passed on as it is: kept as text, since a tree of it would take many times the memory.
+pub(crate) mod raw {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, ser::Error as _};
+    use serde_json::value::RawValue;
+
+    #[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+    pub(crate) fn serialize<S: Serializer>(
+        value: &Option<String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let raw = value.clone().map(RawValue::from_string).transpose();
+        raw.map_err(S::Error::custom)?.serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<String>, D::Error> {
+        let raw = Option::<Box<RawValue>>::deserialize(deserializer)?;
+        Ok(raw.map(|raw| raw.get().to_owned()))
+    }
+}
+
 struct Rewriter<'a> {
     input: &'a [u8],
     at: usize,
@@ -199,3 +221,6 @@ impl Rewriter<'_> {
 /// The largest JSON body that is read: parsed lists take several times the memory of their text.
 pub const MAX_JSON: usize = 8 << 20;
 const MAX_DEPTH: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -300,3 +300,6 @@ const MAGIC_V1: u32 = 0xDAA3_20A7;
 const MAGIC_V2: u32 = 0xDAA3_20AB;
 // apache/rocketmq: MessageVersion reads the length of V1 as a signed byte.
 const MAX_TOPIC_V1: usize = 127;
+
+#[cfg(test)]
+mod tests;

@@ -154,19 +154,31 @@ impl<W> Session<W> {
         let mut head = request.head;
         head.set_opaque(opaque);
         let bodyless = request.body.is_empty();
-        self.out.push_back(Chunk { bytes: head.into_bytes(), opaque, last: bodyless });
+        self.out.push_back(Chunk {
+            bytes: head.into_bytes(),
+            opaque,
+            last: bodyless,
+        });
         if !bodyless {
-            self.out.push_back(Chunk { bytes: request.body, opaque, last: true });
+            self.out.push_back(Chunk {
+                bytes: request.body,
+                opaque,
+                last: true,
+            });
         }
-        self.earliest =
-            Some(self.earliest.map_or(request.deadline, |known| known.min(request.deadline)));
+        self.earliest = Some(
+            self.earliest
+                .map_or(request.deadline, |known| known.min(request.deadline)),
+        );
         Ok(())
     }
 
     /// `count` bytes of what [`Session::chunks`] showed were handed to the socket.
     pub fn written(&mut self, mut count: usize) {
         while count > 0 {
-            let Some(chunk) = self.out.front_mut() else { return };
+            let Some(chunk) = self.out.front_mut() else {
+                return;
+            };
             let taken = chunk.bytes.len().min(count);
             let (opaque, finished) = (chunk.opaque, taken == chunk.bytes.len());
             let frame_done = finished && chunk.last;
@@ -176,7 +188,9 @@ impl<W> Session<W> {
                 self.out.pop_front();
             }
             self.front_begun = !frame_done;
-            let Some((index, slot)) = find(&mut self.slots, opaque) else { continue };
+            let Some((index, slot)) = find(&mut self.slots, opaque) else {
+                continue;
+            };
             slot.progress = Progress::Written;
             if frame_done && slot.oneway {
                 let slot = self.slots.remove(index);
@@ -223,7 +237,8 @@ impl<W> Session<W> {
             .collect();
         for index in &due {
             let slot = self.slots.remove(*index);
-            self.events.push_back(Event::Expired(slot.waiter, slot.progress));
+            self.events
+                .push_back(Event::Expired(slot.waiter, slot.progress));
         }
         if !due.is_empty() {
             self.drop_unbegun();
@@ -243,8 +258,13 @@ impl<W> Session<W> {
     /// Takes frames without a slot out of the out queue, except one that is half written already.
     fn drop_unbegun(&mut self) {
         let slots = &mut self.slots;
-        let begun = self.out.front().map(|chunk| chunk.opaque).filter(|_| self.front_begun);
-        self.out.retain(|chunk| Some(chunk.opaque) == begun || find(slots, chunk.opaque).is_some());
+        let begun = self
+            .out
+            .front()
+            .map(|chunk| chunk.opaque)
+            .filter(|_| self.front_begun);
+        self.out
+            .retain(|chunk| Some(chunk.opaque) == begun || find(slots, chunk.opaque).is_some());
     }
 }
 
@@ -252,12 +272,16 @@ fn find<W>(slots: &mut Slab<Slot<W>>, opaque: i32) -> Option<(usize, &mut Slot<W
     let opaque = u32::try_from(opaque).ok()?;
     let index = usize::try_from(opaque & INDEX_MASK).ok()?;
     let generation = u16::try_from(opaque >> INDEX_BITS).ok()?;
-    slots.get_mut(index).filter(|slot| slot.generation == generation).map(|slot| (index, slot))
+    slots
+        .get_mut(index)
+        .filter(|slot| slot.generation == generation)
+        .map(|slot| (index, slot))
 }
 
 fn opaque(index: usize, generation: u16) -> i32 {
     // The index is below MAX_SLOTS and the generation has 15 bits, so that the sum is a positive i32.
-    let bits = u32::from(generation) << INDEX_BITS | (u32::try_from(index).unwrap_or(0) & INDEX_MASK);
+    let bits =
+        u32::from(generation) << INDEX_BITS | (u32::try_from(index).unwrap_or(0) & INDEX_MASK);
     i32::try_from(bits).unwrap_or(0)
 }
 

@@ -38,9 +38,9 @@ pub struct TopicRoute {
     /// Filter servers of each broker; gone since 5.0, but every nameserver writes it.
     #[serde(deserialize_with = "json::null_as_default")]
     pub filter_server_table: BTreeMap<String, Vec<String>>,
-    /// For static topics: which broker leads which logical queue, as it came.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub topic_queue_mapping_by_broker: Option<serde_json::Value>,
+    /// For static topics: which broker leads which logical queue, as JSON.
+    #[serde(skip_serializing_if = "Option::is_none", with = "json::raw")]
+    pub topic_queue_mapping_by_broker: Option<String>,
 }
 
 /// A broker's share of a topic.

@@ -108,7 +108,8 @@ pub fn unwrap_batch(
     body: Bytes,
 ) -> impl Iterator<Item = Result<StoredMessage, BadMessage>> {
     decode_batch(body)
-        .zip(batch.queue_offset..)
+        .zip(0_i64..)
+        .map(|(item, number)| (item, batch.queue_offset.saturating_add(number)))
         .map(|(item, queue_offset)| match item {
             Ok(item) => Ok(StoredMessage {
                 queue_offset,
