@@ -1,0 +1,269 @@
+//! Records the Java client against a real broker: the golden fixtures of mq-rocketmq's codec.
+//!
+//! ```text
+//!   Java client ──► recording proxy ──► nameserver, brokers of MQ_ROCKETMQ_URL
+//!                        │
+//!                        └─► crates/mq-rocketmq/tests/fixtures/java-5.5.0/{json,binary}/<code>-<name>-{request,response}.hex
+//! ```
+//!
+//! A broker answers in the encoding it is configured with, whatever the request was written in. So the binary headers need
+//! a second run, with `ROCKETMQ_SERIALIZE_TYPE=ROCKETMQ` in the environment of brokers and client:
+//!
+//! ```text
+//!   cargo run -p integration-tests --bin brokers -- run -- cargo run -p integration-tests --bin capture
+//!   ROCKETMQ_SERIALIZE_TYPE=ROCKETMQ cargo run -p integration-tests --bin brokers -- run -- cargo run …
+//! ```
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for people"
+)]
+
+use std::{error::Error, process::ExitCode, time::Duration};
+
+use integration_tests::foreign::{Call, Failure, Foreign};
+use mq_dev::proxy::{Proxy, Recorded};
+use mq_rocketmq::proto::HeaderCodec;
+
+use self::fixtures::Fixtures;
+
+mod fixtures;
+
+type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("capture: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
+    let nameserver = nameserver()?;
+    let codec = Codec::of_environment()?;
+    println!("recording {} headers, about a minute", codec.name());
+    let mut fixtures = Fixtures::new(codec);
+    let capture = Capture::new(&nameserver, codec);
+    capture.commands(&mut fixtures).await?;
+    for compression in ["zlib", "lz4", "zstd"] {
+        capture.compressed(compression, &mut fixtures).await?;
+    }
+    capture.signed(&mut fixtures).await?;
+    fixtures.save()
+}
+
+fn nameserver() -> Result<String> {
+    let url = std::env::var("MQ_ROCKETMQ_URL").map_err(|_| "MQ_ROCKETMQ_URL is not set")?;
+    let hosts = url
+        .strip_prefix("rocketmq://")
+        .ok_or("MQ_ROCKETMQ_URL is no rocketmq:// URL")?;
+    let host = hosts.split([',', ';', '/', '?']).next().unwrap_or_default();
+    if !["127.0.0.1:", "localhost:"]
+        .iter()
+        .any(|loopback| host.starts_with(loopback))
+    {
+        return Err(format!("{host} is not on this machine: captures write topics").into());
+    }
+    Ok(host.to_owned())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Codec {
+    Json,
+    Binary,
+}
+
+impl Codec {
+    /// As the JVMs of brokers and client read it.
+    fn of_environment() -> Result<Self> {
+        match std::env::var("ROCKETMQ_SERIALIZE_TYPE").as_deref() {
+            Err(_) | Ok("JSON") => Ok(Self::Json),
+            Ok("ROCKETMQ") => Ok(Self::Binary),
+            Ok(other) => {
+                let reason = format!("ROCKETMQ_SERIALIZE_TYPE: {other} is not JSON or ROCKETMQ");
+                Err(reason.into())
+            }
+        }
+    }
+
+    /// The directory of its fixtures.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Binary => "binary",
+        }
+    }
+
+    const fn jvm_property(self) -> &'static str {
+        match self {
+            Self::Json => "rocketmq.serialize.type=JSON",
+            Self::Binary => "rocketmq.serialize.type=ROCKETMQ",
+        }
+    }
+
+    const fn header(self) -> HeaderCodec {
+        match self {
+            Self::Json => HeaderCodec::Json,
+            Self::Binary => HeaderCodec::Binary,
+        }
+    }
+}
+
+/// What a recording run is made with.
+struct Capture<'a> {
+    nameserver: &'a str,
+    codec: Codec,
+    /// Makes the names of this run its own, so that a broker may be recorded twice.
+    run: String,
+}
+
+impl<'a> Capture<'a> {
+    fn new(nameserver: &'a str, codec: Codec) -> Self {
+        let run = format!("{}_{:08x}", codec.name(), fastrand::u32(..));
+        Self {
+            nameserver,
+            codec,
+            run,
+        }
+    }
+
+    async fn proxy(&self) -> Result<Proxy> {
+        Ok(Proxy::builder(self.nameserver).record(true).start().await?)
+    }
+
+    fn call(&self, proxy: &Proxy, name: &str) -> Call {
+        let topic = format!("capture_{}_{name}", self.run);
+        let group = format!("group_{}_{name}", self.run);
+        let nameserver = proxy.addr().to_string();
+        Foreign::Java
+            .call(&nameserver, &topic, &group)
+            .jvm(self.codec.jvm_property())
+    }
+
+    /// Every command in one life of a topic: sent to, consumed with a failure and a second consumer, asked about.
+    async fn commands(&self, fixtures: &mut Fixtures) -> Result<()> {
+        let proxy = self.proxy().await?;
+        let call = || self.call(&proxy, "plain");
+        let labelled = || {
+            call()
+                .tag("TagA")
+                .key("key-{i}")
+                .property("from", "München 東京")
+        };
+        labelled().count(2).send().await?;
+        let long_names = "org.apache.rocketmq.client.sendSmartMsg=false";
+        labelled().prefix("long").jvm(long_names).send().await?;
+        labelled().prefix("batch").count(3).batch().send().await?;
+        labelled().prefix("oneway").oneway().send().await?;
+
+        // Longer than the broker holds a pull (15 s), so that one comes back empty.
+        let first = call()
+            .count(1000)
+            .fail_first(1)
+            .deadline(Duration::from_secs(22));
+        let first = first.start_recv().await?;
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let second = call()
+            .count(1000)
+            .deadline(Duration::from_secs(5))
+            .start_recv()
+            .await?;
+        until_timeout(second.finish().await)?;
+        until_timeout(first.finish().await)?;
+        call().admin().await?;
+
+        let transcript = finished(proxy).await?;
+        for (code, name) in COMMANDS {
+            fixtures.add(&format!("{code}-{name}"), &transcript, code, |_| true)?;
+        }
+        Ok(())
+    }
+
+    async fn compressed(&self, compression: &str, fixtures: &mut Fixtures) -> Result<()> {
+        let proxy = self.proxy().await?;
+        let call = || self.call(&proxy, compression);
+        let sending = call().prefix(compression).size(4096).compress(compression);
+        sending
+            .tag("TagA")
+            .property("how", compression)
+            .send()
+            .await?;
+        call().recv().await?;
+
+        let transcript = finished(proxy).await?;
+        for (code, name) in [(310, "send-v2"), (11, "pull")] {
+            let name = format!("{code}-{name}-{compression}");
+            // Of the pulls, those that bring the message.
+            fixtures.add(&name, &transcript, code, |answer| answer.header.code == 0)?;
+        }
+        Ok(())
+    }
+
+    /// The signature is over ext fields and body: one command of each kind is enough.
+    async fn signed(&self, fixtures: &mut Fixtures) -> Result<()> {
+        let proxy = self.proxy().await?;
+        let call = || self.call(&proxy, "acl").credentials("rocketmq", "12345678");
+        call().tag("TagA").key("key").send().await?;
+        call().recv().await?;
+        let transcript = finished(proxy).await?;
+        for (code, name) in SIGNED {
+            fixtures.add_requests(&format!("acl-{code}-{name}"), &transcript, code)?;
+        }
+
+        let proxy = self.proxy().await?;
+        let call = self.call(&proxy, "acl").credentials("rocketmq", "12345678");
+        call.token("a-security-token").send().await?;
+        fixtures.add_requests("acl-token-310-send-v2", &finished(proxy).await?, 310)
+    }
+}
+
+/// Ends the recording; all clients have ended before.
+async fn finished(proxy: Proxy) -> Result<Vec<Recorded>> {
+    if !proxy.is_complete() {
+        return Err("the recording is longer than the proxy keeps".into());
+    }
+    let transcript = proxy.transcript();
+    proxy.close().await;
+    Ok(transcript)
+}
+
+/// These consumers wait for more than there is, to be seen idle.
+fn until_timeout<T>(ended: Result<T, Failure>) -> Result<()> {
+    match ended {
+        Ok(_) | Err(Failure::TimedOut { .. }) => Ok(()),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// Every command that mq-rocketmq uses.
+const COMMANDS: [(i32, &str); 17] = [
+    (105, "route"),
+    (10, "send"),
+    (310, "send-v2"),
+    (320, "send-batch"),
+    (11, "pull"),
+    (34, "heartbeat"),
+    (35, "unregister"),
+    (38, "consumer-list"),
+    (14, "query-offset"),
+    (15, "update-offset"),
+    (29, "search-offset"),
+    (30, "max-offset"),
+    (31, "min-offset"),
+    (36, "send-back"),
+    (40, "consumer-ids-changed"),
+    (206, "topic-list"),
+    (208, "consume-stats"),
+];
+
+const SIGNED: [(i32, &str); 4] = [
+    (105, "route"),
+    (310, "send-v2"),
+    (34, "heartbeat"),
+    (11, "pull"),
+];

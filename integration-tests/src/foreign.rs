@@ -1,0 +1,444 @@
+//! The official clients as commands: each test that claims interop talks to one of these.
+//!
+//! ```text
+//!   Foreign::Java.call(nameserver, topic, group).count(3).send()
+//!        │ build once a machine (foreign/build.rs)
+//!        └─ java … send --count 3 ──► JSON lines ──► Vec<Sent>
+//! ```
+//!
+//! A tool that is missing is a failure that names it: a skipped test would look like a passed one.
+
+use std::{
+    fmt,
+    path::PathBuf,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use serde::de::DeserializeOwned;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
+};
+
+mod build;
+mod output;
+
+pub use self::output::{Received, Sent};
+
+/// An official client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Foreign {
+    /// `org.apache.rocketmq:rocketmq-client` 5.5.0. Needs JDK 17 and Maven.
+    Java,
+    /// `github.com/apache/rocketmq-client-go/v2` v2.1.2. Needs Go 1.24. Writes no lz4 and no zstd, and can't read them;
+    /// its consumer looks for new retry topics every 30 s.
+    Go,
+}
+
+impl Foreign {
+    /// A call of this client with one message to send or to receive, and 60 s for it.
+    pub fn call(self, nameserver: &str, topic: &str, group: &str) -> Call {
+        let call = Call {
+            client: self,
+            jvm: Vec::new(),
+            args: Vec::new(),
+            deadline: DEADLINE,
+        };
+        call.option("namesrv", nameserver)
+            .option("topic", topic)
+            .option("group", group)
+    }
+
+    /// Builds the client if this machine has not built these sources yet, and says where it is.
+    ///
+    /// # Errors
+    /// [`Failure::Build`].
+    pub async fn build(self) -> Result<PathBuf, Failure> {
+        build::build(self).await
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Java => "java",
+            Self::Go => "go",
+        }
+    }
+
+    fn command(self, built: &std::path::Path, jvm: &[String]) -> Command {
+        match self {
+            Self::Java => {
+                let mut command = Command::new("java");
+                command
+                    .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx256m"])
+                    // A consumer's first rebalance would else wait up to 20 s.
+                    .arg("-Drocketmq.client.rebalance.waitInterval=1000")
+                    .arg(format!("-Duser.home={}", built.display()))
+                    .args(jvm)
+                    .arg("-cp")
+                    .arg(format!(
+                        "{0}/target/foreign-java.jar:{0}/target/lib/*",
+                        built.display()
+                    ))
+                    .arg("mq.foreign.Main");
+                command
+            }
+            Self::Go => Command::new(built.join("foreign-go")),
+        }
+    }
+}
+
+/// What a foreign client is asked to do. Options of the other direction are ignored by it.
+#[derive(Debug, Clone)]
+#[must_use = "a call does nothing until it is sent or received"]
+pub struct Call {
+    client: Foreign,
+    jvm: Vec<String>,
+    args: Vec<String>,
+    deadline: Duration,
+}
+
+impl Call {
+    /// How many messages to send, or to receive and acknowledge.
+    pub fn count(self, count: usize) -> Self {
+        self.option("count", count.to_string())
+    }
+
+    /// Send: all messages as one batch.
+    pub fn batch(self) -> Self {
+        self.switch("batch")
+    }
+
+    /// Send: one-way; nothing is reported.
+    pub fn oneway(self) -> Self {
+        self.switch("oneway")
+    }
+
+    /// Send: what bodies begin with; behind it come `-` and the number. Default `message`.
+    pub fn prefix(self, prefix: &str) -> Self {
+        self.option("prefix", prefix)
+    }
+
+    /// Send: bodies padded with dots to this size.
+    pub fn size(self, bytes: usize) -> Self {
+        self.option("size", bytes.to_string())
+    }
+
+    /// Send: `zlib`, `lz4` or `zstd` for every body (of this default: none).
+    pub fn compress(self, how: &str) -> Self {
+        self.option("compress", how)
+    }
+
+    /// Send: the tag. Receive: the expression.
+    pub fn tag(self, tag: &str) -> Self {
+        self.option("tag", tag)
+    }
+
+    /// Send: the key, `{i}` in it is the message's number.
+    pub fn key(self, key: &str) -> Self {
+        self.option("key", key)
+    }
+
+    /// Send: one more property.
+    pub fn property(self, name: &str, value: &str) -> Self {
+        self.option("prop", format!("{name}={value}"))
+    }
+
+    /// The access key and the secret to sign with.
+    pub fn credentials(self, access_key: &str, secret: &str) -> Self {
+        self.option("ak", access_key).option("sk", secret)
+    }
+
+    /// A security token beside the credentials.
+    pub fn token(self, token: &str) -> Self {
+        self.option("token", token)
+    }
+
+    /// The namespace of topic and group.
+    pub fn namespace(self, namespace: &str) -> Self {
+        self.option("namespace", namespace)
+    }
+
+    /// Receive: answer the first so many with "reconsume later".
+    pub fn fail_first(self, count: usize) -> Self {
+        self.option("fail-first", count.to_string())
+    }
+
+    /// Receive: how often a message comes back before it is a dead letter.
+    pub fn max_reconsume(self, times: u32) -> Self {
+        self.option("max-reconsume", times.to_string())
+    }
+
+    /// Receive: a group without offsets begins at the end, not at the first message.
+    pub fn from_last(self) -> Self {
+        self.option("from", "last")
+    }
+
+    /// Receive: stays so long after the last wanted message, so that duplicates and strays show.
+    pub fn linger(self, time: Duration) -> Self {
+        self.option("linger", format!("{}ms", time.as_millis()))
+    }
+
+    /// One more system property of the Java client, `name=value`.
+    pub fn jvm(mut self, property: &str) -> Self {
+        self.jvm.push(format!("-D{property}"));
+        self
+    }
+
+    /// How long it may take, the build not included. Default 60 s.
+    pub const fn deadline(mut self, time: Duration) -> Self {
+        self.deadline = time;
+        self
+    }
+
+    /// Sends, and answers what was sent.
+    ///
+    /// # Errors
+    /// [`Failure`]; a refused credential is [`Failure::Refused`].
+    pub async fn send(self) -> Result<Vec<Sent>, Failure> {
+        let deadline = self.deadline;
+        self.start("send").await?.finish(deadline).await
+    }
+
+    /// Receives, and answers every delivery, those answered with "reconsume later" included.
+    ///
+    /// # Errors
+    /// [`Failure`]; too few messages in time are [`Failure::TimedOut`].
+    pub async fn recv(self) -> Result<Vec<Received>, Failure> {
+        self.start_recv().await?.finish().await
+    }
+
+    /// Starts a consumer and waits until its client is up (its first rebalance may still be ahead).
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn start_recv(self) -> Result<Receiving, Failure> {
+        let deadline = self.deadline;
+        let wait = format!("{}ms", deadline.as_millis());
+        let mut running = self.option("timeout", wait).start("recv").await?;
+        if let Some(ready) = running.ready.take()
+            && timeout(deadline, ready).await.is_err()
+        {
+            return Err(running.timed_out().await);
+        }
+        Ok(Receiving { running, deadline })
+    }
+
+    /// Asks the Java admin client for topics, offsets and lag; the answers as JSON.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn admin(self) -> Result<Vec<serde_json::Value>, Failure> {
+        let deadline = self.deadline;
+        self.start("admin").await?.finish(deadline).await
+    }
+
+    fn option(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.args.push(format!("--{name}"));
+        self.args.push(value.into());
+        self
+    }
+
+    fn switch(mut self, name: &str) -> Self {
+        self.args.push(format!("--{name}"));
+        self
+    }
+
+    async fn start(self, verb: &str) -> Result<Running, Failure> {
+        let built = self.client.build().await?;
+        let mut command = self.client.command(&built, &self.jvm);
+        command
+            .arg(verb)
+            .args(&self.args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .map_err(|error| build::spawn_failure(&command, &error))?;
+        let (up, ready) = oneshot::channel();
+        let lines = tokio::spawn(read_lines(child.stdout.take(), None));
+        let complaints = tokio::spawn(read_lines(child.stderr.take(), Some(up)));
+        let what = format!("{} {verb}", self.client.name());
+        Ok(Running {
+            what,
+            child,
+            lines,
+            complaints,
+            ready: Some(ready),
+        })
+    }
+}
+
+/// A consumer that is up. Dropping it kills its process.
+#[derive(Debug)]
+pub struct Receiving {
+    running: Running,
+    deadline: Duration,
+}
+
+impl Receiving {
+    /// Waits until it has received what it was asked for.
+    ///
+    /// # Errors
+    /// [`Failure`]; too few messages in time are [`Failure::TimedOut`].
+    pub async fn finish(self) -> Result<Vec<Received>, Failure> {
+        self.running.finish(self.deadline).await
+    }
+
+    /// Kills the process as a crash would: no offset is saved, nobody is told.
+    ///
+    /// # Errors
+    /// [`Failure::Output`] if its output can't be read.
+    pub async fn kill(mut self) -> Result<Vec<Received>, Failure> {
+        let killed = self.running.child.kill().await;
+        killed.map_err(|error| Failure::Output(format!("kill: {error}")))?;
+        parse(&self.running.lines().await)
+    }
+}
+
+#[derive(Debug)]
+struct Running {
+    what: String,
+    child: Child,
+    lines: JoinHandle<Vec<String>>,
+    complaints: JoinHandle<Vec<String>>,
+    ready: Option<oneshot::Receiver<()>>,
+}
+
+impl Running {
+    /// The client has its own time-out; ours is a little later, for one that hangs.
+    async fn finish<T: DeserializeOwned>(mut self, deadline: Duration) -> Result<Vec<T>, Failure> {
+        let Ok(ended) = timeout(deadline + GRACE, self.child.wait()).await else {
+            return Err(self.timed_out().await);
+        };
+        let status = ended.map_err(|error| Failure::Output(format!("{}: {error}", self.what)))?;
+        if status.success() {
+            return parse(&self.lines().await);
+        }
+        Err(self.failure(status).await)
+    }
+
+    async fn failure(&mut self, status: ExitStatus) -> Failure {
+        if status.code() == Some(TIMED_OUT) {
+            return self.timed_out().await;
+        }
+        let lines = self.lines().await;
+        let reported = lines
+            .last()
+            .and_then(|line| serde_json::from_str(line).ok());
+        match reported {
+            Some(output::Reported { error, code }) if status.code() == Some(REFUSED) => {
+                Failure::Refused { code, error }
+            }
+            Some(output::Reported { error, code }) => Failure::Failed { code, error },
+            None => {
+                let complaints = (&mut self.complaints).await.unwrap_or_default().join("\n");
+                Failure::Output(format!("{} ended with {status}: {complaints}", self.what))
+            }
+        }
+    }
+
+    async fn timed_out(&mut self) -> Failure {
+        // It may be gone already.
+        let _ = self.child.kill().await;
+        Failure::TimedOut {
+            what: self.what.clone(),
+            lines: self.lines().await,
+        }
+    }
+
+    async fn lines(&mut self) -> Vec<String> {
+        (&mut self.lines).await.unwrap_or_default()
+    }
+}
+
+async fn read_lines(
+    from: Option<impl AsyncRead + Unpin>,
+    mut ready: Option<oneshot::Sender<()>>,
+) -> Vec<String> {
+    let mut all = Vec::new();
+    let Some(from) = from else { return all };
+    let mut lines = BufReader::new(from).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if line == "ready"
+            && let Some(ready) = ready.take()
+        {
+            // Nobody may be waiting for it.
+            let _ = ready.send(());
+        }
+        if all.len() < MAX_LINES {
+            all.push(line);
+        }
+    }
+    all
+}
+
+fn parse<T: DeserializeOwned>(lines: &[String]) -> Result<Vec<T>, Failure> {
+    let parse = |line: &String| {
+        serde_json::from_str(line)
+            .map_err(|error| Failure::Output(format!("{error} in the line {line}")))
+    };
+    lines.iter().map(parse).collect()
+}
+
+/// Why a foreign client did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// It could not be built or started: a tool is missing, a download failed.
+    Build(String),
+    /// The broker refused the credentials or the permission.
+    Refused {
+        /// The broker's code.
+        code: i32,
+        /// The client's words.
+        error: String,
+    },
+    /// The client reported another error.
+    Failed {
+        /// The broker's code, -1 if it was not the broker.
+        code: i32,
+        /// The client's words.
+        error: String,
+    },
+    /// It was not done in time.
+    TimedOut {
+        /// Client and verb.
+        what: String,
+        /// What it printed until then.
+        lines: Vec<String>,
+    },
+    /// It ended in a way, or said something, that is not in the contract.
+    Output(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Build(why) | Self::Output(why) => f.write_str(why),
+            Self::Refused { code, error } => write!(f, "refused with code {code}: {error}"),
+            Self::Failed { code, error } => write!(f, "failed with code {code}: {error}"),
+            Self::TimedOut { what, lines } => {
+                write!(
+                    f,
+                    "{what} timed out after {} messages: {lines:#?}",
+                    lines.len()
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_secs(15);
+const MAX_LINES: usize = 100_000;
+/// Exit codes of the contract, see `foreign/java/…/Main.java`.
+const REFUSED: i32 = 4;
+const TIMED_OUT: i32 = 5;

@@ -1,0 +1,183 @@
+//! Builds a foreign client once a machine, under a key of its sources.
+//!
+//! ```text
+//!   integration-tests/foreign/java ──hash──► .brokers/foreign/java-<hash>/ {copy of the sources, target/…, built}
+//! ```
+//!
+//! Two test processes may want it at once: the second waits at a lock and finds it done.
+
+use std::{
+    fs::{self, File},
+    hash::{DefaultHasher, Hasher},
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use rustix::fs::{FlockOperation, flock};
+use tokio::{process::Command, time::timeout};
+
+use super::{Failure, Foreign};
+
+pub(super) async fn build(client: Foreign) -> Result<PathBuf, Failure> {
+    let name = client.name();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("foreign")
+        .join(name);
+    let files = files(&sources).map_err(|error| failure(client, &error))?;
+    let root = root();
+    let dir = root.join(format!("{name}-{:016x}", hash(&files)));
+    if dir.join(MARK).exists() {
+        return Ok(dir);
+    }
+    let _lock = lock(root.join(format!("{name}.lock")))
+        .await
+        .map_err(|e| failure(client, &e))?;
+    if dir.join(MARK).exists() {
+        return Ok(dir);
+    }
+    clear(&root, name)
+        .and_then(|()| copy(&files, &dir))
+        .map_err(|error| failure(client, &error))?;
+    run(client, &dir).await?;
+    fs::write(dir.join(MARK), "").map_err(|error| failure(client, &error))?;
+    Ok(dir)
+}
+
+/// `.brokers` is where the broker launcher keeps its downloads too; git ignores it.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../.brokers/foreign")
+}
+
+async fn run(client: Foreign, dir: &Path) -> Result<(), Failure> {
+    let mut command = match client {
+        Foreign::Java => {
+            let mut command = Command::new("mvn");
+            command.args(["-q", "-B", "package", "dependency:copy-dependencies"]);
+            command
+        }
+        Foreign::Go => {
+            let mut command = Command::new("go");
+            // The toolchain that is installed, or an error that says which is needed.
+            command
+                .args(["build", "-o", "foreign-go", "."])
+                .env("GOTOOLCHAIN", "local");
+            command
+        }
+    };
+    command
+        .current_dir(dir)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = timeout(DEADLINE, command.output())
+        .await
+        .map_err(|_| {
+            Failure::Build(format!(
+                "building the {} client took too long",
+                client.name()
+            ))
+        })?
+        .map_err(|error| spawn_failure(&command, &error))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Failure::Build(format!(
+        "the {} client does not build: {}{}",
+        client.name(),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    )))
+}
+
+/// Names the tool that is missing.
+pub(super) fn spawn_failure(command: &Command, error: &io::Error) -> Failure {
+    let tool = command.as_std().get_program().to_string_lossy();
+    if error.kind() == io::ErrorKind::NotFound {
+        return Failure::Build(format!(
+            "`{tool}` is missing: the foreign clients need JDK 17, Maven and Go 1.24 or newer"
+        ));
+    }
+    Failure::Build(format!("`{tool}` can't be started: {error}"))
+}
+
+fn failure(client: Foreign, error: &io::Error) -> Failure {
+    Failure::Build(format!("building the {} client: {error}", client.name()))
+}
+
+async fn lock(path: PathBuf) -> io::Result<File> {
+    let wait = tokio::task::spawn_blocking(move || {
+        fs::create_dir_all(root())?;
+        let file = File::create(path)?;
+        flock(&file, FlockOperation::LockExclusive)?;
+        Ok(file)
+    });
+    wait.await.map_err(io::Error::other)?
+}
+
+/// Path below the source directory, and content, in order.
+type Files = Vec<(PathBuf, Vec<u8>)>;
+
+fn files(sources: &Path) -> io::Result<Files> {
+    let mut found = Vec::new();
+    let mut dirs = vec![sources.to_path_buf()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            let path = entry.path();
+            if entry.file_type()?.is_dir() {
+                // What a build by hand left.
+                if entry.file_name() != "target" {
+                    dirs.push(path);
+                }
+            } else {
+                let below = path.strip_prefix(sources).map_err(io::Error::other)?;
+                found.push((below.to_path_buf(), fs::read(&path)?));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Not a secret and not for ever: a key for a cache, so the standard hasher will do.
+fn hash(files: &Files) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (path, content) in files {
+        hasher.write(path.as_os_str().as_encoded_bytes());
+        hasher.write_u8(0);
+        hasher.write_usize(content.len());
+        hasher.write(content);
+    }
+    hasher.finish()
+}
+
+/// Removes what older sources, or a build that was interrupted, left behind.
+fn clear(root: &Path, name: &str) -> io::Result<()> {
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let is_build = entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(&format!("{name}-"));
+        if is_build && entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn copy(files: &Files, to: &Path) -> io::Result<()> {
+    for (below, content) in files {
+        let path = to.join(below);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(path, content)?;
+    }
+    Ok(())
+}
+
+const MARK: &str = "built";
+/// A cold download of the Java client and its tools took 20 s; the rest is for slow mirrors.
+const DEADLINE: Duration = Duration::from_secs(600);
