@@ -1,0 +1,2 @@
+//! The `mq` command.
+fn main() {}

@@ -1,0 +1,254 @@
+//! The client: one identity, its connections, and what producers and consumers share.
+
+mod builder;
+mod groups;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use mq_core::{Clock, Endpoint, ErrorKind};
+
+pub use self::builder::ClientBuilder;
+pub(crate) use self::groups::{Flush, GroupMember, Groups};
+use crate::conn::{Connections, Routes, Tasks};
+use crate::consumer::ConsumerBuilder;
+use crate::error::{Result, answer_error, closed};
+use crate::id::UniqueIds;
+use crate::name::Namespace;
+use crate::producer::ProducerBuilder;
+use crate::proto::ResponseCode;
+use crate::proto::command::{Heartbeat, ProducerData, Unregister};
+
+/// A client of a RocketMQ cluster. Cheap to clone; all clones share connections and tasks.
+///
+/// Producers and consumers keep the client alive. When the last of them is dropped without [`Client::close`], everything stops at
+/// once: sends under way end as `Unknown`, offsets of the last five seconds are not persisted.
+///
+/// ```no_run
+/// # async fn run() -> mq_rocketmq::Result<()> {
+/// use mq_rocketmq::{Client, Message};
+///
+/// let client = Client::from_url("rocketmq://127.0.0.1:9876")?.connect().await?;
+/// let producer = client.producer("my-group").build().await?;
+/// let receipt = producer.send(Message::new("my-topic", "hello")).await?;
+/// println!("stored at {}", receipt.offset());
+/// client.close().await
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    handle: Arc<Handle>,
+}
+
+/// Held by everything the user holds; tasks hold only what is inside. The last drop ends the tasks.
+pub(crate) struct Handle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.tasks.abort();
+    }
+}
+
+/// What producers, consumers and tasks of one client have in common.
+pub(crate) struct Shared {
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) routes: Routes,
+    pub(crate) tasks: Arc<Tasks>,
+    pub(crate) groups: Arc<Groups>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) namespace: Namespace,
+    pub(crate) unique_ids: UniqueIds,
+    pub(crate) request_timeout: Duration,
+    client_id: String,
+    closed: AtomicBool,
+}
+
+impl Client {
+    /// Starts a client by hand; [`Client::from_url`] is shorter.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    /// Starts a client from `rocketmq://[access:secret@]host:9876[;host2:9876][/namespace]`.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid`: the URL can't be read, names another scheme or an unknown option, or has a bad namespace. Kind `Unsupported`:
+    /// it asks for TLS, which this version does not have. Not retryable. The secret is never part of an error.
+    pub fn from_url(url: &str) -> Result<ClientBuilder> {
+        ClientBuilder::from_url(url)
+    }
+
+    /// Starts a producer of `group`, which has the client's namespace put in front.
+    pub fn producer(&self, group: &str) -> ProducerBuilder {
+        ProducerBuilder::new(Arc::clone(&self.handle), group)
+    }
+
+    /// Starts a consumer of `group`, which has the client's namespace put in front.
+    pub fn consumer(&self, group: &str) -> ConsumerBuilder {
+        ConsumerBuilder::new(Arc::clone(&self.handle), group)
+    }
+
+    /// Waits for sends under way, closes consumers, tells the brokers and ends all tasks. Calling it twice is harmless.
+    ///
+    /// # Errors
+    ///
+    /// The first of the sends that failed without anybody having heard of it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped half way, what was not yet closed ends when the last handle is dropped.
+    pub async fn close(&self) -> Result<()> {
+        let shared = &self.handle.shared;
+        if shared.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        join_all(
+            shared
+                .groups
+                .members()
+                .into_iter()
+                .map(|member| member.shutdown()),
+        )
+        .await;
+        let flushed = shared.groups.flush().await;
+        shared.unregister_producers().await;
+        shared.tasks.abort();
+        flushed
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("client_id", &self.handle.shared.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("client_id", &self.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.fmt(f)
+    }
+}
+
+impl Shared {
+    /// How brokers know this client: `address@process#random`, unique to each client.
+    pub(crate) fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    pub(crate) fn check_open(&self, operation: &'static str) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(closed(operation, "client"));
+        }
+        Ok(())
+    }
+
+    /// Tells every broker of the known routes which groups are here: masters of all, replicas only when there are consumers.
+    ///
+    /// # Errors
+    ///
+    /// The first refusal of login or permission; else the first failure, when no broker could be told.
+    pub(crate) async fn heartbeat_now(&self) -> Result<()> {
+        let heartbeat = Heartbeat {
+            client_id: self.client_id.clone(),
+            producers: self
+                .groups
+                .producer_groups()
+                .into_iter()
+                .map(|group_name| ProducerData { group_name })
+                .collect(),
+            consumers: self
+                .groups
+                .members()
+                .iter()
+                .map(|member| member.heartbeat())
+                .collect(),
+            ..Heartbeat::default()
+        };
+        if heartbeat.producers.is_empty() && heartbeat.consumers.is_empty() {
+            return Ok(());
+        }
+        let masters_only = heartbeat.consumers.is_empty();
+        let targets = self.targets(masters_only);
+        let told = join_all(targets.iter().map(|to| self.tell(to, &heartbeat))).await;
+        let mut failures: Vec<_> = told.into_iter().filter_map(Result::err).collect();
+        if let Some(at) = failures
+            .iter()
+            .position(|error| error.kind() == ErrorKind::Auth)
+        {
+            return Err(failures.swap_remove(at));
+        }
+        let none_told = failures.len() == targets.len();
+        failures
+            .into_iter()
+            .next()
+            .filter(|_| none_told)
+            .map_or(Ok(()), Err)
+    }
+
+    async fn tell(&self, to: &Endpoint, heartbeat: &Heartbeat) -> Result<()> {
+        let frame = self
+            .connections
+            .call_raw(to, heartbeat, self.request_timeout, "heartbeat")
+            .await?;
+        if frame.header.code == ResponseCode::SUCCESS.0 {
+            return Ok(());
+        }
+        Err(answer_error(&frame, "heartbeat", &to.to_string()))
+    }
+
+    fn targets(&self, masters_only: bool) -> Vec<Endpoint> {
+        let brokers = self.routes.known_brokers();
+        let addresses = brokers.into_values().flatten();
+        addresses
+            .filter(|(id, _)| !masters_only || *id == 0)
+            .map(|(_, to)| to)
+            .collect()
+    }
+
+    async fn unregister_producers(&self) {
+        let (targets, groups) = (self.targets(true), self.groups.producer_groups());
+        let requests: Vec<_> = groups
+            .into_iter()
+            .map(|group| Unregister {
+                client_id: self.client_id.as_str().into(),
+                producer_group: Some(group.into()),
+                ..Unregister::default()
+            })
+            .collect();
+        let calls = targets.iter().flat_map(|to| {
+            requests.iter().map(move |request| {
+                self.connections
+                    .call_raw(to, request, UNREGISTER_WAIT, "unregister")
+            })
+        });
+        // The broker forgets a client that has gone by itself, only later.
+        drop(join_all(calls).await);
+    }
+}
+
+fn client_id(address: IpAddr) -> String {
+    format!("{address}@{}#{:08x}", std::process::id(), fastrand::u32(..))
+}
+
+const UNREGISTER_WAIT: Duration = Duration::from_secs(1);

@@ -1,0 +1,280 @@
+//! Options of a client, and connecting.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use mq_core::{Clock, Endpoint, ErrorKind, ServiceUrl};
+
+use super::{Client, Groups, Handle, Shared, client_id};
+use crate::auth::{Credentials, Signer};
+use crate::conn::{Connections, Identity, Nameservers, Routes, Tasks, TimerClock, start_upkeep};
+use crate::error::{Error, Result, invalid};
+use crate::id::{UniqueIds, local_address};
+use crate::name::Namespace;
+use crate::proto::command::{GetRoute, NotifyConsumersChanged};
+use crate::proto::{Frame, HeaderCodec, Language, Request, ResponseCode};
+
+/// Options of a [`Client`]. Setters don't fail; what can't be is found by [`ClientBuilder::connect`].
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until connect() is awaited"]
+pub struct ClientBuilder {
+    nameservers: Vec<String>,
+    credentials: Option<Credentials>,
+    namespace: String,
+    header_codec: HeaderCodec,
+    connect_timeout: Duration,
+    request_timeout: Duration,
+    new_topic_queues: i32,
+}
+
+impl ClientBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            nameservers: Vec::new(),
+            credentials: None,
+            namespace: String::new(),
+            header_codec: HeaderCodec::Json,
+            connect_timeout: Duration::from_secs(3),
+            request_timeout: Duration::from_secs(3),
+            new_topic_queues: 4,
+        }
+    }
+
+    pub(super) fn from_url(text: &str) -> Result<Self> {
+        let url = ServiceUrl::parse(text, Some(NAMESERVER_PORT))
+            .map_err(|cause| invalid("read url", cause.to_string()))?;
+        if url.scheme != "rocketmq" {
+            let message = format!("the scheme is \"{}\", expected \"rocketmq\"", url.scheme);
+            return Err(invalid("read url", message));
+        }
+        for (key, value) in &url.query {
+            check_option(key, value)?;
+        }
+        let mut builder = Self::new();
+        builder.nameservers = url.endpoints.iter().map(ToString::to_string).collect();
+        builder.namespace = url.path.unwrap_or_default();
+        // Said at once, not at connect: the URL is what is wrong.
+        Namespace::new(&builder.namespace)?;
+        if let (Some(access), Some(secret)) = (url.user, url.secret) {
+            builder.credentials = Some(Credentials::new(access, secret));
+        }
+        Ok(builder)
+    }
+
+    /// Adds nameservers: `host:port`, or several separated by `;`. The port is 9876 if none is given.
+    pub fn nameserver(mut self, address: impl Into<String>) -> Self {
+        self.nameservers.push(address.into());
+        self
+    }
+
+    /// The keys that sign every request; default none.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// Put in front of topic and group names, as `namespace%name`; default none. On Tencent TDMQ it is `cluster|namespace`, with an
+    /// ASCII bar. A name that carries it already is left as it is.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// How headers are written; default JSON, which every broker reads. Binary is smaller and faster, and understood by the
+    /// open-source brokers; requests that it can't express go as JSON.
+    pub const fn header_codec(mut self, codec: HeaderCodec) -> Self {
+        self.header_codec = codec;
+        self
+    }
+
+    /// How long connecting may take, and with it finding out that no nameserver answers; default 3 s.
+    pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long an answer to anything but sends and pulls may take; default 3 s.
+    pub const fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// How many queues a topic gets, on each broker, that is created by sending to it; default 4. Only where the cluster creates
+    /// topics by itself.
+    pub const fn new_topic_queues(mut self, count: u16) -> Self {
+        self.new_topic_queues = count as i32;
+        self
+    }
+
+    /// Connects: asks the nameservers until one answers.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid`: an option is not acceptable. Kind `Connect`: no nameserver answered within the connect timeout; the error names
+    /// each address and why. Kind `Auth`: the keys were refused. Only `Connect` is retryable.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: dropped, nothing is left behind.
+    pub async fn connect(self) -> Result<Client> {
+        let endpoints = self.endpoints()?;
+        let handle = Arc::new(Handle {
+            shared: self.share(endpoints)?,
+        });
+        let client = Client { handle };
+        let shared = client.shared();
+        let request = GetRoute {
+            topic: crate::conn::DEFAULT_TOPIC.into(),
+            standard_json_only: Some(true),
+        };
+        match shared.routes.nameservers().ask(&request, "connect").await {
+            Ok(_) => {}
+            // An answer all the same: a cluster need not create topics by itself.
+            Err(error) if error.code() == Some(&ResponseCode::TOPIC_NOT_EXIST) => {}
+            Err(error) => return Err(error),
+        }
+        start_upkeep(shared);
+        Ok(client)
+    }
+
+    fn endpoints(&self) -> Result<Vec<Endpoint>> {
+        let mut endpoints = Vec::new();
+        for text in &self.nameservers {
+            let some = ServiceUrl::parse_endpoints(text, Some(NAMESERVER_PORT))
+                .map_err(|cause| invalid("connect", format!("nameserver address: {cause}")))?;
+            endpoints.extend(some);
+        }
+        if endpoints.is_empty() {
+            return Err(invalid("connect", "no nameserver given"));
+        }
+        Ok(endpoints)
+    }
+
+    fn share(self, endpoints: Vec<Endpoint>) -> Result<Arc<Shared>> {
+        let clock: Arc<dyn Clock> = Arc::new(TimerClock);
+        let (tasks, groups) = (Arc::new(Tasks::new()), Arc::new(Groups::default()));
+        let identity = Identity {
+            codec: self.header_codec,
+            language: Language::RUST,
+            version: VERSION,
+            signer: self.credentials.as_ref().map(Signer::new).transpose()?,
+        };
+        let lost: Arc<OnceLock<Routes>> = Arc::default();
+        let connections = Arc::new(Connections::new(
+            identity,
+            self.connect_timeout,
+            Arc::clone(&clock),
+            Arc::clone(&tasks),
+            on_request(Arc::clone(&groups)),
+            on_loss(Arc::clone(&lost)),
+        ));
+        let first = endpoints
+            .first()
+            .map(|to| local_address(to.host(), to.port()));
+        let address = first.unwrap_or([127, 0, 0, 1].into());
+        let nameservers =
+            Nameservers::new(endpoints, Arc::clone(&connections), self.connect_timeout);
+        let routes = Routes::new(
+            nameservers,
+            &tasks,
+            Arc::clone(&clock),
+            self.new_topic_queues,
+        );
+        // The driver tasks and the routes know each other from here on.
+        drop(lost.set(routes.clone()));
+        Ok(Arc::new(Shared {
+            connections,
+            routes,
+            tasks,
+            groups,
+            clock,
+            namespace: Namespace::new(&self.namespace)?,
+            unique_ids: UniqueIds::new(address),
+            request_timeout: self.request_timeout,
+            client_id: client_id(address),
+            closed: AtomicBool::new(false),
+        }))
+    }
+}
+
+/// What brokers ask of clients. Unknown requests are ignored: a newer broker may ask for more.
+fn on_request(groups: Arc<Groups>) -> Arc<dyn Fn(&Endpoint, Frame) + Send + Sync> {
+    Arc::new(move |from, frame| {
+        if frame.header.code != NotifyConsumersChanged::CODE.0 {
+            tracing::debug!(peer = %from, code = frame.header.code, "request ignored");
+            return;
+        }
+        match NotifyConsumersChanged::parse(&frame.header.ext, &frame.body) {
+            Ok(notice) => groups.rebalance(&notice.consumer_group),
+            Err(malformed) => tracing::debug!(peer = %from, %malformed, "notice can't be read"),
+        }
+    })
+}
+
+/// After a lost connection the routes may be out of date.
+fn on_loss(routes: Arc<OnceLock<Routes>>) -> Arc<dyn Fn(&Endpoint) + Send + Sync> {
+    Arc::new(move |_| {
+        let Some(routes) = routes.get() else { return };
+        for topic in routes.topics() {
+            routes.refresh_soon(&topic);
+        }
+    })
+}
+
+fn check_option(key: &str, value: &str) -> Result<()> {
+    match (key, value) {
+        ("tls", "false") => Ok(()),
+        ("tls", "true") => Err(Error::builder(
+            ErrorKind::Unsupported,
+            "the URL asks for TLS, which this version does not have yet",
+        )
+        .operation("read url")
+        .hint("remove \"tls=true\", or tunnel the connection")
+        .build()),
+        ("tls", other) => Err(invalid(
+            "read url",
+            format!("\"tls\" is true or false, not \"{other}\""),
+        )),
+        (other, _) => Err(invalid("read url", format!("unknown option \"{other}\""))),
+    }
+}
+
+const NAMESERVER_PORT: u16 = 9876;
+
+/// Brokers decide by this number what a client understands. 5.3.0's: new enough for standard JSON and full signatures.
+const VERSION: i32 = 473;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_gives_every_option() {
+        let builder = Client::from_url("rocketmq://ak:sk@a:1;b/rocketmq-x|ns?tls=false").unwrap();
+        assert_eq!(builder.nameservers, ["a:1", "b:9876"]);
+        assert_eq!(builder.namespace, "rocketmq-x|ns");
+        assert_eq!(builder.credentials.unwrap().access_key(), "ak");
+    }
+
+    #[test]
+    fn tls_is_a_typed_error() {
+        let error = Client::from_url("rocketmq://a:1?tls=true").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn bad_urls_say_why() {
+        let cases = [
+            ("pulsar://a:1", "expected \"rocketmq\""),
+            ("rocketmq://", "no host"),
+            ("rocketmq://a:1?x=1", "unknown option"),
+            ("rocketmq://a:1/rocketmq-x｜ns", "full-width bar"),
+        ];
+        for (url, part) in cases {
+            let error = Client::from_url(url).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid);
+            assert!(error.to_string().contains(part), "{url}: {error}");
+        }
+    }
+}

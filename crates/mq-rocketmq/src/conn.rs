@@ -1,0 +1,284 @@
+//! Which endpoint, and how a request gets there.
+//!
+//! ```text
+//!  call / oneway / submit ─► Connections ─► one driver task an endpoint ─► socket
+//!                               │
+//!  Routes (cache) ── fetch ─► Nameservers, several at a time, first answer wins
+//! ```
+
+pub(crate) mod driver;
+mod nameserver;
+mod route;
+mod tasks;
+mod transport;
+mod upkeep;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use mq_core::{Clock, Endpoint, ErrorKind, Outcome};
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) use self::driver::{Command, Done, Failure, Waiter};
+pub(crate) use self::nameserver::Nameservers;
+pub(crate) use self::route::{DEFAULT_TOPIC, QueueId, Routes, TopicRoute};
+pub(crate) use self::tasks::Tasks;
+pub(crate) use self::upkeep::start_upkeep;
+use crate::auth::Signer;
+use crate::error::{Error, Result, answer_error};
+use crate::proto::{
+    Encoded, Flags, Frame, HeaderCodec, HeaderParts, Language, Malformed, Reply, Request,
+    ResponseCode, encode,
+};
+
+/// How this client writes its headers.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) codec: HeaderCodec,
+    pub(crate) language: Language,
+    pub(crate) version: i32,
+    pub(crate) signer: Option<Signer>,
+}
+
+impl Identity {
+    /// Encodes and signs the header of a request.
+    pub(crate) fn encode<R: Request>(&self, request: &R, body: &[u8], oneway: bool) -> Encoded {
+        let parts = HeaderParts {
+            code: R::CODE.0,
+            flags: if oneway {
+                Flags::ONEWAY
+            } else {
+                Flags::REQUEST
+            },
+            remark: None,
+            language: self.language,
+            version: self.version,
+            codec: self.codec,
+        };
+        let Some(signer) = &self.signer else {
+            return encode(&parts, request, &[], body.len());
+        };
+        let added = signer.sign(request, body);
+        let extra: Vec<(&str, &str)> = added
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .collect();
+        encode(&parts, request, &extra, body.len())
+    }
+}
+
+/// All connections of a client; each is made when it is first needed.
+pub(crate) struct Connections {
+    identity: Identity,
+    connect_timeout: Duration,
+    clock: Arc<dyn Clock>,
+    tasks: Arc<Tasks>,
+    on_request: Arc<dyn Fn(&Endpoint, Frame) + Send + Sync>,
+    on_loss: Arc<dyn Fn(&Endpoint) + Send + Sync>,
+    open: Mutex<HashMap<Endpoint, mpsc::Sender<Command>>>,
+}
+
+impl std::fmt::Debug for Connections {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connections").finish_non_exhaustive()
+    }
+}
+
+impl Connections {
+    pub(crate) fn new(
+        identity: Identity,
+        connect_timeout: Duration,
+        clock: Arc<dyn Clock>,
+        tasks: Arc<Tasks>,
+        on_request: Arc<dyn Fn(&Endpoint, Frame) + Send + Sync>,
+        on_loss: Arc<dyn Fn(&Endpoint) + Send + Sync>,
+    ) -> Self {
+        let open = Mutex::default();
+        Self {
+            identity,
+            connect_timeout,
+            clock,
+            tasks,
+            on_request,
+            on_loss,
+            open,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    pub(crate) const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Hands a command to the endpoint's driver. The waiter hears the end in any case.
+    pub(crate) fn submit(&self, to: &Endpoint, command: Command) {
+        let refused = match self.sender(to).try_send(command) {
+            Ok(()) => return,
+            Err(mpsc::error::TrySendError::Full(command)) => (
+                command,
+                ErrorKind::Busy,
+                "too many requests wait for the connection",
+            ),
+            Err(mpsc::error::TrySendError::Closed(command)) => {
+                (command, ErrorKind::Closed, "the client is closed")
+            }
+        };
+        let (command, kind, reason) = refused;
+        command.waiter.done(Err(Failure {
+            kind,
+            outcome: Outcome::NotSent,
+            endpoint: to.to_string(),
+            reason: reason.into(),
+        }));
+    }
+
+    /// Sends a request and waits for its answer, whatever its code.
+    ///
+    /// Cancel-safe: dropped, the answer is ignored when it comes.
+    pub(crate) async fn call_raw<R: Request + Sync>(
+        &self,
+        to: &Endpoint,
+        request: &R,
+        wait: Duration,
+        operation: &'static str,
+    ) -> Result<Frame> {
+        match self.exchange(to, request, wait, false, operation).await? {
+            Done::Reply(frame) => Ok(frame),
+            Done::Written => Err(protocol_error(operation, to, "an answer was lost inside")),
+        }
+    }
+
+    /// Sends a request and reads its answer; a code other than success is an error.
+    pub(crate) async fn call<R: Request + Sync>(
+        &self,
+        to: &Endpoint,
+        request: &R,
+        wait: Duration,
+        operation: &'static str,
+    ) -> Result<R::Reply> {
+        let frame = self.call_raw(to, request, wait, operation).await?;
+        if frame.header.code != ResponseCode::SUCCESS.0 {
+            return Err(answer_error(&frame, operation, &to.to_string()));
+        }
+        parse_reply::<R>(&frame, to, operation)
+    }
+
+    /// Sends a request that has no answer; resolves when it was handed to the socket.
+    pub(crate) async fn oneway<R: Request + Sync>(
+        &self,
+        to: &Endpoint,
+        request: &R,
+        wait: Duration,
+        operation: &'static str,
+    ) -> Result<()> {
+        self.exchange(to, request, wait, true, operation)
+            .await
+            .map(drop)
+    }
+
+    async fn exchange<R: Request + Sync>(
+        &self,
+        to: &Endpoint,
+        request: &R,
+        wait: Duration,
+        oneway: bool,
+        operation: &'static str,
+    ) -> Result<Done> {
+        let (sender, receiver) = oneshot::channel();
+        let body: Bytes = request.body();
+        self.submit(
+            to,
+            Command {
+                head: self.identity.encode(request, &body, oneway),
+                body,
+                deadline: self.clock.now() + wait,
+                oneway,
+                waiter: Box::new(Call(sender)),
+            },
+        );
+        match receiver.await {
+            Ok(result) => result.map_err(|failure| failure.into_error(operation)),
+            Err(_) => Err(crate::error::closed(operation, "client")),
+        }
+    }
+
+    fn sender(&self, to: &Endpoint) -> mpsc::Sender<Command> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = open.get(to) {
+            return sender.clone();
+        }
+        let (sender, receiver) = mpsc::channel(COMMANDS);
+        open.insert(to.clone(), sender.clone());
+        drop(open);
+        let setting = driver::Setting {
+            endpoint: to.clone(),
+            connect_timeout: self.connect_timeout,
+            clock: Arc::clone(&self.clock),
+            on_request: Arc::clone(&self.on_request),
+            on_loss: Arc::clone(&self.on_loss),
+        };
+        self.tasks.spawn(driver::drive(setting, receiver));
+        sender
+    }
+}
+
+/// Reads a successful answer.
+pub(crate) fn parse_reply<R: Request>(
+    frame: &Frame,
+    from: &Endpoint,
+    operation: &'static str,
+) -> Result<R::Reply> {
+    R::Reply::parse(&frame.header.ext, &frame.body)
+        .map_err(|malformed| unreadable(operation, from, malformed))
+}
+
+/// An answer that came and can't be read: what was asked may well have been done.
+pub(crate) fn unreadable(operation: &'static str, from: &Endpoint, malformed: Malformed) -> Error {
+    protocol_error(operation, from, "the answer can't be read")
+        .into_builder()
+        .outcome(Outcome::Unknown)
+        .source(malformed)
+        .build()
+}
+
+fn protocol_error(operation: &'static str, endpoint: &Endpoint, message: &str) -> Error {
+    Error::builder(ErrorKind::Protocol, message)
+        .operation(operation)
+        .endpoint(endpoint.to_string())
+        .build()
+}
+
+struct Call(oneshot::Sender<Result<Done, Failure>>);
+
+impl Waiter for Call {
+    fn done(self: Box<Self>, result: Result<Done, Failure>) {
+        // The caller may have gone.
+        let _ = self.0.send(result);
+    }
+}
+
+/// The clock of tokio's timers, so that a test that pauses time pauses everything.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct TimerClock;
+
+impl Clock for TimerClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this clock is what the rest takes time from"
+    )]
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
+    fn wall(&self) -> SystemTime {
+        mq_core::SystemClock.wall()
+    }
+}
+
+/// As many as a session takes; memory is taken when commands come, not before.
+const COMMANDS: usize = 1 << 16;

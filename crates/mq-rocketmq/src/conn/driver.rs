@@ -1,0 +1,327 @@
+//! The task that owns a socket: writes what is submitted, reads what comes, and tells every waiter its end.
+//!
+//! ```text
+//!  Command ─► channel ─► Session ─► one vectored write for all that is there ─► socket
+//!  Waiter  ◄───────────  Session ◄─ one read, sliced into frames             ◄─ socket
+//! ```
+//!
+//! A connection is made when the first command wants one. While it is being made, and while it stands, commands expire at their
+//! deadlines. When it breaks, each waiter hears whether its request had left.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use backon::BackoffBuilder as _;
+use bytes::{Bytes, BytesMut};
+use mq_core::{Clock, Endpoint, ErrorKind, Outcome};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+
+use super::transport;
+use crate::error::Error;
+use crate::proto::session::{Event, Outgoing, Progress, Session};
+use crate::proto::{Encoded, Frame};
+
+/// A request on its way to a connection.
+pub(crate) struct Command {
+    pub(crate) head: Encoded,
+    pub(crate) body: Bytes,
+    pub(crate) deadline: Instant,
+    pub(crate) oneway: bool,
+    pub(crate) waiter: Box<dyn Waiter>,
+}
+
+/// Who hears what became of a command. Called by the driver: must not block.
+pub(crate) trait Waiter: Send {
+    fn done(self: Box<Self>, result: Result<Done, Failure>);
+}
+
+/// How a command ended well.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// The peer answered, with whatever code.
+    Reply(Frame),
+    /// A one-way command was handed to the socket.
+    Written,
+}
+
+/// Why a command got no answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) kind: ErrorKind,
+    pub(crate) outcome: Outcome,
+    pub(crate) endpoint: String,
+    pub(crate) reason: Arc<str>,
+}
+
+impl Failure {
+    pub(crate) fn into_error(self, operation: &'static str) -> Error {
+        let mut error = Error::builder(self.kind, &*self.reason)
+            .operation(operation)
+            .endpoint(self.endpoint)
+            .outcome(self.outcome);
+        if self.outcome == Outcome::Unknown {
+            error = error.hint("the broker may have applied it");
+        }
+        error.build()
+    }
+}
+
+/// What a driver needs besides its channel.
+pub(crate) struct Setting {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) on_request: Arc<dyn Fn(&Endpoint, Frame) + Send + Sync>,
+    /// Told when a connection could not be made or broke: the route may be out of date.
+    pub(crate) on_loss: Arc<dyn Fn(&Endpoint) + Send + Sync>,
+}
+
+/// Serves one endpoint until the channel's senders are gone.
+pub(crate) async fn drive(setting: Setting, mut commands: mpsc::Receiver<Command>) {
+    let mut refused: Option<Refusal> = None;
+    let mut pauses = pauses();
+    while let Some(first) = commands.recv().await {
+        if let Some(refusal) = refused
+            .as_ref()
+            .filter(|refusal| setting.clock.now() < refusal.until)
+        {
+            first.waiter.done(Err(refusal.failure.clone()));
+            continue;
+        }
+        let mut session = Session::new();
+        submit(&mut session, first, &setting);
+        match connect(&setting, &mut session, &mut commands).await {
+            Ok(stream) => {
+                tracing::debug!(peer = %setting.endpoint, "connected");
+                refused = None;
+                pauses = self::pauses();
+                let reason = serve(&setting, &stream, &mut session, &mut commands).await;
+                tracing::debug!(peer = %setting.endpoint, reason = %reason, "disconnected");
+                lose(session, ErrorKind::Disconnected, &reason, &setting.endpoint);
+                (setting.on_loss)(&setting.endpoint);
+            }
+            Err(cause) => {
+                let reason: Arc<str> = cause.to_string().into();
+                tracing::debug!(peer = %setting.endpoint, reason = %reason, "could not connect");
+                let failure = lose(session, ErrorKind::Connect, &reason, &setting.endpoint);
+                let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
+                refused = Some(Refusal {
+                    until: setting.clock.now() + pause,
+                    failure,
+                });
+                (setting.on_loss)(&setting.endpoint);
+            }
+        }
+    }
+}
+
+/// After a failed attempt, commands fail at once for a while instead of knocking again.
+struct Refusal {
+    until: Instant,
+    failure: Failure,
+}
+
+fn pauses() -> backon::ExponentialBackoff {
+    backon::ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(50))
+        .with_max_delay(LONGEST_PAUSE)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+fn lose(
+    session: Session<Box<dyn Waiter>>,
+    kind: ErrorKind,
+    reason: &Arc<str>,
+    endpoint: &Endpoint,
+) -> Failure {
+    let failure = |outcome| Failure {
+        kind,
+        outcome,
+        endpoint: endpoint.to_string(),
+        reason: Arc::clone(reason),
+    };
+    for (waiter, progress) in session.fail() {
+        waiter.done(Err(failure(outcome(progress))));
+    }
+    failure(Outcome::NotSent)
+}
+
+const fn outcome(progress: Progress) -> Outcome {
+    match progress {
+        Progress::Queued => Outcome::NotSent,
+        Progress::Written => Outcome::Unknown,
+    }
+}
+
+fn submit(session: &mut Session<Box<dyn Waiter>>, command: Command, setting: &Setting) {
+    let Command {
+        head,
+        body,
+        deadline,
+        oneway,
+        waiter,
+    } = command;
+    if let Err(waiter) = session.submit(Outgoing {
+        head,
+        body,
+        deadline,
+        oneway,
+        waiter,
+    }) {
+        waiter.done(Err(Failure {
+            kind: ErrorKind::Busy,
+            outcome: Outcome::NotSent,
+            endpoint: setting.endpoint.to_string(),
+            reason: "too many requests are under way on the connection".into(),
+        }));
+    }
+}
+
+/// Connects while commands keep coming and expiring.
+async fn connect(
+    setting: &Setting,
+    session: &mut Session<Box<dyn Waiter>>,
+    commands: &mut mpsc::Receiver<Command>,
+) -> io::Result<TcpStream> {
+    let attempt = tokio::time::timeout(
+        setting.connect_timeout,
+        transport::connect(&setting.endpoint),
+    );
+    tokio::pin!(attempt);
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        let wake = session.next_deadline();
+        tokio::select! {
+            result = &mut attempt => return result.unwrap_or_else(|_| {
+                let waited = setting.connect_timeout;
+                Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {waited:?}")))
+            }),
+            count = commands.recv_many(&mut batch, BATCH), if !commands.is_closed() || !commands.is_empty() => {
+                if count == 0 {
+                    return Err(io::Error::other("the client is closed"));
+                }
+                batch.drain(..).for_each(|command| submit(session, command, setting));
+            }
+            () = until(wake) => session.expire(setting.clock.now()),
+        }
+        dispatch(session, setting);
+    }
+}
+
+/// Serves a connection; returns why it ended.
+async fn serve(
+    setting: &Setting,
+    stream: &TcpStream,
+    session: &mut Session<Box<dyn Waiter>>,
+    commands: &mut mpsc::Receiver<Command>,
+) -> Arc<str> {
+    let mut inbound = BytesMut::with_capacity(READ_SIZE);
+    let mut batch = Vec::with_capacity(BATCH);
+    let sleep = tokio::time::sleep_until(setting.clock.now().into());
+    tokio::pin!(sleep);
+    let mut armed: Option<Instant> = None;
+    loop {
+        let blocked = match write_all_there_is(stream, session) {
+            Ok(blocked) => blocked,
+            Err(cause) => return format!("writing failed: {cause}").into(),
+        };
+        dispatch(session, setting);
+        let wake = session.next_deadline();
+        if let Some(at) = wake.filter(|at| armed != Some(*at)) {
+            sleep.as_mut().reset(at.into());
+            armed = Some(at);
+        }
+        tokio::select! {
+            count = commands.recv_many(&mut batch, BATCH) => {
+                if count == 0 {
+                    return "the client is closed".into();
+                }
+                batch.drain(..).for_each(|command| submit(session, command, setting));
+            }
+            ready = stream.readable() => {
+                if let Err(reason) = ready.and_then(|()| read_some(stream, &mut inbound)) {
+                    return reason.to_string().into();
+                }
+                if let Err(malformed) = session.received(&mut inbound) {
+                    dispatch(session, setting);
+                    return format!("the peer does not speak this protocol: {malformed}").into();
+                }
+            }
+            ready = stream.writable(), if blocked => {
+                if let Err(cause) = ready {
+                    return cause.to_string().into();
+                }
+            }
+            () = &mut sleep, if wake.is_some() => {
+                armed = None;
+                session.expire(setting.clock.now());
+            }
+        }
+    }
+}
+
+/// Writes until nothing is left or the socket takes no more; says whether the latter.
+fn write_all_there_is(
+    stream: &TcpStream,
+    session: &mut Session<Box<dyn Waiter>>,
+) -> io::Result<bool> {
+    while session.wants_write() {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let count = session.chunks(&mut slices);
+        let filled = slices.get(..count).unwrap_or_default();
+        match stream.try_write_vectored(filled) {
+            Ok(written) => session.written(written),
+            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => return Err(cause),
+        }
+    }
+    Ok(false)
+}
+
+fn read_some(stream: &TcpStream, inbound: &mut BytesMut) -> io::Result<()> {
+    if inbound.capacity() - inbound.len() < READ_SIZE / 4 {
+        inbound.reserve(READ_SIZE);
+    }
+    match stream.try_read_buf(inbound) {
+        Ok(0) => Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the peer closed the connection",
+        )),
+        Ok(_) => Ok(()),
+        Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(cause) => Err(cause),
+    }
+}
+
+fn dispatch(session: &mut Session<Box<dyn Waiter>>, setting: &Setting) {
+    while let Some(event) = session.poll_event() {
+        match event {
+            Event::Reply(waiter, frame) => waiter.done(Ok(Done::Reply(frame))),
+            Event::Written(waiter) => waiter.done(Ok(Done::Written)),
+            Event::Expired(waiter, progress) => waiter.done(Err(Failure {
+                kind: ErrorKind::Timeout,
+                outcome: outcome(progress),
+                endpoint: setting.endpoint.to_string(),
+                reason: "no answer in time".into(),
+            })),
+            Event::Request(frame) => (setting.on_request)(&setting.endpoint, frame),
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+const BATCH: usize = 128;
+const SLICES: usize = 128;
+const READ_SIZE: usize = 64 * 1024;
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);

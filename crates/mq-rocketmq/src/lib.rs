@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+mod auth;
+mod client;
+mod conn;
+mod consumer;
+mod error;
+mod id;
+mod message;
+mod name;
+mod producer;
+#[cfg(feature = "unstable-proto")]
+pub mod proto;
+#[cfg(not(feature = "unstable-proto"))]
+mod proto;
+
+pub use mq_core::{Endpoint, ErrorKind, Outcome, Properties, Retry, Secret};
+
+pub use self::auth::Credentials;
+pub use self::client::{Client, ClientBuilder};
+pub use self::consumer::{
+    Acker, ConsumeFrom, Consumer, ConsumerBuilder, ConsumerHandle, Delivery, Received, Settle,
+    Settling, Undecoded,
+};
+pub use self::error::{Error, ResponseCode, Result, SendError};
+pub use self::message::Message;
+pub use self::producer::{
+    Compression, Confirm, Durability, Enqueue, Producer, ProducerBuilder, Receipt, Send, SendBatch,
+    SendOneway, Unheard,
+};
+pub use self::proto::HeaderCodec;

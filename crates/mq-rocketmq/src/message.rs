@@ -1,0 +1,391 @@
+//! What is sent and what is received.
+
+use std::fmt;
+
+use bytes::Bytes;
+use mq_core::Properties;
+
+use crate::error::{Error, invalid};
+use crate::name::{Namespace, check_send_topic};
+
+/// A message: topic, body, and what travels with them.
+///
+/// Setters don't fail; what can't travel is found when it is sent, before any byte leaves, and the message is given back.
+#[derive(Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Message {
+    topic: String,
+    body: Bytes,
+    tag: Option<String>,
+    keys: Vec<String>,
+    flag: i32,
+    properties: Properties,
+    unique_id: Option<String>,
+}
+
+impl Message {
+    /// A message for `topic`. The body is at most 4 MiB by default and must not be empty: the broker refuses empty bodies.
+    pub fn new(topic: impl Into<String>, body: impl Into<Bytes>) -> Self {
+        Self {
+            topic: topic.into(),
+            body: body.into(),
+            tag: None,
+            keys: Vec::new(),
+            flag: 0,
+            properties: Properties::new(),
+            unique_id: None,
+        }
+    }
+
+    /// A message whose body is `value` as JSON.
+    ///
+    /// # Errors
+    ///
+    /// Kind [`Invalid`](mq_core::ErrorKind::Invalid) when the value can't be written as JSON. Not retryable.
+    pub fn json<T: serde::Serialize>(topic: impl Into<String>, value: &T) -> Result<Self, Error> {
+        let body = serde_json::to_vec(value).map_err(|cause| {
+            invalid("encode", "the value can't be written as JSON")
+                .into_builder()
+                .source(cause)
+                .build()
+        })?;
+        Ok(Self::new(topic, body))
+    }
+
+    /// The tag that consumers filter by: one, without `|`.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tag = Some(tag.into()).filter(|tag: &String| !tag.is_empty());
+        self
+    }
+
+    /// Adds a key under which the broker indexes the message. Keys travel separated by spaces, so that a key holds none.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.keys.push(key.into());
+        self
+    }
+
+    /// Adds or replaces a property of the application. Names that the protocol uses itself, such as `TAGS`, are refused when the
+    /// message is sent, as are empty values and the separators U+0001 and U+0002.
+    pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.properties.set(name, value);
+        self
+    }
+
+    /// A number that travels with the message and means nothing to the broker; default 0.
+    pub const fn flag(mut self, flag: i32) -> Self {
+        self.flag = flag;
+        self
+    }
+
+    /// Sets the unique id, for a message that is sent again by another process and must be recognisable as the same one.
+    ///
+    /// Otherwise the client makes one at the first send.
+    pub fn with_unique_id(mut self, id: impl Into<String>) -> Self {
+        self.unique_id = Some(id.into());
+        self
+    }
+
+    /// The topic, as it was given (without the client's namespace).
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The body, decompressed.
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The tag, if there is one.
+    pub fn tag_text(&self) -> Option<&str> {
+        self.tag.as_deref()
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// The application's properties.
+    pub const fn properties(&self) -> &Properties {
+        &self.properties
+    }
+
+    /// The flag.
+    pub const fn flag_value(&self) -> i32 {
+        self.flag
+    }
+
+    /// The unique id: stable over resends; `None` before the first send.
+    pub fn unique_id(&self) -> Option<&str> {
+        self.unique_id.as_deref()
+    }
+
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    ///
+    /// Kind [`Invalid`](mq_core::ErrorKind::Invalid) when the body is not the JSON of a `T`. Not retryable.
+    pub fn body_json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|cause| {
+            invalid("decode", "the body is not the JSON that was asked for")
+                .into_builder()
+                .source(cause)
+                .build()
+        })
+    }
+
+    /// A message that came from a broker, and the properties that are the protocol's own. `topic` has no namespace.
+    pub(crate) fn received(
+        topic: String,
+        body: Bytes,
+        flag: i32,
+        wire: &Properties,
+    ) -> (Self, Properties) {
+        let mut message = Self::new(topic, body).flag(flag);
+        let mut system = Properties::new();
+        for (name, value) in wire.iter() {
+            match name {
+                TAGS => message.tag = Some(value.to_owned()),
+                KEYS => {
+                    message.keys = value
+                        .split(' ')
+                        .filter(|key| !key.is_empty())
+                        .map(str::to_owned)
+                        .collect();
+                }
+                UNIQUE_ID => message.unique_id = Some(value.to_owned()),
+                _ => {
+                    let kept = if is_system(name) {
+                        &mut system
+                    } else {
+                        &mut message.properties
+                    };
+                    kept.set(name, value);
+                }
+            }
+        }
+        (message, system)
+    }
+
+    /// The properties as they travel.
+    pub(crate) fn wire_properties(&self) -> Properties {
+        let mut wire = self.properties.clone();
+        if let Some(tag) = &self.tag {
+            wire.set(TAGS, tag);
+        }
+        if !self.keys.is_empty() {
+            wire.set(KEYS, self.keys.join(" "));
+        }
+        if let Some(id) = &self.unique_id {
+            wire.set(UNIQUE_ID, id);
+        }
+        // apache/rocketmq: Message sets WAIT=true by default: the answer waits for flush and replica as the broker is configured.
+        wire.set(WAIT_STORED, "true");
+        wire
+    }
+
+    pub(crate) fn unique_id_or(&mut self, make: impl FnOnce() -> String) -> &str {
+        self.unique_id.get_or_insert_with(make)
+    }
+
+    /// Checks everything that can be checked before a byte leaves.
+    pub(crate) fn check(&self, namespace: &Namespace, max_body: usize) -> Result<(), Error> {
+        check_send_topic(&namespace.wrap(&self.topic))?;
+        if self.body.is_empty() {
+            return refuse("the body is empty: the broker refuses empty bodies");
+        }
+        if self.body.len() > max_body {
+            return refuse(format!(
+                "the body has {} bytes, the limit is {max_body}",
+                self.body.len()
+            ));
+        }
+        if let Some(tag) = &self.tag {
+            check_text("tag", tag)?;
+            if tag.contains('|') {
+                return refuse(format!(
+                    "the tag {tag:?} has a \"|\", which separates tags in a subscription"
+                ));
+            }
+            if tag.trim() != tag || tag == "*" {
+                return refuse(format!("the tag {tag:?} can't be subscribed to"));
+            }
+        }
+        for key in &self.keys {
+            check_text("key", key)?;
+            if key.is_empty() || key.contains(' ') {
+                return refuse(format!(
+                    "the key {key:?} is empty or has a space, which separates keys"
+                ));
+            }
+        }
+        for (name, value) in self.properties.iter() {
+            check_text("property name", name)?;
+            check_text("property value", value)?;
+            if name.is_empty() || value.is_empty() {
+                return refuse(format!(
+                    "the property {name:?} has no name or no value: it would be lost on the way"
+                ));
+            }
+            if is_system(name) {
+                return refuse(format!("the property name {name:?} is the protocol's own"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_text(what: &str, text: &str) -> Result<(), Error> {
+    if text.contains(['\u{1}', '\u{2}']) {
+        return refuse(format!(
+            "the {what} {text:?} has U+0001 or U+0002, which separate properties"
+        ));
+    }
+    Ok(())
+}
+
+fn refuse(message: impl Into<String>) -> Result<(), Error> {
+    Err(invalid("check message", message))
+}
+
+fn is_system(name: &str) -> bool {
+    SYSTEM.contains(&name) || name.starts_with("TIMER_")
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("topic", &self.topic)
+            .field("body_len", &self.body.len())
+            .field("tag", &self.tag)
+            .field("keys", &self.keys)
+            .field("unique_id", &self.unique_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The tag.
+pub(crate) const TAGS: &str = "TAGS";
+/// The keys, separated by spaces.
+pub(crate) const KEYS: &str = "KEYS";
+/// The unique id.
+pub(crate) const UNIQUE_ID: &str = "UNIQ_KEY";
+const WAIT_STORED: &str = "WAIT";
+
+// apache/rocketmq: MessageConst; __STARTDELIVERTIME and __CANCEL_SCHEDULED_MSG are Huawei DMS's. Names that start with TIMER_ count too.
+const SYSTEM: &[&str] = &[
+    TAGS,
+    KEYS,
+    UNIQUE_ID,
+    WAIT_STORED,
+    "DELAY",
+    "RETRY_TOPIC",
+    "REAL_TOPIC",
+    "REAL_QID",
+    "TRAN_MSG",
+    "PGROUP",
+    "MIN_OFFSET",
+    "MAX_OFFSET",
+    "BUYER_ID",
+    "ORIGIN_MESSAGE_ID",
+    "TRANSFER_FLAG",
+    "CORRECTION_FLAG",
+    "MQ2_FLAG",
+    "RECONSUME_TIME",
+    "MSG_REGION",
+    "TRACE_ON",
+    "EXTEND_UNIQ_INFO",
+    "MAX_RECONSUME_TIMES",
+    "CONSUME_START_TIME",
+    "INNER_NUM",
+    "INNER_BASE",
+    "DUP_INFO",
+    "CHECK_IMMUNITY_TIME_IN_SECONDS",
+    "TRAN_PREPARED_QUEUE_OFFSET",
+    "__transactionId__",
+    "TRANSACTION_CHECK_TIMES",
+    "INSTANCE_ID",
+    "CORRELATION_ID",
+    "REPLY_TO_CLIENT",
+    "TTL",
+    "ARRIVE_TIME",
+    "PUSH_REPLY_TIME",
+    "CLUSTER",
+    "MSG_TYPE",
+    "POP_CK",
+    "POP_CK_OFFSET",
+    "1ST_POP_TIME",
+    "__SHARDINGKEY",
+    "PROPERTY_FORWARD_QUEUE_ID",
+    "REDIRECT",
+    "INNER_MULTI_DISPATCH",
+    "INNER_MULTI_QUEUE_OFFSET",
+    "TRACE_CONTEXT",
+    "__BORNHOST",
+    "BORN_TIMESTAMP",
+    "TOPIC_SYS_FLAG",
+    "GROUP_SYS_FLAG",
+    "DLQ_ORIGIN_TOPIC",
+    "DLQ_ORIGIN_MESSAGE_ID",
+    "__CRC32#",
+    "__STARTDELIVERTIME",
+    "__CANCEL_SCHEDULED_MSG",
+    "__LITE_TOPIC",
+    "_SYS_MSG_PRIORITY_",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(message: &Message) -> Result<(), Error> {
+        message.check(&Namespace::default(), 100)
+    }
+
+    #[test]
+    fn what_can_not_travel_is_refused_with_a_reason() {
+        let good = || Message::new("t", "body");
+        let cases = [
+            (Message::new("", "x"), "topic name is empty"),
+            (Message::new("a b", "x"), "' '"),
+            (Message::new("t", ""), "body is empty"),
+            (Message::new("t", vec![0; 101]), "the limit is 100"),
+            (good().tag("a|b"), "separates tags"),
+            (good().tag("a||b"), "separates tags"),
+            (good().tag("a\u{1}"), "U+0001"),
+            (good().tag(" a"), "can't be subscribed"),
+            (good().key("a b"), "separates keys"),
+            (good().key(""), "empty"),
+            (good().property("a\u{2}", "x"), "U+0001 or U+0002"),
+            (good().property("a", "x\u{1}"), "U+0001 or U+0002"),
+            (good().property("a", ""), "no value"),
+            (good().property("TAGS", "x"), "protocol's own"),
+            (good().property("TIMER_DELAY_MS", "x"), "protocol's own"),
+        ];
+        for (message, part) in cases {
+            let error = check(&message).unwrap_err();
+            assert_eq!(error.kind(), mq_core::ErrorKind::Invalid);
+            assert!(error.to_string().contains(part), "{part}: {error}");
+        }
+        assert!(check(&good().tag("TagA").key("k").property("a", "b")).is_ok());
+    }
+
+    #[test]
+    fn properties_travel_and_come_back() {
+        let mut sent = Message::new("t", "b")
+            .tag("A")
+            .key("k1")
+            .key("k2")
+            .property("p", "v");
+        sent.unique_id_or(|| "ID".into());
+        let wire = sent.wire_properties();
+        let (received, system) = Message::received("t".into(), Bytes::from_static(b"b"), 0, &wire);
+        assert_eq!(received, sent);
+        assert_eq!(system.get("WAIT"), Some("true"));
+    }
+
+    #[test]
+    fn debug_shows_no_body() {
+        assert!(!format!("{:?}", Message::new("t", "canary")).contains("canary"));
+    }
+}

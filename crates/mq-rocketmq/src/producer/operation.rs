@@ -1,0 +1,466 @@
+//! One send on its way: owns the message until the broker has answered or the send has failed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use mq_core::{Endpoint, ErrorKind, Outcome, Retry};
+use tokio::sync::oneshot;
+
+use super::shared::ProducerShared;
+use super::window::Entry;
+use crate::Message;
+use crate::conn::{Command, Done, Failure, QueueId, TopicRoute, Waiter, parse_reply};
+use crate::error::{Error, Result, answer_error, closed};
+use crate::proto::command::{SendBatch, SendMessage, SendReply};
+use crate::proto::message::{BatchItem, SysFlag, properties};
+use crate::proto::{Encoded, Frame, ResponseCode};
+
+/// What is sent in one request.
+#[derive(Debug)]
+pub(crate) enum Payload {
+    One(Message),
+    /// All for one topic, none compressed.
+    Batch(Vec<Message>),
+}
+
+/// The broker's word.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) reply: SendReply,
+    pub(crate) code: ResponseCode,
+    pub(crate) queue: QueueId,
+    pub(crate) payload: Payload,
+}
+
+/// A send that failed, with what was to be sent.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    pub(crate) payload: Payload,
+}
+
+/// How a send ends. A one-way send ends without a [`Stored`].
+pub(crate) type Ended = Result<Option<Stored>, Failed>;
+
+/// Body and properties as they travel, made once and used by every attempt.
+#[derive(Debug, Clone)]
+pub(crate) struct Packed {
+    pub(crate) body: Bytes,
+    pub(crate) properties: String,
+    pub(crate) sys_flag: SysFlag,
+    pub(crate) flag: i32,
+}
+
+/// A send, from joining the line to its end.
+pub(crate) struct Operation {
+    producer: Arc<ProducerShared>,
+    topic: Arc<str>,
+    packed: Packed,
+    born_at_ms: i64,
+    deadline: Instant,
+    oneway: bool,
+    attempt: u32,
+    target: Target,
+    /// Set until launched.
+    head: Option<Encoded>,
+    admitted: bool,
+    payload: Option<Payload>,
+    on_admission: Option<oneshot::Sender<()>>,
+    on_end: Option<oneshot::Sender<Ended>>,
+}
+
+#[derive(Debug, Clone)]
+struct Target {
+    queue: QueueId,
+    endpoint: Endpoint,
+}
+
+/// What the caller keeps of an operation.
+pub(crate) struct Hearing {
+    pub(crate) admission: oneshot::Receiver<()>,
+    pub(crate) end: oneshot::Receiver<Ended>,
+}
+
+/// What an operation is made of.
+pub(crate) struct Plan {
+    pub(crate) topic: Arc<str>,
+    pub(crate) payload: Payload,
+    pub(crate) packed: Packed,
+    pub(crate) deadline: Instant,
+    pub(crate) oneway: bool,
+}
+
+impl Operation {
+    /// Chooses a queue and encodes.
+    pub(crate) fn new(
+        producer: Arc<ProducerShared>,
+        plan: Plan,
+        route: &TopicRoute,
+    ) -> Result<(Box<Self>, Hearing), Failed> {
+        let Plan {
+            topic,
+            payload,
+            packed,
+            deadline,
+            oneway,
+        } = plan;
+        let Some(target) = choose(&producer, route, None) else {
+            return Err(Failed {
+                error: no_queue(&topic),
+                payload,
+            });
+        };
+        let (on_admission, admission) = oneshot::channel();
+        let (on_end, end) = oneshot::channel();
+        let mut operation = Box::new(Self {
+            born_at_ms: producer.client.clock.wall_ms(),
+            producer,
+            topic,
+            packed,
+            deadline,
+            oneway,
+            attempt: 1,
+            target,
+            head: None,
+            admitted: false,
+            payload: Some(payload),
+            on_admission: Some(on_admission),
+            on_end: Some(on_end),
+        });
+        operation.encode();
+        Ok((operation, Hearing { admission, end }))
+    }
+
+    /// Makes the next attempt, at another broker if there is one. Called by the retry task.
+    pub(super) fn again(mut self: Box<Self>) {
+        let route = self
+            .producer
+            .client
+            .routes
+            .cached_for_publishing(&self.topic);
+        let last = Arc::clone(&self.target.queue.broker);
+        if let Some(target) = route.and_then(|route| choose(&self.producer, &route, Some(&last))) {
+            self.target = target;
+        }
+        self.attempt += 1;
+        self.encode();
+        self.submit();
+    }
+
+    /// Whether the next attempt would reach another broker than the last.
+    pub(super) fn has_alternative(&self) -> bool {
+        let route = self
+            .producer
+            .client
+            .routes
+            .cached_for_publishing(&self.topic);
+        route.is_some_and(|route| {
+            route
+                .publish
+                .iter()
+                .any(|queue| queue.broker != self.target.queue.broker)
+        })
+    }
+
+    pub(super) const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    fn encode(&mut self) {
+        let identity = self.producer.client.connections.identity();
+        let request = SendMessage {
+            producer_group: Arc::clone(&self.producer.group),
+            topic: Arc::clone(&self.topic),
+            default_topic: Arc::clone(&self.producer.default_topic),
+            default_queue_count: self.producer.new_topic_queues,
+            queue_id: self.target.queue.id,
+            sys_flag: self.packed.sys_flag.0,
+            born_at_ms: self.born_at_ms,
+            flag: self.packed.flag,
+            properties: Some(self.packed.properties.clone()),
+            reconsume_times: Some(0),
+            unit_mode: Some(false),
+            batch: Some(matches!(self.payload, Some(Payload::Batch(_)))),
+            broker_name: Some(Arc::clone(&self.target.queue.broker)),
+            ..SendMessage::default()
+        };
+        let body = &self.packed.body;
+        self.head = Some(if request.batch == Some(true) {
+            identity.encode(&SendBatch(request), body, self.oneway)
+        } else {
+            identity.encode(&request, body, self.oneway)
+        });
+    }
+
+    fn submit(mut self: Box<Self>) {
+        let Some(head) = self.head.take() else { return };
+        let (client, to) = (
+            Arc::clone(&self.producer.client),
+            self.target.endpoint.clone(),
+        );
+        let (body, deadline, oneway) = (self.packed.body.clone(), self.deadline, self.oneway);
+        client.connections.submit(
+            &to,
+            Command {
+                head,
+                body,
+                deadline,
+                oneway,
+                waiter: self,
+            },
+        );
+    }
+
+    fn answered(mut self: Box<Self>, frame: &Frame) {
+        let code = ResponseCode(frame.header.code);
+        let endpoint = &self.target.endpoint;
+        if super::Durability::of(code).is_none() {
+            let error = answer_error(frame, "send", &endpoint.to_string());
+            // apache/rocketmq: DefaultMQProducer.retryResponseCodes; a refused login is never tried again.
+            let elsewhere = code.is_retryable() || RETRY_ELSEWHERE.contains(&code);
+            let again = elsewhere && error.kind() != ErrorKind::Auth;
+            return self.failed(error, again);
+        }
+        match parse_reply::<SendMessage>(frame, endpoint, "send") {
+            Ok(reply) => {
+                let queue = QueueId {
+                    id: reply.queue_id,
+                    ..self.target.queue.clone()
+                };
+                if let Some(payload) = self.payload.take() {
+                    self.end(Ok(Some(Stored {
+                        reply,
+                        code,
+                        queue,
+                        payload,
+                    })));
+                }
+            }
+            Err(error) => self.failed(error, false),
+        }
+    }
+
+    /// Tries again where that can help and time allows, or ends.
+    fn failed(self: Box<Self>, error: Error, again: bool) {
+        let in_time = self.producer.client.clock.now() < self.deadline;
+        if again && in_time && !self.oneway && self.attempt < self.producer.max_attempts {
+            tracing::debug!(topic = %self.topic, attempt = self.attempt, %error, "send again");
+            return super::retry::hand_over(self, error);
+        }
+        self.give_up(error);
+    }
+
+    /// Ends with `error`.
+    pub(super) fn give_up(mut self: Box<Self>, error: Error) {
+        if let Some(payload) = self.payload.take() {
+            let error = if self.attempt > 1 {
+                let message = format!("{} (attempt {})", error.message(), self.attempt);
+                rewrite(error, message)
+            } else {
+                error
+            };
+            self.end(Err(Failed { error, payload }));
+        }
+    }
+
+    fn end(mut self: Box<Self>, ended: Ended) {
+        let window = Arc::clone(&self.producer.window);
+        let (size, admitted) = (self.size(), std::mem::take(&mut self.admitted));
+        tell(self.on_end.take(), ended, &self.producer);
+        // First the result, then the room: a flush that sees the window empty sees every failure.
+        drop(self);
+        if admitted {
+            window.release(size);
+        }
+    }
+
+    pub(super) fn shared(&self) -> &Arc<ProducerShared> {
+        &self.producer
+    }
+}
+
+impl Entry for Operation {
+    fn size(&self) -> usize {
+        self.packed.body.len() + self.packed.properties.len() + OVERHEAD
+    }
+
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    fn launch(mut self: Box<Self>) {
+        self.admitted = true;
+        if let Some(told) = self.on_admission.take() {
+            // A send does not listen.
+            let _ = told.send(());
+        }
+        self.submit();
+    }
+
+    fn expire(self: Box<Self>) {
+        let error = Error::builder(ErrorKind::Timeout, "no room in the window in time")
+            .operation("send")
+            .hint("the broker is slow or away, or the window is too small for the load")
+            .build();
+        self.give_up(error);
+    }
+}
+
+impl Waiter for Operation {
+    fn done(self: Box<Self>, result: Result<Done, Failure>) {
+        match result {
+            Ok(Done::Reply(frame)) => self.answered(&frame),
+            Ok(Done::Written) => self.end(Ok(None)),
+            Err(failure) => {
+                let again = matches!(
+                    failure.kind,
+                    ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Busy
+                );
+                self.failed(failure.into_error("send"), again);
+            }
+        }
+    }
+}
+
+impl Drop for Operation {
+    /// Only an operation whose task was aborted still has its payload here, or one withdrawn from the line.
+    fn drop(&mut self) {
+        let Some(payload) = self.payload.take() else {
+            return;
+        };
+        if !self.admitted {
+            return;
+        }
+        let error = closed("send", "client")
+            .into_builder()
+            .outcome(Outcome::Unknown)
+            .build();
+        tell(
+            self.on_end.take(),
+            Err(Failed { error, payload }),
+            &self.producer,
+        );
+        self.producer
+            .window
+            .release(self.packed.body.len() + self.packed.properties.len() + OVERHEAD);
+    }
+}
+
+/// Tells the one who waits; a failure that nobody waits for is kept for the next flush.
+fn tell(listener: Option<oneshot::Sender<Ended>>, ended: Ended, producer: &ProducerShared) {
+    let unheard = match listener {
+        Some(listener) => listener.send(ended).err(),
+        None => Some(ended),
+    };
+    if let Some(Err(failed)) = unheard {
+        for failed in failed.into_send_errors() {
+            producer.window.keep_unheard(failed);
+        }
+    }
+}
+
+fn choose(producer: &ProducerShared, route: &TopicRoute, avoid: Option<&str>) -> Option<Target> {
+    let queue = producer.next_queue(&route.publish, avoid)?;
+    let endpoint = route.master(&queue.broker)?.clone();
+    Some(Target {
+        queue: queue.clone(),
+        endpoint,
+    })
+}
+
+fn no_queue(topic: &str) -> Error {
+    Error::builder(
+        ErrorKind::NotFound,
+        format!("topic \"{topic}\" has no queue to send to"),
+    )
+    .operation("send")
+    .retry(Retry::Later)
+    .build()
+}
+
+fn rewrite(error: Error, message: String) -> Error {
+    let mut builder = Error::builder(error.kind(), message)
+        .operation(error.operation())
+        .outcome(error.outcome())
+        .retry(error.retry());
+    if let Some(code) = error.code() {
+        builder = builder.code(*code);
+    }
+    if let Some(endpoint) = error.endpoint() {
+        builder = builder.endpoint(endpoint);
+    }
+    if let Some(hint) = error.hint() {
+        builder = builder.hint(hint);
+    }
+    builder.build()
+}
+
+/// Encodes one message.
+pub(crate) fn pack_one(producer: &ProducerShared, message: &Message) -> Result<Packed> {
+    let mut sys_flag = SysFlag(0);
+    let mut body = message.body().clone();
+    if let Some(compression) = &producer.compression
+        && let Some(packed) = compression.apply(&body)?
+    {
+        body = packed;
+        sys_flag = sys_flag.compressed(compression.kind());
+    }
+    let properties = encode_properties(message)?;
+    Ok(Packed {
+        body,
+        properties,
+        sys_flag,
+        flag: message.flag_value(),
+    })
+}
+
+/// Encodes several messages as one body. Batches are not compressed (apache/rocketmq: `tryToCompressMessage`).
+pub(crate) fn pack_item(message: &Message, into: &mut BytesMut) -> Result<()> {
+    encode_properties(message)?;
+    let item = BatchItem {
+        flag: message.flag_value(),
+        body: message.body().clone(),
+        properties: message.wire_properties(),
+        ..BatchItem::default()
+    };
+    item.encode(into);
+    Ok(())
+}
+
+fn encode_properties(message: &Message) -> Result<String> {
+    let text = properties::encode(&message.wire_properties());
+    if text.len() > MAX_PROPERTIES {
+        let found = format!(
+            "the properties have {} bytes, the limit is {MAX_PROPERTIES}",
+            text.len()
+        );
+        return Err(crate::error::invalid("check message", found));
+    }
+    Ok(text)
+}
+
+impl Failed {
+    /// One error a message.
+    pub(crate) fn into_send_errors(self) -> Vec<crate::SendError> {
+        let messages = match self.payload {
+            Payload::One(message) => vec![message],
+            Payload::Batch(messages) => messages,
+        };
+        messages
+            .into_iter()
+            .map(|message| crate::SendError::new(self.error.clone(), message))
+            .collect()
+    }
+}
+
+// Beside those that say so themselves: the topic is not on this broker, the broker failed or accepts no writes.
+const RETRY_ELSEWHERE: [ResponseCode; 3] = [
+    ResponseCode::TOPIC_NOT_EXIST,
+    ResponseCode::SYSTEM_ERROR,
+    ResponseCode::NO_PERMISSION,
+];
+/// The broker keeps the length in an i16.
+const MAX_PROPERTIES: usize = 32_767;
+/// What an operation holds besides body and properties, roughly.
+const OVERHEAD: usize = 512;

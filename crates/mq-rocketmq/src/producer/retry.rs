@@ -1,0 +1,89 @@
+//! The producer's own task: makes further attempts, and ends sends that wait too long in the line.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::operation::Operation;
+use super::shared::ProducerShared;
+use super::window::Window;
+use crate::error::Error;
+
+/// A send to be tried again, and why.
+pub(crate) struct Again {
+    operation: Box<Operation>,
+    error: Error,
+}
+
+/// Gives a failed send to the retry task. There is room: as many as the window admits fit into the channel.
+pub(super) fn hand_over(operation: Box<Operation>, error: Error) {
+    let retries = operation.shared().retries.clone();
+    if let Err(refused) = retries.try_send(Again { operation, error }) {
+        let Again { operation, error } = refused.into_inner();
+        operation.give_up(error);
+    }
+}
+
+/// Starts the task; it ends with the last clone of the producer.
+pub(super) fn start(producer: &Arc<ProducerShared>, retries: mpsc::Receiver<Again>) {
+    let window = Arc::clone(&producer.window);
+    let tasks = Arc::clone(&producer.client.tasks);
+    tasks.spawn(work(Arc::downgrade(producer), window, retries));
+}
+
+async fn work(
+    producer: Weak<ProducerShared>,
+    window: Arc<Window<Operation>>,
+    mut retries: mpsc::Receiver<Again>,
+) {
+    let mut pending: BTreeMap<(Instant, u64), Again> = BTreeMap::new();
+    let mut count = 0u64;
+    loop {
+        let Some(now) = producer
+            .upgrade()
+            .map(|producer| producer.client.clock.now())
+        else {
+            return;
+        };
+        let line = window.sweep(now);
+        while let Some(entry) = pending.first_entry().filter(|entry| entry.key().0 <= now) {
+            entry.remove().operation.again();
+        }
+        let next = pending.keys().next().map(|(at, _)| *at);
+        let wake = [line, next].into_iter().flatten().min();
+        tokio::select! {
+            again = retries.recv() => {
+                let Some(again) = again else { return };
+                count += 1;
+                let pause = pause(&again.operation);
+                if pause.is_zero() {
+                    again.operation.again();
+                } else {
+                    tracing::trace!(error = %again.error, ?pause, "pause before the next attempt");
+                    pending.insert((now + pause, count), again);
+                }
+            }
+            () = sleep_until(wake) => {}
+            () = window.changed.notified() => {}
+        }
+    }
+}
+
+/// None before another broker is tried; before the same one again, a little and more each time.
+fn pause(operation: &Operation) -> Duration {
+    if operation.has_alternative() {
+        return Duration::ZERO;
+    }
+    SAME_BROKER * operation.attempt() + Duration::from_millis(fastrand::u64(..50))
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+const SAME_BROKER: Duration = Duration::from_millis(100);

@@ -1,0 +1,422 @@
+//! The calls of a producer, as futures.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use futures_util::future::join_all;
+use mq_core::{ErrorKind, Outcome};
+use tokio::sync::oneshot;
+
+use super::operation::{
+    Ended, Failed, Hearing, Operation, Packed, Payload, Plan, Stored, pack_item, pack_one,
+};
+use super::shared::ProducerShared;
+use super::window::Window;
+use super::{Durability, Producer, Receipt};
+use crate::Message;
+use crate::conn::QueueId;
+use crate::error::{Error, Result, SendError, closed, invalid};
+use crate::proto::message::SysFlag;
+
+macro_rules! call {
+    ($(#[$doc:meta])* $name:ident, $input:ty, $output:ty, $run:ident) => {
+        $(#[$doc])*
+        #[must_use = "nothing is sent until it is awaited"]
+        pub struct $name {
+            producer: Producer,
+            input: $input,
+            timeout: Option<Duration>,
+        }
+
+        impl $name {
+            pub(super) const fn new(producer: Producer, input: $input) -> Self {
+                Self { producer, input, timeout: None }
+            }
+
+            /// How long this call may take, from its first poll; default the producer's.
+            pub const fn timeout(mut self, timeout: Duration) -> Self {
+                self.timeout = Some(timeout);
+                self
+            }
+        }
+
+        impl IntoFuture for $name {
+            type Output = $output;
+            type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + std::marker::Send>>;
+
+            fn into_future(self) -> Self::IntoFuture {
+                Box::pin($run(self.producer, self.input, self.timeout))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).field("input", &self.input).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+call! {
+    /// A send of one message: await it. Made by [`Producer::send`].
+    Send, Message, Result<Receipt, SendError>, send
+}
+call! {
+    /// A send whose receipt is awaited later: await it for room in the window. Made by [`Producer::enqueue`].
+    Enqueue, Message, Result<Confirm, SendError>, enqueue
+}
+call! {
+    /// A send without an answer: await it. Made by [`Producer::send_oneway`].
+    SendOneway, Message, Result<(), SendError>, send_oneway
+}
+call! {
+    /// A send of many messages: await it. Made by [`Producer::send_batch`].
+    SendBatch, Vec<Message>, Vec<Result<Receipt, SendError>>, send_batch
+}
+
+/// A message under way. Makes progress without being polled; await it for the receipt.
+///
+/// Dropped before the end, a failure is reported by the next [`Producer::flush`].
+#[must_use = "await it for the receipt, or flush the producer later"]
+pub struct Confirm {
+    end: oneshot::Receiver<Ended>,
+    producer: Arc<ProducerShared>,
+}
+
+impl Future for Confirm {
+    type Output = Result<Receipt, SendError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let ended = ready!(Pin::new(&mut self.end).poll(context));
+        Poll::Ready(one_receipt(ended, &self.producer))
+    }
+}
+
+impl fmt::Debug for Confirm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Confirm").finish_non_exhaustive()
+    }
+}
+
+async fn send(
+    producer: Producer,
+    message: Message,
+    timeout: Option<Duration>,
+) -> Result<Receipt, SendError> {
+    let shared = &producer.shared;
+    let (_place, hearing) = begin(shared, message, timeout, false).await?;
+    one_receipt(hearing.end.await, shared)
+}
+
+async fn send_oneway(
+    producer: Producer,
+    message: Message,
+    timeout: Option<Duration>,
+) -> Result<(), SendError> {
+    let (_place, hearing) = begin(&producer.shared, message, timeout, true).await?;
+    match hearing.end.await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(failed)) => Err(one_error(failed)),
+        Err(_) => Err(lost()),
+    }
+}
+
+async fn enqueue(
+    producer: Producer,
+    message: Message,
+    timeout: Option<Duration>,
+) -> Result<Confirm, SendError> {
+    let (_place, hearing) = begin(&producer.shared, message, timeout, false).await?;
+    let confirm = Confirm {
+        end: hearing.end,
+        producer: Arc::clone(&producer.shared),
+    };
+    match hearing.admission.await {
+        Ok(()) => Ok(confirm),
+        // Not admitted: it ended in the line.
+        Err(_) => match confirm.await {
+            Err(failed) => Err(failed),
+            Ok(_) => Err(lost()),
+        },
+    }
+}
+
+async fn send_batch(
+    producer: Producer,
+    messages: Vec<Message>,
+    timeout: Option<Duration>,
+) -> Vec<Result<Receipt, SendError>> {
+    let shared = &producer.shared;
+    let deadline = deadline(shared, timeout);
+    let chunks = match split(shared, messages) {
+        Ok(chunks) => chunks,
+        Err(failed) => return failed.into_send_errors().into_iter().map(Err).collect(),
+    };
+    let runs = chunks.into_iter().map(|(messages, packed)| async move {
+        let payload = Payload::Batch(messages);
+        let ended = match start(shared, payload, packed, deadline, false).await {
+            Ok((_place, hearing)) => hearing.end.await,
+            Err(failed) => Ok(Err(failed)),
+        };
+        receipts(ended, shared)
+    });
+    join_all(runs).await.into_iter().flatten().collect()
+}
+
+/// Checks and packs one message and puts it into the line.
+async fn begin(
+    shared: &Arc<ProducerShared>,
+    mut message: Message,
+    timeout: Option<Duration>,
+    oneway: bool,
+) -> Result<(Place, Hearing), SendError> {
+    let deadline = deadline(shared, timeout);
+    match prepare(shared, &mut message).and_then(|()| pack_one(shared, &message)) {
+        Ok(packed) => {
+            let payload = Payload::One(message);
+            start(shared, payload, packed, deadline, oneway)
+                .await
+                .map_err(one_error)
+        }
+        Err(error) => Err(SendError::new(error, message)),
+    }
+}
+
+/// Finds the route, chooses a queue, and joins the line.
+async fn start(
+    shared: &Arc<ProducerShared>,
+    payload: Payload,
+    packed: Packed,
+    deadline: Instant,
+    oneway: bool,
+) -> Result<(Place, Hearing), Failed> {
+    let first = match &payload {
+        Payload::One(message) => Some(message),
+        Payload::Batch(messages) => messages.first(),
+    };
+    let topic = shared
+        .client
+        .namespace
+        .wrap(first.map_or("", Message::topic));
+    let route = match shared.client.routes.cached_for_publishing(&topic) {
+        Some(route) => route,
+        None => {
+            let finding = shared.client.routes.for_publishing(&topic);
+            let found = tokio::time::timeout_at(deadline.into(), finding).await;
+            match found.unwrap_or_else(|_| Err(no_route_in_time(&topic))) {
+                Ok(route) => route,
+                Err(error) => {
+                    return Err(Failed {
+                        error: in_send(error),
+                        payload,
+                    });
+                }
+            }
+        }
+    };
+    let plan = Plan {
+        topic: topic.into(),
+        payload,
+        packed,
+        deadline,
+        oneway,
+    };
+    let (operation, hearing) = Operation::new(Arc::clone(shared), plan, &route)?;
+    let window = Arc::clone(&shared.window);
+    let ticket = window.join(operation);
+    Ok((Place { window, ticket }, hearing))
+}
+
+/// A place in the line, left when the future is dropped.
+struct Place {
+    window: Arc<Window<Operation>>,
+    ticket: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.window.withdraw(self.ticket);
+    }
+}
+
+fn deadline(shared: &ProducerShared, timeout: Option<Duration>) -> Instant {
+    shared.client.clock.now() + timeout.unwrap_or(shared.timeout)
+}
+
+fn prepare(shared: &ProducerShared, message: &mut Message) -> Result<()> {
+    shared.client.check_open("send")?;
+    message.check(&shared.client.namespace, shared.max_body)?;
+    let client = &shared.client;
+    message.unique_id_or(|| client.unique_ids.next(client.clock.wall()));
+    Ok(())
+}
+
+/// Cuts messages into requests. All of them are checked before the first is sent.
+fn split(
+    shared: &ProducerShared,
+    mut messages: Vec<Message>,
+) -> Result<Vec<(Vec<Message>, Packed)>, Failed> {
+    if let Err(error) = check_batch(shared, &mut messages) {
+        return Err(Failed {
+            error,
+            payload: Payload::Batch(messages),
+        });
+    }
+    let properties = batch_properties(shared);
+    let packed = |body: BytesMut| Packed {
+        body: body.freeze(),
+        properties: properties.clone(),
+        sys_flag: SysFlag(0),
+        flag: 0,
+    };
+    let (mut chunks, mut chunk, mut body) = (Vec::new(), Vec::new(), BytesMut::new());
+    for message in messages {
+        let mut item = BytesMut::new();
+        // Checked above.
+        if pack_item(&message, &mut item).is_err() {
+            continue;
+        }
+        if !chunk.is_empty() && body.len() + item.len() > shared.max_body {
+            chunks.push((
+                std::mem::take(&mut chunk),
+                packed(std::mem::take(&mut body)),
+            ));
+        }
+        body.unsplit(item);
+        chunk.push(message);
+    }
+    if !chunk.is_empty() {
+        chunks.push((chunk, packed(body)));
+    }
+    Ok(chunks)
+}
+
+fn check_batch(shared: &ProducerShared, messages: &mut [Message]) -> Result<()> {
+    let topic = messages.first().map(|message| message.topic().to_owned());
+    for message in messages {
+        if Some(message.topic()) != topic.as_deref() {
+            return Err(invalid(
+                "send",
+                "the messages of a batch have different topics",
+            ));
+        }
+        prepare(shared, message)?;
+        let mut item = BytesMut::new();
+        pack_item(message, &mut item)?;
+        if item.len() > shared.max_body {
+            let found = format!(
+                "a message of the batch has {} bytes with its properties, the limit is {}",
+                item.len(),
+                shared.max_body
+            );
+            return Err(invalid("send", found));
+        }
+    }
+    Ok(())
+}
+
+/// The batch itself has an id too (apache/rocketmq: `DefaultMQProducer.batch`).
+fn batch_properties(shared: &ProducerShared) -> String {
+    let mut envelope = Message::new("", "");
+    let client = &shared.client;
+    envelope.unique_id_or(|| client.unique_ids.next(client.clock.wall()));
+    crate::proto::message::properties::encode(&envelope.wire_properties())
+}
+
+fn one_receipt(
+    ended: Result<Ended, oneshot::error::RecvError>,
+    shared: &ProducerShared,
+) -> Result<Receipt, SendError> {
+    receipts(ended, shared).pop().unwrap_or_else(|| Err(lost()))
+}
+
+/// One result a message.
+fn receipts(
+    ended: Result<Ended, oneshot::error::RecvError>,
+    shared: &ProducerShared,
+) -> Vec<Result<Receipt, SendError>> {
+    let stored = match ended {
+        Ok(Ok(Some(stored))) => stored,
+        Ok(Err(failed)) => return failed.into_send_errors().into_iter().map(Err).collect(),
+        Ok(Ok(None)) | Err(_) => return vec![Err(lost())],
+    };
+    let Stored {
+        reply,
+        code,
+        queue,
+        payload,
+    } = stored;
+    let durability = Durability::of(code).unwrap_or(Durability::AsConfigured);
+    let messages = match payload {
+        Payload::One(message) => vec![message],
+        Payload::Batch(messages) => messages,
+    };
+    let mut ids = reply.message_id.split(',');
+    let mut results = Vec::with_capacity(messages.len());
+    for (message, offset) in messages.into_iter().zip(reply.queue_offset..) {
+        let id = ids.next().unwrap_or_default();
+        let receipt = receipt(&message, id, &queue, offset, durability);
+        results.push(judge(message, receipt, shared.require_durable));
+    }
+    results
+}
+
+fn receipt(
+    message: &Message,
+    id: &str,
+    queue: &QueueId,
+    offset: i64,
+    durability: Durability,
+) -> Receipt {
+    let unique_id = message.unique_id().unwrap_or_default().to_owned();
+    Receipt::new(unique_id, id.to_owned(), queue.clone(), offset, durability)
+}
+
+fn judge(message: Message, receipt: Receipt, require: bool) -> Result<Receipt, SendError> {
+    let why = match receipt.durability() {
+        Durability::AsConfigured => return Ok(receipt),
+        _ if !require => return Ok(receipt),
+        Durability::FlushTimedOut => "stored, but not flushed to disk in time",
+        Durability::ReplicaTimedOut => "stored, but not replicated in time",
+        Durability::NoReplica => "stored, but there is no replica",
+    };
+    let error = Error::builder(ErrorKind::Timeout, why)
+        .operation("send")
+        .outcome(Outcome::Unknown)
+        .hint("the message can be consumed, and is lost if the broker's disk or machine is")
+        .build();
+    let mut failed = SendError::new(error, message);
+    failed.receipt = Some(Box::new(receipt));
+    Err(failed)
+}
+
+fn one_error(failed: Failed) -> SendError {
+    failed.into_send_errors().pop().unwrap_or_else(lost)
+}
+
+fn in_send(error: Error) -> Error {
+    error.into_builder().operation("send").build()
+}
+
+fn no_route_in_time(topic: &str) -> Error {
+    Error::builder(
+        ErrorKind::Timeout,
+        format!("no route of topic \"{topic}\" in time"),
+    )
+    .operation("send")
+    .build()
+}
+
+/// The task that had the message is gone without a word: it can't happen while the client lives.
+fn lost() -> SendError {
+    let error = closed("send", "client")
+        .into_builder()
+        .outcome(Outcome::Unknown)
+        .build();
+    SendError::new(error, Message::new("", ""))
+}

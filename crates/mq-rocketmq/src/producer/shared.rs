@@ -1,0 +1,97 @@
+//! What all clones of a producer and its sends have in common.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::operation::Operation;
+use super::window::Window;
+use super::{Compression, Unheard};
+use crate::client::{Flush, Shared};
+use crate::conn::QueueId;
+use crate::error::{Error, Result};
+
+pub(crate) struct ProducerShared {
+    pub(crate) client: Arc<Shared>,
+    /// Full name.
+    pub(crate) group: Arc<str>,
+    pub(crate) default_topic: Arc<str>,
+    pub(crate) new_topic_queues: i32,
+    pub(crate) window: Arc<Window<Operation>>,
+    pub(crate) retries: mpsc::Sender<super::retry::Again>,
+    pub(crate) compression: Option<Compression>,
+    pub(crate) timeout: Duration,
+    pub(crate) max_attempts: u32,
+    pub(crate) max_body: usize,
+    pub(crate) max_in_flight: usize,
+    pub(crate) require_durable: bool,
+    turn: AtomicUsize,
+}
+
+impl std::fmt::Debug for ProducerShared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer")
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ProducerShared {
+    pub(super) fn new(
+        client: Arc<Shared>,
+        group: Arc<str>,
+        options: &super::ProducerBuilder,
+        retries: mpsc::Sender<super::retry::Again>,
+    ) -> Self {
+        Self {
+            default_topic: crate::conn::DEFAULT_TOPIC.into(),
+            new_topic_queues: client.routes.new_topic_queues(),
+            window: Arc::new(Window::new(
+                options.max_in_flight,
+                options.max_in_flight_bytes,
+            )),
+            retries,
+            compression: options.compression,
+            timeout: options.timeout,
+            max_attempts: options.max_attempts.max(1),
+            max_body: options.max_body,
+            max_in_flight: options.max_in_flight.max(1),
+            require_durable: options.require_durable,
+            turn: AtomicUsize::new(fastrand::usize(..1 << 16)),
+            client,
+            group,
+        }
+    }
+
+    /// The next queue in turn, of another broker than `avoid` if there is one.
+    pub(super) fn next_queue<'a>(
+        &self,
+        queues: &'a [QueueId],
+        avoid: Option<&str>,
+    ) -> Option<&'a QueueId> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let in_turn = |step: usize| queues.get(turn.wrapping_add(step) % queues.len().max(1));
+        (0..queues.len())
+            .filter_map(in_turn)
+            .find(|queue| avoid.is_none_or(|broker| *queue.broker != *broker))
+            .or_else(|| in_turn(0))
+    }
+
+    pub(super) async fn flushed(&self) -> Result<(), Unheard> {
+        self.window.drained().await;
+        let (count, last) = self.window.take_unheard();
+        if count == 0 {
+            Ok(())
+        } else {
+            Err(Unheard { count, last })
+        }
+    }
+}
+
+impl Flush for ProducerShared {
+    fn flush(self: Arc<Self>) -> std::pin::Pin<Box<dyn Future<Output = Result<()>> + Send>> {
+        Box::pin(async move { self.flushed().await.map_err(Error::from) })
+    }
+}
