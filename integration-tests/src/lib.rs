@@ -1,3 +1,4 @@
 //! Real brokers for tests, and what the suites against them share.
 
 pub mod brokers;
+pub mod foreign;
