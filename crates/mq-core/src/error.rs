@@ -193,6 +193,12 @@ impl<Code> Error<Code> {
 }
 
 impl<Code> ErrorBuilder<Code> {
+    /// Replaces what failed.
+    pub fn message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
     /// The broker's own code.
     pub fn code(mut self, code: Code) -> Self {
         self.code = Some(code);

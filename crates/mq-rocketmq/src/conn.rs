@@ -21,7 +21,7 @@ use bytes::Bytes;
 use mq_core::{Clock, Endpoint, ErrorKind, Outcome};
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use self::driver::{Command, Done, Failure, Waiter};
+pub(crate) use self::driver::{Command, Done, Failure, OnLoss, OnRequest, Waiter};
 pub(crate) use self::nameserver::Nameservers;
 pub(crate) use self::route::{DEFAULT_TOPIC, QueueId, Routes, TopicRoute};
 pub(crate) use self::tasks::Tasks;
@@ -75,8 +75,8 @@ pub(crate) struct Connections {
     connect_timeout: Duration,
     clock: Arc<dyn Clock>,
     tasks: Arc<Tasks>,
-    on_request: Arc<dyn Fn(&Endpoint, Frame) + Send + Sync>,
-    on_loss: Arc<dyn Fn(&Endpoint) + Send + Sync>,
+    on_request: OnRequest,
+    on_loss: OnLoss,
     open: Mutex<HashMap<Endpoint, mpsc::Sender<Command>>>,
 }
 
@@ -92,8 +92,8 @@ impl Connections {
         connect_timeout: Duration,
         clock: Arc<dyn Clock>,
         tasks: Arc<Tasks>,
-        on_request: Arc<dyn Fn(&Endpoint, Frame) + Send + Sync>,
-        on_loss: Arc<dyn Fn(&Endpoint) + Send + Sync>,
+        on_request: OnRequest,
+        on_loss: OnLoss,
     ) -> Self {
         let open = Mutex::default();
         Self {

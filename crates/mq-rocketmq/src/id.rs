@@ -1,6 +1,6 @@
 //! Unique ids of messages and of this client.
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -45,7 +45,7 @@ impl UniqueIds {
 
 /// The address this machine would use to reach `host`, or loopback: no packet is sent.
 pub(crate) fn local_address(host: &str, port: u16) -> IpAddr {
-    let target: IpAddr = host.parse().unwrap_or(IpAddr::from([127, 0, 0, 1]));
+    let target: IpAddr = host.parse().unwrap_or(LOOPBACK);
     let any: IpAddr = if target.is_ipv4() {
         [0, 0, 0, 0].into()
     } else {
@@ -56,7 +56,7 @@ pub(crate) fn local_address(host: &str, port: u16) -> IpAddr {
             socket.connect((target, port))?;
             socket.local_addr()
         })
-        .map_or(IpAddr::from([127, 0, 0, 1]), |local| local.ip())
+        .map_or(LOOPBACK, |local| local.ip())
 }
 
 fn low16(number: u32) -> u16 {
@@ -82,6 +82,7 @@ const fn day_of_month(days_since_epoch: u64) -> u64 {
     of_year - (153 * month + 2) / 5
 }
 
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const DAY: u64 = 86_400;
 
 #[cfg(test)]

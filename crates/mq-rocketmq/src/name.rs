@@ -54,7 +54,7 @@ pub(crate) fn retry_topic(group: &str) -> String {
 
 /// Checks a topic's full name for sending.
 pub(crate) fn check_topic(topic: &str) -> Result<(), Error> {
-    let retry_or_dead = split_prefix(topic).0 != "";
+    let retry_or_dead = !split_prefix(topic).0.is_empty();
     check(
         topic,
         "topic",

@@ -1,5 +1,6 @@
 //! Options of a client, and connecting.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -8,12 +9,14 @@ use mq_core::{Clock, Endpoint, ErrorKind, ServiceUrl};
 
 use super::{Client, Groups, Handle, Shared, client_id};
 use crate::auth::{Credentials, Signer};
-use crate::conn::{Connections, Identity, Nameservers, Routes, Tasks, TimerClock, start_upkeep};
+use crate::conn::{
+    Connections, Identity, Nameservers, OnLoss, OnRequest, Routes, Tasks, TimerClock, start_upkeep,
+};
 use crate::error::{Error, Result, invalid};
 use crate::id::{UniqueIds, local_address};
 use crate::name::Namespace;
 use crate::proto::command::{GetRoute, NotifyConsumersChanged};
-use crate::proto::{Frame, HeaderCodec, Language, Request, ResponseCode};
+use crate::proto::{HeaderCodec, Language, Request, ResponseCode};
 
 /// Options of a [`Client`]. Setters don't fail; what can't be is found by [`ClientBuilder::connect`].
 #[derive(Debug, Clone)]
@@ -172,7 +175,7 @@ impl ClientBuilder {
         let first = endpoints
             .first()
             .map(|to| local_address(to.host(), to.port()));
-        let address = first.unwrap_or([127, 0, 0, 1].into());
+        let address = first.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let nameservers =
             Nameservers::new(endpoints, Arc::clone(&connections), self.connect_timeout);
         let routes = Routes::new(
@@ -199,7 +202,7 @@ impl ClientBuilder {
 }
 
 /// What brokers ask of clients. Unknown requests are ignored: a newer broker may ask for more.
-fn on_request(groups: Arc<Groups>) -> Arc<dyn Fn(&Endpoint, Frame) + Send + Sync> {
+fn on_request(groups: Arc<Groups>) -> OnRequest {
     Arc::new(move |from, frame| {
         if frame.header.code != NotifyConsumersChanged::CODE.0 {
             tracing::debug!(peer = %from, code = frame.header.code, "request ignored");
@@ -213,7 +216,7 @@ fn on_request(groups: Arc<Groups>) -> Arc<dyn Fn(&Endpoint, Frame) + Send + Sync
 }
 
 /// After a lost connection the routes may be out of date.
-fn on_loss(routes: Arc<OnceLock<Routes>>) -> Arc<dyn Fn(&Endpoint) + Send + Sync> {
+fn on_loss(routes: Arc<OnceLock<Routes>>) -> OnLoss {
     Arc::new(move |_| {
         let Some(routes) = routes.get() else { return };
         for topic in routes.topics() {

@@ -68,14 +68,18 @@ impl Failure {
     }
 }
 
+/// Told what a broker asks of this client.
+pub(crate) type OnRequest = Arc<dyn Fn(&Endpoint, Frame) + Send + Sync>;
+/// Told when a connection could not be made or broke: the route may be out of date.
+pub(crate) type OnLoss = Arc<dyn Fn(&Endpoint) + Send + Sync>;
+
 /// What a driver needs besides its channel.
 pub(crate) struct Setting {
     pub(crate) endpoint: Endpoint,
     pub(crate) connect_timeout: Duration,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) on_request: Arc<dyn Fn(&Endpoint, Frame) + Send + Sync>,
-    /// Told when a connection could not be made or broke: the route may be out of date.
-    pub(crate) on_loss: Arc<dyn Fn(&Endpoint) + Send + Sync>,
+    pub(crate) on_request: OnRequest,
+    pub(crate) on_loss: OnLoss,
 }
 
 /// Serves one endpoint until the channel's senders are gone.

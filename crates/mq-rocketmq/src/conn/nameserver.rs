@@ -1,6 +1,5 @@
 //! Asking the nameservers: several at a time, the first answer wins.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -75,19 +74,17 @@ impl Nameservers {
         Err(self.all_failed(failures, operation))
     }
 
-    fn attempt<'a, R: Request + Sync>(
-        &'a self,
+    async fn attempt<R: Request + Sync>(
+        &self,
         index: usize,
-        request: &'a R,
+        request: &R,
         deadline: Instant,
         operation: &'static str,
-    ) -> impl Future<Output = (usize, Result<R::Reply>)> + Send + 'a {
-        async move {
-            (
-                index,
-                self.ask_one(index, request, deadline, operation).await,
-            )
-        }
+    ) -> (usize, Result<R::Reply>) {
+        (
+            index,
+            self.ask_one(index, request, deadline, operation).await,
+        )
     }
 
     async fn ask_one<R: Request + Sync>(

@@ -19,7 +19,7 @@ use crate::proto::{Encoded, Frame, ResponseCode};
 /// What is sent in one request.
 #[derive(Debug)]
 pub(crate) enum Payload {
-    One(Message),
+    One(Box<Message>),
     /// All for one topic, none compressed.
     Batch(Vec<Message>),
 }
@@ -254,11 +254,12 @@ impl Operation {
     /// Ends with `error`.
     pub(super) fn give_up(mut self: Box<Self>, error: Error) {
         if let Some(payload) = self.payload.take() {
-            let error = if self.attempt > 1 {
-                let message = format!("{} (attempt {})", error.message(), self.attempt);
-                rewrite(error, message)
-            } else {
-                error
+            let error = match self.attempt {
+                1 => error,
+                attempt => {
+                    let message = format!("{} (attempt {attempt})", error.message());
+                    error.into_builder().message(message).build()
+                }
             };
             self.end(Err(Failed { error, payload }));
         }
@@ -379,23 +380,6 @@ fn no_queue(topic: &str) -> Error {
     .build()
 }
 
-fn rewrite(error: Error, message: String) -> Error {
-    let mut builder = Error::builder(error.kind(), message)
-        .operation(error.operation())
-        .outcome(error.outcome())
-        .retry(error.retry());
-    if let Some(code) = error.code() {
-        builder = builder.code(*code);
-    }
-    if let Some(endpoint) = error.endpoint() {
-        builder = builder.endpoint(endpoint);
-    }
-    if let Some(hint) = error.hint() {
-        builder = builder.hint(hint);
-    }
-    builder.build()
-}
-
 /// Encodes one message.
 pub(crate) fn pack_one(producer: &ProducerShared, message: &Message) -> Result<Packed> {
     let mut sys_flag = SysFlag(0);
@@ -444,7 +428,7 @@ impl Failed {
     /// One error a message.
     pub(crate) fn into_send_errors(self) -> Vec<crate::SendError> {
         let messages = match self.payload {
-            Payload::One(message) => vec![message],
+            Payload::One(message) => vec![*message],
             Payload::Batch(messages) => messages,
         };
         messages

@@ -19,7 +19,7 @@ use super::shared::ProducerShared;
 use super::window::Window;
 use super::{Durability, Producer, Receipt};
 use crate::Message;
-use crate::conn::QueueId;
+use crate::conn::{QueueId, TopicRoute};
 use crate::error::{Error, Result, SendError, closed, invalid};
 use crate::proto::message::SysFlag;
 
@@ -139,10 +139,7 @@ async fn enqueue(
     match hearing.admission.await {
         Ok(()) => Ok(confirm),
         // Not admitted: it ended in the line.
-        Err(_) => match confirm.await {
-            Err(failed) => Err(failed),
-            Ok(_) => Err(lost()),
-        },
+        Err(_) => Err(confirm.await.err().unwrap_or_else(lost)),
     }
 }
 
@@ -178,7 +175,7 @@ async fn begin(
     let deadline = deadline(shared, timeout);
     match prepare(shared, &mut message).and_then(|()| pack_one(shared, &message)) {
         Ok(packed) => {
-            let payload = Payload::One(message);
+            let payload = Payload::One(Box::new(message));
             start(shared, payload, packed, deadline, oneway)
                 .await
                 .map_err(one_error)
@@ -196,27 +193,20 @@ async fn start(
     oneway: bool,
 ) -> Result<(Place, Hearing), Failed> {
     let first = match &payload {
-        Payload::One(message) => Some(message),
+        Payload::One(message) => Some(&**message),
         Payload::Batch(messages) => messages.first(),
     };
     let topic = shared
         .client
         .namespace
         .wrap(first.map_or("", Message::topic));
-    let route = match shared.client.routes.cached_for_publishing(&topic) {
-        Some(route) => route,
-        None => {
-            let finding = shared.client.routes.for_publishing(&topic);
-            let found = tokio::time::timeout_at(deadline.into(), finding).await;
-            match found.unwrap_or_else(|_| Err(no_route_in_time(&topic))) {
-                Ok(route) => route,
-                Err(error) => {
-                    return Err(Failed {
-                        error: in_send(error),
-                        payload,
-                    });
-                }
-            }
+    let route = match find_route(shared, &topic, deadline).await {
+        Ok(route) => route,
+        Err(error) => {
+            return Err(Failed {
+                error: in_send(error),
+                payload,
+            });
         }
     };
     let plan = Plan {
@@ -230,6 +220,19 @@ async fn start(
     let window = Arc::clone(&shared.window);
     let ticket = window.join(operation);
     Ok((Place { window, ticket }, hearing))
+}
+
+async fn find_route(
+    shared: &ProducerShared,
+    topic: &str,
+    deadline: Instant,
+) -> Result<Arc<TopicRoute>> {
+    if let Some(route) = shared.client.routes.cached_for_publishing(topic) {
+        return Ok(route);
+    }
+    let finding = shared.client.routes.for_publishing(topic);
+    let found = tokio::time::timeout_at(deadline.into(), finding).await;
+    found.unwrap_or_else(|_| Err(no_route_in_time(topic)))
 }
 
 /// A place in the line, left when the future is dropped.
@@ -353,7 +356,7 @@ fn receipts(
     } = stored;
     let durability = Durability::of(code).unwrap_or(Durability::AsConfigured);
     let messages = match payload {
-        Payload::One(message) => vec![message],
+        Payload::One(message) => vec![*message],
         Payload::Batch(messages) => messages,
     };
     let mut ids = reply.message_id.split(',');

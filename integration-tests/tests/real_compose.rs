@@ -1,0 +1,155 @@
+//! `docker-compose.yml`, read by compose's own loader, says what the launcher's table says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use integration_tests::brokers::{Profile, Service, compose_file, services};
+use serde_json::Value;
+
+#[test]
+#[ignore = "needs Go"]
+fn real_compose_agrees_with_the_launcher() {
+    let project = load(&compose_file());
+    let loaded = project["services"].as_object().unwrap();
+    let expected: BTreeMap<String, (Profile, Service)> = Profile::ALL
+        .into_iter()
+        .flat_map(|profile| services(profile).into_iter().map(move |s| (profile, s)))
+        .map(|(profile, service)| (service.name.clone(), (profile, service)))
+        .collect();
+    let names = |all: Vec<&String>| all.into_iter().cloned().collect::<Vec<_>>();
+    assert_eq!(
+        names(loaded.keys().collect()),
+        names(expected.keys().collect())
+    );
+    for (name, (profile, service)) in &expected {
+        compare(&loaded[name], *profile, service);
+    }
+}
+
+#[test]
+#[ignore = "needs Go"]
+fn real_compose_a_wrong_key_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("compose.yml");
+    std::fs::write(
+        &file,
+        "services: { a: { image: b, healthcheck: { retriez: 1 } } }",
+    )
+    .unwrap();
+    let output = Command::new(checker(dir.path()))
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("retriez"));
+}
+
+fn compare(loaded: &Value, profile: Profile, service: &Service) {
+    let name = &service.name;
+    assert_eq!(loaded["image"], service.image.as_str(), "{name}");
+
+    // `docker compose up` alone starts the default profile.
+    let profiles = if profile == Profile::Rocketmq {
+        Value::Null
+    } else {
+        profile.name().into()
+    };
+    assert_eq!(loaded["profiles"][0], profiles, "{name}");
+
+    let ports: Vec<u16> = loaded["ports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(published)
+        .collect();
+    assert_eq!(ports, service.ports, "{name}");
+
+    let listen = service.ports.last().unwrap().to_string();
+    let variable = |key: &str| loaded["environment"][key].as_str();
+    assert_eq!(variable("PORT"), Some(listen.as_str()), "{name}");
+    assert_eq!(
+        variable("BASE"),
+        Some(service.base.join(" ").as_str()),
+        "{name}"
+    );
+    assert_eq!(variable("BROKER"), service.broker, "{name}");
+    assert_eq!(variable("NAMESRV"), service.nameserver.as_deref(), "{name}");
+
+    let mount = &loaded["volumes"][0];
+    let source = Path::new(mount["source"].as_str().unwrap())
+        .canonicalize()
+        .unwrap();
+    let base = integration_tests::brokers::base_dir()
+        .canonicalize()
+        .unwrap();
+    assert_eq!(
+        (source, mount["target"].as_str()),
+        (base, Some("/base")),
+        "{name}"
+    );
+    assert_eq!(mount["read_only"], true, "{name}");
+
+    let health = &loaded["healthcheck"];
+    let test = health["test"][1].as_str().unwrap();
+    assert_eq!(health["test"][0], "CMD-SHELL", "{name}");
+    assert!(
+        test.contains(service.health) && test.contains("$PORT"),
+        "{name}: {test}"
+    );
+    assert!(health["retries"].as_u64().unwrap() > 0, "{name}");
+    if let Some(nameserver) = &service.nameserver {
+        let (nameserver, _) = nameserver.split_once(':').unwrap();
+        let condition = &loaded["depends_on"][nameserver]["condition"];
+        assert_eq!(condition, "service_healthy", "{name}");
+    }
+}
+
+/// A published port: on loopback, and the same inside and outside.
+fn published(port: &Value) -> u16 {
+    assert_eq!(port["host_ip"], "127.0.0.1", "{port}");
+    assert_eq!(
+        port["published"].as_str().unwrap(),
+        port["target"].to_string(),
+        "{port}"
+    );
+    port["target"].as_u64().unwrap().try_into().unwrap()
+}
+
+fn load(file: &Path) -> Value {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(checker(dir.path()))
+        .arg(file)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn checker(dir: &Path) -> std::path::PathBuf {
+    let binary = dir.join("compose-check");
+    let output = Command::new("go")
+        .args(["build", "-o"])
+        .arg(&binary)
+        .arg(".")
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("compose-check"))
+        .output()
+        .expect("`go` must be in PATH: install Go 1.24 or later");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    binary
+}

@@ -1,0 +1,271 @@
+//! The launcher with real brokers: codes are passed on, and nothing outlives it.
+//!
+//! Each test has its own state directory, so brokers that run beside it are not touched.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use integration_tests::brokers::{Cluster, Profile};
+use rustix::process::{Pid, Signal, kill_process};
+
+#[test]
+#[ignore = "needs JDK 17 and Maven"]
+fn real_rocketmq_launcher_passes_variables_and_the_code_on() {
+    let sandbox = Sandbox::new();
+    let mut launcher = sandbox.run("env; exit 42");
+    let mut text = String::new();
+    std::io::Read::read_to_string(launcher.stdout.as_mut().unwrap(), &mut text).unwrap();
+    assert_eq!(launcher.wait().unwrap().code(), Some(42));
+    let url = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MQ_ROCKETMQ_URL="))
+        .unwrap();
+    assert!(url.starts_with("rocketmq://127.0.0.1:"), "{url}");
+    assert!(text.contains("MQ_ROCKETMQ_VERSION=4.9.7\n"), "{text}");
+    sandbox.assert_empty();
+}
+
+#[test]
+#[ignore = "needs JDK 17 and Maven"]
+fn real_rocketmq_launcher_takes_everything_down_on_signals() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let sandbox = Sandbox::new();
+        // The command starts one more process and ignores what would end it.
+        let mut launcher =
+            sandbox.run("trap '' INT TERM; sleep 600 & echo $! up; wait; wait; wait");
+        let grandchild = first_word(&mut launcher);
+        let brokers = sandbox.processes();
+        assert_eq!(brokers.len(), 3);
+        send(launcher.id(), signal);
+        assert_eq!(launcher.wait().unwrap().code(), Some(code));
+        assert!(!runs(grandchild.parse().unwrap()));
+        assert!(!brokers.into_iter().any(runs));
+        sandbox.assert_empty();
+    }
+}
+
+#[test]
+#[ignore = "needs JDK 17 and Maven"]
+fn real_rocketmq_launcher_signalled_while_brokers_start() {
+    let sandbox = Sandbox::new();
+    let mut launcher = sandbox.run("echo never");
+    while sandbox.processes().is_empty() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    send(launcher.id(), Signal::TERM);
+    assert_eq!(launcher.wait().unwrap().code(), Some(143));
+    sandbox.assert_empty();
+}
+
+#[test]
+#[ignore = "needs JDK 17 and Maven"]
+fn real_rocketmq_launcher_killed_is_cleaned_up_after_by_the_next_up() {
+    let sandbox = Sandbox::new();
+    let mut launcher = sandbox.run("echo up; sleep 5");
+    first_word(&mut launcher);
+    let orphans = sandbox.processes();
+    send(launcher.id(), Signal::KILL);
+    launcher.wait().unwrap();
+    assert!(
+        orphans.iter().all(|pid| runs(*pid)),
+        "kill -9 leaves brokers"
+    );
+
+    let up = sandbox
+        .brokers(&["up", "--profile", PROFILE])
+        .output()
+        .unwrap();
+    assert!(
+        up.status.success(),
+        "{}",
+        String::from_utf8_lossy(&up.stderr)
+    );
+    assert!(!orphans.into_iter().any(runs), "the next up ends them");
+    let first = sandbox.processes();
+    assert_eq!(first.len(), 3);
+
+    // A second `up` finds them, and another profile of the protocol is refused.
+    assert_eq!(
+        sandbox
+            .brokers(&["up", "--profile", PROFILE])
+            .output()
+            .unwrap()
+            .stdout,
+        up.stdout
+    );
+    assert_eq!(sandbox.processes(), first);
+    let other = sandbox
+        .brokers(&["up", "--profile", "rocketmq"])
+        .output()
+        .unwrap();
+    assert_eq!(other.status.code(), Some(1));
+    let status = sandbox.brokers(&["status"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&status.stdout).contains("the nameserver answers"));
+
+    assert!(sandbox.brokers(&["down"]).status().unwrap().success());
+    assert!(!first.into_iter().any(runs));
+    sandbox.assert_empty();
+}
+
+#[test]
+#[ignore = "needs JDK 17 and Maven"]
+fn real_rocketmq_launcher_panic_takes_everything_down() {
+    let pids = std::panic::catch_unwind(|| {
+        let cluster = Cluster::start(Profile::Rocketmq4).unwrap();
+        let pids = ["namesrv", "broker-a", "broker-b"]
+            .map(|name| cluster.broker(name).unwrap().pid().unwrap());
+        assert!(pids.into_iter().all(|pid| runs(pid.cast_signed())));
+        std::panic::panic_any(pids);
+    });
+    let pids = pids.unwrap_err().downcast::<[u32; 3]>().unwrap();
+    assert!(!pids.iter().any(|pid| runs(pid.cast_signed())));
+}
+
+#[tokio::test]
+#[ignore = "needs JDK 17 and Maven"]
+async fn real_rocketmq_launcher_cluster_kills_stops_continues_and_restarts() {
+    let cluster = Cluster::start(Profile::Rocketmq).unwrap();
+    let beside = Cluster::start(Profile::Rocketmq4).unwrap();
+    assert_ne!(cluster.namesrv(), beside.namesrv());
+    drop(beside);
+    let broker = cluster.broker("broker-b").unwrap();
+    let before = (broker.addr(), broker.pid().unwrap());
+
+    broker.kill9().unwrap();
+    assert!(!runs(before.1.cast_signed()));
+    assert!(TcpStream::connect(before.0).is_err());
+    assert!(broker.pid().is_err() && broker.kill9().is_err());
+    broker.restart().unwrap();
+    assert_eq!(broker.addr(), before.0);
+    assert_ne!(broker.pid().unwrap(), before.1);
+
+    broker.stop().unwrap();
+    assert_eq!(state(broker.pid().unwrap().cast_signed()), Some('T'));
+    broker.cont().unwrap();
+    assert_ne!(state(broker.pid().unwrap().cast_signed()), Some('T'));
+    assert!(cluster.broker("broker-c").is_err());
+
+    let nameserver: SocketAddr = cluster.namesrv().parse().unwrap();
+    let pid = cluster.nameserver().unwrap().pid().unwrap();
+    // A stopped process is ended as well.
+    cluster.nameserver().unwrap().stop().unwrap();
+    drop(cluster);
+    assert!(!runs(pid.cast_signed()));
+    assert!(TcpStream::connect(nameserver).is_err());
+}
+
+#[test]
+#[ignore = "needs JDK 17 and Maven"]
+fn real_rocketmq_launcher_acl_profiles_are_ready_when_they_refuse() {
+    for profile in [Profile::RocketmqAcl, Profile::Rocketmq4Acl] {
+        let cluster = Cluster::start(profile).unwrap();
+        assert!(
+            cluster
+                .url()
+                .starts_with("rocketmq://rocketmq:12345678@127.0.0.1:")
+        );
+    }
+}
+
+/// 4.9.7 boots in half the time of 5.5.0.
+const PROFILE: &str = "rocketmq4";
+
+/// A state directory; jars come from the shared cache.
+struct Sandbox {
+    dir: tempfile::TempDir,
+    cache: PathBuf,
+}
+
+impl Sandbox {
+    fn new() -> Self {
+        let jars = integration_tests::brokers::jars(Profile::Rocketmq4.version()).unwrap();
+        let cache = jars.parent().unwrap().to_owned();
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            cache,
+        }
+    }
+
+    fn brokers(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_brokers"));
+        command
+            .args(args)
+            .env("MQ_BROKERS_DIR", self.dir.path())
+            .env("MQ_BROKERS_CACHE", &self.cache);
+        command
+    }
+
+    fn run(&self, script: &str) -> Child {
+        let args = ["run", "--profile", PROFILE, "--", "sh", "-c", script];
+        self.brokers(&args).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// The recorded process ids that run.
+    fn processes(&self) -> Vec<i32> {
+        let mut found = Vec::new();
+        for run in self.runs() {
+            let Ok(text) = std::fs::read(run.join("state.json")) else {
+                continue;
+            };
+            let state: serde_json::Value = serde_json::from_slice(&text).unwrap();
+            let servers = state["servers"].as_array().unwrap();
+            found.extend(
+                servers.iter().map(|server| {
+                    i32::try_from(server["process"]["pid"].as_i64().unwrap()).unwrap()
+                }),
+            );
+        }
+        found.retain(|pid| runs(*pid));
+        found
+    }
+
+    fn runs(&self) -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(self.dir.path().join("run"));
+        entries
+            .map(|all| all.map(|entry| entry.unwrap().path()).collect())
+            .unwrap_or_default()
+    }
+
+    /// Neither a directory nor a process that mentions it is left.
+    fn assert_empty(&self) {
+        assert_eq!(self.runs(), Vec::<PathBuf>::new());
+        let needle = self.dir.path().to_str().unwrap().as_bytes();
+        for entry in std::fs::read_dir("/proc").unwrap() {
+            let line = std::fs::read(entry.unwrap().path().join("cmdline")).unwrap_or_default();
+            let mentions = line.windows(needle.len()).any(|window| window == needle);
+            assert!(!mentions, "{}", String::from_utf8_lossy(&line));
+        }
+    }
+}
+
+/// Waits until the command has printed a line.
+fn first_word(launcher: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(launcher.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    line.split_whitespace().next().unwrap().to_owned()
+}
+
+fn send(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
+}
+
+fn runs(pid: i32) -> bool {
+    state(pid).is_some_and(|state| state != 'Z')
+}
+
+fn state(pid: i32) -> Option<char> {
+    let text = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+    text.ok()?.rsplit_once(") ")?.1.chars().next()
+}
