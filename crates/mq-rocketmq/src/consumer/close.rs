@@ -1,0 +1,80 @@
+//! Closing: in the order in which nothing is lost and as little as possible comes twice.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::core::{Core, Phase};
+use super::offsets;
+use crate::proto::command::Unregister;
+
+/// Waits until the consumer is to close, and closes it: stop pulling, wait for deliveries and send-backs, persist offsets, unregister.
+pub(super) fn supervise(core: Arc<Core>) -> impl Future<Output = ()> + Send {
+    let last = Last(core);
+    async move { close(&last.0).await }
+}
+
+async fn close(core: &Arc<Core>) {
+    core.reached(Phase::Closing).await;
+    let queues = core.queues();
+    for queue in &queues {
+        queue.stop().cancel();
+    }
+    let settled = async {
+        while core.queues().iter().any(|queue| queue.ledger().is_busy()) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, settled).await.is_err() {
+        tracing::warn!(group = %core.group, "deliveries are still held: they are delivered again to others");
+    }
+    offsets::hand_over(core, &core.queues()).await;
+    unregister(core).await;
+    core.shared.groups.remove_consumer(&core.group);
+    tracing::info!(group = %core.group, "consumer closed");
+}
+
+/// However the task ends, by itself, with the client or before it began, the consumer is closed.
+struct Last(Arc<Core>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        abandon(&self.0);
+    }
+}
+
+/// Ends a consumer at once: its queues are given up, nothing is persisted.
+pub(super) fn abandon(core: &Core) {
+    core.begin_close();
+    core.enter(Phase::Closed);
+    for queue in core.queues() {
+        core.revoke(&queue);
+    }
+}
+
+/// Brokers tell the rest of the group, which takes the queues over at once.
+async fn unregister(core: &Core) {
+    let request = Unregister {
+        client_id: core.shared.client_id().into(),
+        consumer_group: Some(Arc::clone(&core.group)),
+        ..Unregister::default()
+    };
+    let brokers = core.shared.routes.known_brokers();
+    let calls = brokers
+        .values()
+        .flat_map(|replicas| replicas.values())
+        .map(|broker| {
+            core.shared
+                .connections
+                .call_raw(broker, &request, WAIT, "unregister")
+        });
+    // A broker that can't be told finds out by itself, only later.
+    drop(join_all(calls).await);
+}
+
+/// How long deliveries may still be settled.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const WAIT: Duration = Duration::from_secs(1);

@@ -1,0 +1,327 @@
+//! What the tasks, deliveries and handles of one consumer share.
+//!
+//! ```text
+//!   rebalance ──► assigned queues ──► actor a queue ──► ready ──► recv ──► Delivery
+//!                      │ ledger a queue ◄── ack / nack / release ◄────────────┘
+//!                      │                        └──► returns ──► send-back (36)
+//!                      └──► timer: offsets every 5 s, overdue deliveries
+//! ```
+//!
+//! Locks are `std` ones, never held over an await, and never two at a time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::sync::{Notify, oneshot, watch};
+
+use super::delivery::Delivery;
+use super::offset::Stale;
+use super::options::Config;
+use super::queue::Queue;
+use super::ready::Ready;
+use super::received::Received;
+use super::settle::DelayLevel;
+use super::subscription::Subscription;
+use crate::client::Shared;
+use crate::conn::QueueId;
+use crate::error::{Error, Result};
+
+/// A subscribed topic.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    /// With its namespace.
+    pub(crate) name: Arc<str>,
+    pub(crate) subscription: Subscription,
+    /// Whether it is the group's retry topic.
+    pub(crate) retry: bool,
+}
+
+/// How far a consumer is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    Open,
+    Closing,
+    Closed,
+}
+
+/// A message on its way back to the broker.
+#[derive(Debug)]
+pub(crate) struct Return {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) offset: i64,
+    pub(crate) message: Arc<Received>,
+    pub(crate) level: DelayLevel,
+    pub(crate) tries: u32,
+    /// Told when the broker has confirmed; dropped when the queue is lost before.
+    pub(crate) done: Option<oneshot::Sender<()>>,
+}
+
+/// See the module.
+pub(crate) struct Core {
+    pub(crate) shared: Arc<Shared>,
+    /// With its namespace.
+    pub(crate) group: Arc<str>,
+    pub(crate) topics: Vec<Arc<Topic>>,
+    pub(crate) config: Config,
+    /// When the subscription was made, in ms since 1970.
+    pub(crate) version: i64,
+    /// Wakes the rebalancing task.
+    pub(crate) rebalance: Notify,
+    /// Wakes queue actors that wait for the byte budget.
+    pub(crate) room: Notify,
+    pub(crate) returning: Notify,
+    ready: Ready<(Arc<Queue>, i64)>,
+    assigned: Mutex<BTreeMap<QueueId, Arc<Queue>>>,
+    bytes: AtomicUsize,
+    returns: Mutex<VecDeque<Return>>,
+    dropped: AtomicU64,
+    phase: watch::Sender<Phase>,
+}
+
+impl std::fmt::Debug for Core {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Core")
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        group: Arc<str>,
+        topics: Vec<Arc<Topic>>,
+        config: Config,
+    ) -> Self {
+        let version = shared.clock.wall_ms();
+        Self {
+            shared,
+            group,
+            topics,
+            config,
+            version,
+            rebalance: Notify::new(),
+            room: Notify::new(),
+            returning: Notify::new(),
+            ready: Ready::new(),
+            assigned: Mutex::default(),
+            bytes: AtomicUsize::new(0),
+            returns: Mutex::default(),
+            dropped: AtomicU64::new(0),
+            phase: watch::Sender::new(Phase::Open),
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Resolves when this phase has begun.
+    pub(crate) async fn reached(&self, phase: Phase) {
+        // It can't fail: the sender is in `self`.
+        let _ = self.phase.subscribe().wait_for(|now| *now >= phase).await;
+    }
+
+    /// Goes on to a phase; never back.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.send_if_modified(|now| {
+            let later = phase > *now;
+            *now = phase.max(*now);
+            later
+        });
+    }
+
+    /// Receivers get nothing more, and the consumer begins to close.
+    pub(crate) fn begin_close(&self) {
+        self.enter(Phase::Closing);
+        self.ready.end(None);
+    }
+
+    /// Ends the consumer with an error that receivers get once.
+    pub(crate) fn fail(&self, error: Error) {
+        tracing::error!(group = %self.group, %error, "the consumer ends");
+        self.ready.end(Some(error));
+        self.enter(Phase::Closing);
+    }
+
+    pub(crate) fn poll_recv(
+        self: &Arc<Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Delivery>>> {
+        loop {
+            let (queue, offset) = match self.ready.poll_take(cx) {
+                Poll::Ready(Ok(Some(item))) => item,
+                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            };
+            let handed_out = queue.ledger().hand_out(offset, self.shared.clock.now());
+            // Stale: the queue was lost while the message waited.
+            if let Ok(message) = handed_out {
+                return Poll::Ready(Ok(Some(Delivery::new(
+                    Arc::clone(self),
+                    queue,
+                    offset,
+                    message,
+                ))));
+            }
+        }
+    }
+
+    /// Takes up what a pull found.
+    pub(crate) fn pulled(
+        &self,
+        queue: &Arc<Queue>,
+        found: Vec<(i64, usize, Arc<Received>)>,
+        next: i64,
+    ) {
+        let (taken, cost) = {
+            let mut ledger = queue.ledger();
+            let before = ledger.bytes();
+            (
+                ledger.pulled(found, next),
+                ledger.bytes().saturating_sub(before),
+            )
+        };
+        if taken.is_empty() {
+            return;
+        }
+        self.bytes.fetch_add(cost, Ordering::AcqRel);
+        self.ready
+            .push(taken.into_iter().map(|offset| (Arc::clone(queue), offset)));
+    }
+
+    /// Whether the byte budget has room for another pull.
+    pub(crate) fn has_room(&self) -> bool {
+        self.bytes.load(Ordering::Acquire) < self.config.prefetch_bytes
+    }
+
+    pub(crate) fn ack(&self, queue: &Queue, offset: i64) -> Result<(), Stale> {
+        let freed = queue.ledger().ack(offset)?;
+        self.freed(queue, freed);
+        Ok(())
+    }
+
+    pub(crate) fn send_back(
+        &self,
+        queue: &Arc<Queue>,
+        offset: i64,
+        level: DelayLevel,
+        done: Option<oneshot::Sender<()>>,
+    ) -> Result<(), Stale> {
+        let message = queue.ledger().send_back(offset)?;
+        let queue = Arc::clone(queue);
+        lock(&self.returns).push_back(Return {
+            queue,
+            offset,
+            message,
+            level,
+            tries: 0,
+            done,
+        });
+        self.returning.notify_one();
+        Ok(())
+    }
+
+    /// The broker has taken a message back.
+    pub(crate) fn sent_back(&self, item: Return) {
+        let settled = item.queue.ledger().sent_back(item.offset);
+        if let Ok(freed) = settled {
+            self.freed(&item.queue, freed);
+            if let Some(done) = item.done {
+                // Nobody need wait for it.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    pub(crate) fn next_return(&self) -> Option<Return> {
+        lock(&self.returns).pop_front()
+    }
+
+    pub(crate) fn release(&self, queue: &Arc<Queue>, offset: i64) -> Result<(), Stale> {
+        let closing = self.phase() != Phase::Open;
+        queue.ledger().release(offset, closing)?;
+        if !closing {
+            self.ready.push_front((Arc::clone(queue), offset));
+        }
+        Ok(())
+    }
+
+    /// A delivery was dropped unsettled.
+    pub(crate) fn dropped(&self, queue: &Arc<Queue>, offset: i64) {
+        if self.phase() != Phase::Open {
+            // Stale: it was taken back before.
+            let _ = self.release(queue, offset);
+        } else if self
+            .send_back(queue, offset, DelayLevel::POLICY, None)
+            .is_ok()
+        {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many deliveries were dropped since the last call.
+    pub(crate) fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Ordering::Relaxed)
+    }
+
+    /// The queues that are this consumer's now.
+    pub(crate) fn queues(&self) -> Vec<Arc<Queue>> {
+        lock(&self.assigned).values().cloned().collect()
+    }
+
+    /// Takes a queue on, unless the consumer closes or has it already. The answer is whether it did.
+    pub(crate) fn assign(&self, queue: &Arc<Queue>) -> bool {
+        let mut assigned = lock(&self.assigned);
+        let new = self.phase() == Phase::Open && !assigned.contains_key(queue.id());
+        if new {
+            assigned.insert(queue.id().clone(), Arc::clone(queue));
+        }
+        new
+    }
+
+    /// Gives a queue up: it neither pulls, settles nor commits any more. The answer is the offset that is still to be persisted; `None`
+    /// as well if the queue was given up before.
+    pub(crate) fn revoke(&self, queue: &Arc<Queue>) -> Option<i64> {
+        {
+            let mut assigned = lock(&self.assigned);
+            if assigned
+                .get(queue.id())
+                .is_some_and(|known| Arc::ptr_eq(known, queue))
+            {
+                assigned.remove(queue.id());
+            }
+        }
+        queue.stop().cancel();
+        self.freeze(queue)
+    }
+
+    /// Nothing of this epoch moves any more. The answer is the offset that is still to be persisted.
+    pub(crate) fn freeze(&self, queue: &Arc<Queue>) -> Option<i64> {
+        let (commit, freed) = {
+            let mut ledger = queue.ledger();
+            (ledger.unpersisted(), ledger.revoke())
+        };
+        self.freed(queue, freed);
+        self.ready.retain(|(known, _)| !Arc::ptr_eq(known, queue));
+        // Who waits for one of its messages hears that it is stale.
+        lock(&self.returns).retain(|item| !Arc::ptr_eq(&item.queue, queue));
+        commit
+    }
+
+    fn freed(&self, queue: &Queue, bytes: usize) {
+        let limit = self.config.prefetch_bytes;
+        let before = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
+        queue.room().notify_one();
+        if before >= limit && before.saturating_sub(bytes) < limit {
+            self.room.notify_waiters();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,253 @@
+//! A message in the user's hands, and the decision about it.
+//!
+//! ```text
+//!   recv ──► Delivery ──► ack │ nack │ nack_after │ dead_letter │ release ──► Settling
+//!               │                        recorded at the call            waits for the result
+//!               ├──► into_parts ──► (Received, Acker)
+//!               └──► dropped: as nack, counted and warned about; while closing: as release
+//! ```
+
+use std::fmt;
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::core::Core;
+use super::offset::Stale;
+use super::queue::Queue;
+use super::received::Received;
+use super::settle::Settle;
+use crate::error::{Error, Result};
+
+/// A received message that is not settled yet. Derefs to [`Received`], and that to [`Message`](crate::Message).
+///
+/// Settle it with [`ack`](Self::ack) or one of the others. Dropping it unsettled is a [`nack`](Self::nack), which is counted and warned
+/// about; after [`close`](crate::Consumer::close) began it is a [`release`](Self::release). One that is held longer than
+/// [`settle_timeout`](crate::ConsumerBuilder::settle_timeout) is taken back the same way, and settling it then fails with
+/// [`Stale`](mq_core::ErrorKind::Stale).
+#[must_use = "a delivery that is dropped unsettled is delivered again"]
+pub struct Delivery {
+    received: Arc<Received>,
+    acker: Acker,
+}
+
+/// Settles one message, apart from its content: what is left of a [`Delivery`] by [`into_parts`](Delivery::into_parts).
+///
+/// Dropping it unsettled is what dropping the delivery is.
+#[must_use = "an acker that is dropped unsettled has its message delivered again"]
+pub struct Acker {
+    slot: Option<Slot>,
+}
+
+#[derive(Clone)]
+struct Slot {
+    core: Arc<Core>,
+    queue: Arc<Queue>,
+    offset: i64,
+}
+
+/// Waits for the result of settling; the decision itself was recorded when the call was made, and dropping this does not undo it.
+///
+/// # Cancel safety
+///
+/// Cancel-safe.
+#[must_use = "the decision is recorded, but only awaiting this tells whether it held"]
+#[derive(Debug)]
+pub struct Settling(Progress);
+
+#[derive(Debug)]
+enum Progress {
+    Known(Option<Result<()>>),
+    Waiting(oneshot::Receiver<()>),
+}
+
+impl Delivery {
+    pub(super) fn new(
+        core: Arc<Core>,
+        queue: Arc<Queue>,
+        offset: i64,
+        received: Arc<Received>,
+    ) -> Self {
+        Self {
+            received,
+            acker: Acker {
+                slot: Some(Slot {
+                    core,
+                    queue,
+                    offset,
+                }),
+            },
+        }
+    }
+
+    /// Takes content and decision apart, to move them to different places.
+    pub fn into_parts(self) -> (Received, Acker) {
+        let Self { received, acker } = self;
+        (Arc::unwrap_or_clone(received), acker)
+    }
+
+    /// Done with: the group's offset may pass it. See [`Acker::ack`].
+    pub fn ack(self) -> Settling {
+        self.acker.ack()
+    }
+
+    /// Deliver it again after the broker's delay for this attempt. See [`Acker::nack`].
+    pub fn nack(self) -> Settling {
+        self.acker.nack()
+    }
+
+    /// Deliver it again after `delay`, rounded up to a delay level. See [`Acker::nack_after`].
+    pub fn nack_after(self, delay: Duration) -> Settling {
+        self.acker.nack_after(delay)
+    }
+
+    /// Into the dead-letter queue now. See [`Acker::dead_letter`].
+    pub fn dead_letter(self) -> Settling {
+        self.acker.dead_letter()
+    }
+
+    /// Give it back as if it had never been received. See [`Acker::release`].
+    pub fn release(self) -> Settling {
+        self.acker.release()
+    }
+}
+
+impl Acker {
+    /// Done with: the group's offset may pass the message. Resolves at once; the offset is persisted within 5 s and by
+    /// [`close`](crate::Consumer::close), so that a crash in between brings the message again.
+    ///
+    /// # Errors
+    ///
+    /// Kind [`Stale`](mq_core::ErrorKind::Stale), when the settle time-out has passed or the queue is another consumer's now: the message
+    /// is delivered again. Not retryable.
+    pub fn ack(self) -> Settling {
+        self.settle(Settle::Ack)
+    }
+
+    /// Deliver it again after the broker's delay for this attempt; past
+    /// [`max_attempts`](crate::ConsumerBuilder::max_attempts) it goes to the dead-letter queue. Resolves when the broker has confirmed; until then
+    /// the group's offset does not pass the message.
+    ///
+    /// # Errors
+    ///
+    /// As [`ack`](Self::ack). A broker that can't be reached is no error: it is tried again until it confirms or the queue is lost.
+    pub fn nack(self) -> Settling {
+        self.settle(Settle::Retry)
+    }
+
+    /// Deliver it again after `delay`, rounded up to one of the broker's delay levels (see [`Settle::RetryAfter`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`nack`](Self::nack).
+    pub fn nack_after(self, delay: Duration) -> Settling {
+        self.settle(Settle::RetryAfter(delay))
+    }
+
+    /// Into the dead-letter queue now, whatever the attempt.
+    ///
+    /// # Errors
+    ///
+    /// As [`nack`](Self::nack).
+    pub fn dead_letter(self) -> Settling {
+        self.settle(Settle::DeadLetter)
+    }
+
+    /// Give it back as if it had never been received: it is the next to be received here, with the same attempt. While the consumer closes
+    /// it stays uncommitted instead, and another member of the group gets it.
+    ///
+    /// # Errors
+    ///
+    /// As [`ack`](Self::ack).
+    pub fn release(mut self) -> Settling {
+        self.slot.take().map_or_else(Settling::stale, |slot| {
+            Settling::now(slot.core.release(&slot.queue, slot.offset))
+        })
+    }
+
+    pub(super) fn settle(mut self, decision: Settle) -> Settling {
+        let Some(Slot {
+            core,
+            queue,
+            offset,
+        }) = self.slot.take()
+        else {
+            return Settling::stale();
+        };
+        let Some(level) = decision.level() else {
+            return Settling::now(core.ack(&queue, offset));
+        };
+        let (done, result) = oneshot::channel();
+        match core.send_back(&queue, offset, level, Some(done)) {
+            Ok(()) => Settling(Progress::Waiting(result)),
+            Err(Stale) => Settling::stale(),
+        }
+    }
+}
+
+impl Settling {
+    fn now(result: Result<(), Stale>) -> Self {
+        Self(Progress::Known(Some(result.map_err(stale))))
+    }
+
+    fn stale() -> Self {
+        Self::now(Err(Stale))
+    }
+}
+
+impl Future for Settling {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            Progress::Known(result) => Poll::Ready(result.take().unwrap_or(Ok(()))),
+            // The sender is dropped when the queue is lost before the broker has confirmed.
+            Progress::Waiting(result) => Pin::new(result)
+                .poll(cx)
+                .map(|result| result.map_err(|_| stale(Stale))),
+        }
+    }
+}
+
+impl Deref for Delivery {
+    type Target = Received;
+
+    fn deref(&self) -> &Received {
+        &self.received
+    }
+}
+
+impl Drop for Acker {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            slot.core.dropped(&slot.queue, slot.offset);
+        }
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.received, f)
+    }
+}
+
+impl fmt::Debug for Acker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Acker")
+            .field("queue", &self.slot.as_ref().map(|slot| slot.queue.id()))
+            .field("offset", &self.slot.as_ref().map(|slot| slot.offset))
+            .finish()
+    }
+}
+
+fn stale(_: Stale) -> Error {
+    Error::builder(mq_core::ErrorKind::Stale, "the message is no longer this delivery's to settle")
+        .operation("settle")
+        .hint("its queue moved to another consumer, its settle time-out passed, or the consumer is gone; it is delivered again")
+        .build()
+}

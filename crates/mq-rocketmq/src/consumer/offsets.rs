@@ -1,0 +1,167 @@
+//! The group's offsets at the brokers: where to begin, and how far it is.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::future::join_all;
+use mq_core::{Endpoint, ErrorKind, Retry};
+
+use super::core::{Core, Topic};
+use super::options::ConsumeFrom;
+use super::queue::Queue;
+use crate::conn::{QueueId, parse_reply};
+use crate::error::{Error, Result, answer_error};
+use crate::proto::ResponseCode;
+use crate::proto::command::{GetMaxOffset, GetMinOffset, QueryOffset, SearchOffset, UpdateOffset};
+
+/// Where to begin with a queue, and what the broker has stored for the group.
+pub(super) async fn start(
+    core: &Core,
+    queue: &QueueId,
+    topic: &Topic,
+) -> Result<(i64, Option<i64>)> {
+    let to = master(core, queue).await?;
+    if let Some(stored) = stored(core, queue, &to).await? {
+        return Ok((stored, Some(stored)));
+    }
+    let first = first(core, queue, topic, &to).await?;
+    Ok((first.max(0), None))
+}
+
+/// The group's offset; only the broker's own "there is none" is none.
+async fn stored(core: &Core, queue: &QueueId, to: &Endpoint) -> Result<Option<i64>> {
+    let request = QueryOffset {
+        consumer_group: Arc::clone(&core.group),
+        topic: Arc::clone(&queue.topic),
+        queue_id: queue.id,
+        ..QueryOffset::default()
+    };
+    let wait = core.shared.request_timeout;
+    let frame = core
+        .shared
+        .connections
+        .call_raw(to, &request, wait, "query offset")
+        .await?;
+    match ResponseCode(frame.header.code) {
+        ResponseCode::SUCCESS => {
+            let offset = parse_reply::<QueryOffset>(&frame, to, "query offset")?.offset;
+            Ok((offset >= 0).then_some(offset))
+        }
+        ResponseCode::QUERY_NOT_FOUND => Ok(None),
+        _ => Err(answer_error(&frame, "query offset", &to.to_string())),
+    }
+}
+
+async fn first(core: &Core, queue: &QueueId, topic: &Topic, to: &Endpoint) -> Result<i64> {
+    let (connections, wait) = (&core.shared.connections, core.shared.request_timeout);
+    let (topic_name, queue_id) = (Arc::clone(&queue.topic), queue.id);
+    // What was sent back before the group had an offset is not to be left out.
+    if topic.retry {
+        return Ok(0);
+    }
+    match core.config.from {
+        ConsumeFrom::First => {
+            let request = GetMinOffset {
+                topic: topic_name,
+                queue_id,
+                ..GetMinOffset::default()
+            };
+            Ok(connections
+                .call(to, &request, wait, "find first offset")
+                .await?
+                .offset)
+        }
+        ConsumeFrom::Last => {
+            let request = GetMaxOffset {
+                topic: topic_name,
+                queue_id,
+                ..GetMaxOffset::default()
+            };
+            Ok(connections
+                .call(to, &request, wait, "find last offset")
+                .await?
+                .offset)
+        }
+        ConsumeFrom::Timestamp(time) => {
+            let since = time
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
+            let request = SearchOffset {
+                topic: topic_name,
+                queue_id,
+                timestamp_ms: i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+                ..SearchOffset::default()
+            };
+            Ok(connections
+                .call(to, &request, wait, "find offset by time")
+                .await?
+                .offset)
+        }
+    }
+}
+
+/// Stores the group's offset for a queue, and waits for the broker's word.
+pub(super) async fn store(core: &Core, queue: &QueueId, offset: i64) -> Result<()> {
+    let to = master(core, queue).await?;
+    let request = UpdateOffset {
+        consumer_group: Arc::clone(&core.group),
+        topic: Arc::clone(&queue.topic),
+        queue_id: queue.id,
+        commit_offset: offset,
+        ..UpdateOffset::default()
+    };
+    let wait = core.shared.request_timeout;
+    core.shared
+        .connections
+        .call(&to, &request, wait, "commit offset")
+        .await
+        .map(drop)
+}
+
+/// Persists the offsets that the brokers don't have yet. What fails is tried again next time.
+pub(super) async fn persist(core: &Core, queues: &[Arc<Queue>]) {
+    join_all(queues.iter().map(|queue| async move {
+        let Some(offset) = queue.ledger().unpersisted() else { return };
+        match store(core, queue.id(), offset).await {
+            Ok(()) => queue.ledger().persisted(offset),
+            Err(error) => {
+                let id = queue.id();
+                tracing::warn!(group = %core.group, topic = %id.topic, broker = %id.broker, queue = id.id, %error, "the offset is not persisted yet");
+            }
+        }
+    }))
+    .await;
+}
+
+/// Gives queues up and persists their last offsets.
+pub(super) async fn hand_over(core: &Core, queues: &[Arc<Queue>]) {
+    let last: Vec<_> = queues
+        .iter()
+        .filter_map(|queue| Some((queue.id(), core.revoke(queue)?)))
+        .collect();
+    join_all(last.into_iter().map(|(id, offset)| async move {
+        if let Err(error) = store(core, id, offset).await {
+            tracing::warn!(group = %core.group, topic = %id.topic, broker = %id.broker, queue = id.id, %error, "the last offset was not persisted: messages come again");
+        }
+    }))
+    .await;
+}
+
+async fn master(core: &Core, queue: &QueueId) -> Result<Endpoint> {
+    let route = core.shared.routes.topic(&queue.topic).await?;
+    // An acting master has another number than 0.
+    route
+        .master(&queue.broker)
+        .or_else(|| route.any(&queue.broker))
+        .cloned()
+        .ok_or_else(|| {
+            let message = format!(
+                "broker \"{}\" is not in the route of \"{}\"",
+                queue.broker, queue.topic
+            );
+            Error::builder(ErrorKind::NotFound, message)
+                .operation("find broker")
+                .retry(Retry::Later)
+                .build()
+        })
+}

@@ -1,0 +1,250 @@
+//! Options of a consumer, and starting it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::core::{Core, Phase, Topic};
+use super::subscription::Subscription;
+use super::{Consumer, Life, close, rebalance, run};
+use crate::client::Handle;
+use crate::error::{Result, invalid};
+use crate::name::{check_group, check_topic, retry_topic};
+
+/// Where a group begins that has no offset for a queue yet. A group that has one goes on there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ConsumeFrom {
+    /// With the oldest message there is.
+    First,
+    /// With what is sent from now on. Brokers answer a new group that it begins at 0 as long as all of the queue is still in their
+    /// memory, so that nothing is missed of a queue that has just been created: of a young topic you get everything.
+    #[default]
+    Last,
+    /// With the first message that was stored at this time or later.
+    Timestamp(SystemTime),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) from: ConsumeFrom,
+    pub(crate) concurrency: usize,
+    pub(crate) prefetch_bytes: usize,
+    pub(crate) prefetch_count: usize,
+    pub(crate) pull_batch: i32,
+    pub(crate) max_attempts: i32,
+    pub(crate) settle_timeout: Duration,
+}
+
+/// Options of a [`Consumer`]. Setters don't fail; what can't be is found by [`ConsumerBuilder::build`].
+#[derive(Debug, Clone)]
+#[must_use = "a builder does nothing until build() is awaited"]
+pub struct ConsumerBuilder {
+    handle: Arc<Handle>,
+    group: String,
+    topics: Vec<(String, String)>,
+    config: Config,
+}
+
+impl ConsumerBuilder {
+    pub(crate) fn new(handle: Arc<Handle>, group: &str) -> Self {
+        let config = Config {
+            from: ConsumeFrom::default(),
+            concurrency: 20,
+            prefetch_bytes: 64 << 20,
+            prefetch_count: 1000,
+            pull_batch: 32,
+            max_attempts: 16,
+            settle_timeout: Duration::from_secs(15 * 60),
+        };
+        Self {
+            handle,
+            group: group.to_owned(),
+            topics: Vec::new(),
+            config,
+        }
+    }
+
+    /// Adds a topic, and which of its messages are wanted: `*` for all, or tags as in `A || B`. All members of a group have to subscribe to
+    /// the same.
+    pub fn subscribe(mut self, topic: impl Into<String>, expression: impl Into<String>) -> Self {
+        self.topics.push((topic.into(), expression.into()));
+        self
+    }
+
+    /// Where a new group begins; default [`ConsumeFrom::Last`].
+    pub const fn from(mut self, from: ConsumeFrom) -> Self {
+        self.config.from = from;
+        self
+    }
+
+    /// How many handlers of [`run`](Consumer::run) run at a time; default 20. [`recv`](Consumer::recv) is not limited by it.
+    pub const fn concurrency(mut self, count: usize) -> Self {
+        self.config.concurrency = count;
+        self
+    }
+
+    /// How many bytes of messages may be here unsettled, buffered and handed out together; default 64 MiB. Each queue may overshoot it by one
+    /// pull.
+    pub const fn prefetch_bytes(mut self, bytes: usize) -> Self {
+        self.config.prefetch_bytes = bytes;
+        self
+    }
+
+    /// How many messages of one queue may be here unsettled; default 1000. A queue also waits when it is 16 times as many messages ahead of its
+    /// lowest unsettled one.
+    pub const fn prefetch_count(mut self, count: usize) -> Self {
+        self.config.prefetch_count = count;
+        self
+    }
+
+    /// How many messages one pull may bring; default 32. Brokers bring no more than that by default.
+    pub const fn pull_batch(mut self, count: u16) -> Self {
+        self.config.pull_batch = count as i32;
+        self
+    }
+
+    /// How often a message is delivered again before it goes to the dead-letter queue instead; default 16. With 0 the first failure is the
+    /// last.
+    pub const fn max_attempts(mut self, count: u16) -> Self {
+        self.config.max_attempts = count as i32;
+        self
+    }
+
+    /// How long a delivery may be held unsettled; default 15 min. Past it the message is delivered again, and settling it fails with
+    /// [`Stale`](mq_core::ErrorKind::Stale). A message that is never settled would keep its queue's offset back for ever.
+    pub const fn settle_timeout(mut self, timeout: Duration) -> Self {
+        self.config.settle_timeout = timeout;
+        self
+    }
+
+    /// Joins the group and waits until its queues are shared out: what is sent from then on is received (by this or another member).
+    ///
+    /// A topic that does not exist is no error: the consumer looks for it again and again, at least every 20 s.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid`: a name, expression or option is not acceptable, a topic is subscribed to twice, or this client has a consumer of the
+    /// group already. Kind `Auth`: login or permission was refused, at once. Others, when no broker could be asked within 10 s; retryable
+    /// as they say.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: dropped, the consumer leaves the group.
+    pub async fn build(self) -> Result<Consumer> {
+        let shared = Arc::clone(&self.handle.shared);
+        shared.check_open("start consumer")?;
+        let (group, topics) = self.names()?;
+        self.check()?;
+        let core = Arc::new(Core::new(shared, Arc::clone(&group), topics, self.config));
+        core.shared
+            .groups
+            .add_consumer(&group, Arc::new(super::Member(Arc::downgrade(&core))))?;
+        // From here on dropping it takes the consumer out again.
+        let consumer = Consumer {
+            life: Life {
+                core,
+                _handle: self.handle,
+            },
+        };
+        consumer.life.join().await?;
+        run::start(&consumer.life.core);
+        Ok(consumer)
+    }
+
+    fn names(&self) -> Result<(Arc<str>, Vec<Arc<Topic>>)> {
+        let namespace = &self.handle.shared.namespace;
+        let group = namespace.wrap(&self.group);
+        check_group(&group)?;
+        if self.topics.is_empty() {
+            return Err(invalid("start consumer", "no topic is subscribed to"));
+        }
+        let mut topics: Vec<Arc<Topic>> = Vec::new();
+        for (topic, expression) in &self.topics {
+            let name = namespace.wrap(topic);
+            check_topic(&name)?;
+            if topics.iter().any(|known| *known.name == *name) {
+                return Err(invalid(
+                    "subscribe",
+                    format!("topic \"{topic}\" is subscribed to twice"),
+                ));
+            }
+            let subscription = Subscription::parse(expression)?;
+            topics.push(Arc::new(Topic {
+                name: name.into(),
+                subscription,
+                retry: false,
+            }));
+        }
+        topics.push(Arc::new(Topic {
+            name: retry_topic(&group).into(),
+            subscription: Subscription::all(),
+            retry: true,
+        }));
+        Ok((group.into(), topics))
+    }
+
+    fn check(&self) -> Result<()> {
+        let config = &self.config;
+        let zero = [
+            ("concurrency", config.concurrency == 0),
+            ("prefetch_bytes", config.prefetch_bytes == 0),
+            ("prefetch_count", config.prefetch_count == 0),
+            ("pull_batch", config.pull_batch == 0),
+            ("settle_timeout", config.settle_timeout.is_zero()),
+        ];
+        match zero.iter().find(|(_, is_zero)| *is_zero) {
+            Some((name, _)) => Err(invalid("start consumer", format!("{name} is 0"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Life {
+    /// Makes the consumer known, and takes on its first queues.
+    async fn join(&self) -> Result<()> {
+        let core = &self.core;
+        let deadline = core.shared.clock.now() + DEADLINE;
+        let mut pauses = super::queue::pauses();
+        loop {
+            let round = self.round().await;
+            let late = core.shared.clock.now() >= deadline;
+            match round {
+                Ok(round) if round.error.is_none() && (!round.unlisted || late) => return Ok(()),
+                Ok(rebalance::Round {
+                    error: Some(error), ..
+                })
+                | Err(error)
+                    if late || error.retry() == mq_core::Retry::Never =>
+                {
+                    return Err(error);
+                }
+                _ => tokio::time::sleep(pauses.next().unwrap_or(DEADLINE)).await,
+            }
+        }
+    }
+
+    async fn round(&self) -> Result<rebalance::Round> {
+        let core = &self.core;
+        for topic in &core.topics {
+            match core.shared.routes.topic(&topic.name).await {
+                Err(error) if error.kind() != mq_core::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        core.shared.heartbeat_now().await?;
+        Ok(rebalance::balance(core).await)
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        // Once closed, the group may be another consumer's.
+        if self.core.phase() != Phase::Closed {
+            close::abandon(&self.core);
+            self.core.shared.groups.remove_consumer(&self.core.group);
+        }
+    }
+}
+
+/// How long starting may take.
+const DEADLINE: Duration = Duration::from_secs(10);

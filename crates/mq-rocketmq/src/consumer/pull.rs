@@ -1,0 +1,163 @@
+//! One long poll (11): what is asked, and what the answer means.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mq_core::{Endpoint, ErrorKind, Retry};
+
+use super::core::Core;
+use super::queue::Queue;
+use crate::conn::parse_reply;
+use crate::error::{Error, Result, answer_error};
+use crate::proto::ResponseCode;
+use crate::proto::command::{PullMessage, PullReply, pull_flag};
+
+/// What a pull brought. `next` is where to go on.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Found {
+        body: Bytes,
+        next: i64,
+        delta: i64,
+        replica: i64,
+    },
+    Nothing {
+        next: i64,
+        replica: i64,
+    },
+    /// The offset that was asked for is not in the queue.
+    Moved {
+        next: i64,
+    },
+}
+
+impl Answer {
+    /// The replica that the broker wants the next pull to go to.
+    pub(crate) const fn next_replica(&self) -> i64 {
+        match self {
+            Self::Found { replica, .. } | Self::Nothing { replica, .. } => *replica,
+            Self::Moved { .. } => MASTER,
+        }
+    }
+}
+
+/// Asks `replica` of the queue's broker, or the master if there is no such replica. The group's offset is committed on the way if the
+/// master is asked.
+pub(crate) async fn pull(core: &Core, queue: &Queue, replica: i64) -> Result<Answer> {
+    let (endpoint, is_master) = endpoint(core, queue, replica).await?;
+    let (from, commit) = {
+        let ledger = queue.ledger();
+        (ledger.next(), ledger.commit())
+    };
+    let request = request(core, queue, from, is_master.then_some(commit));
+    let frame = core
+        .shared
+        .connections
+        .call_raw(&endpoint, &request, WAIT, "pull")
+        .await?;
+    let code = ResponseCode(frame.header.code);
+    if !matches!(
+        code,
+        ResponseCode::SUCCESS
+            | ResponseCode::PULL_NOT_FOUND
+            | ResponseCode::PULL_RETRY_IMMEDIATELY
+            | ResponseCode::PULL_OFFSET_MOVED
+    ) {
+        return Err(answer_error(&frame, "pull", &endpoint.to_string()));
+    }
+    let reply = parse_reply::<PullMessage>(&frame, &endpoint, "pull")?;
+    if is_master {
+        queue.ledger().persisted(commit);
+    }
+    judge(code, reply, from, is_master, &endpoint)
+}
+
+fn judge(
+    code: ResponseCode,
+    reply: PullReply,
+    from: i64,
+    is_master: bool,
+    endpoint: &Endpoint,
+) -> Result<Answer> {
+    let (next, replica) = (reply.next_offset, reply.suggested_broker_id);
+    match code {
+        ResponseCode::SUCCESS => {
+            let delta = reply.offset_delta.unwrap_or(0);
+            Ok(Answer::Found {
+                body: reply.messages,
+                next,
+                delta,
+                replica,
+            })
+        }
+        // A replica may lag behind: only the master's word moves the offset.
+        ResponseCode::PULL_OFFSET_MOVED if is_master && next >= 0 => Ok(Answer::Moved { next }),
+        ResponseCode::PULL_OFFSET_MOVED => Err(Error::builder(
+            ErrorKind::Rejected,
+            format!("offset {from} is not in the queue, says a replica or without saying what is"),
+        )
+        .operation("pull")
+        .endpoint(endpoint.to_string())
+        .retry(Retry::Later)
+        .build()),
+        _ => Ok(Answer::Nothing {
+            next: next.max(from),
+            replica,
+        }),
+    }
+}
+
+fn request(core: &Core, queue: &Queue, from: i64, commit: Option<i64>) -> PullMessage {
+    let topic = queue.topic();
+    let commits = if commit.is_some() {
+        pull_flag::COMMIT
+    } else {
+        0
+    };
+    PullMessage {
+        consumer_group: Arc::clone(&core.group),
+        topic: Arc::clone(&topic.name),
+        queue_id: queue.id().id,
+        queue_offset: from,
+        max_messages: core.config.pull_batch,
+        // The filter comes along, so that a broker that has restarted since the last heartbeat knows it.
+        sys_flag: commits | pull_flag::SUSPEND | pull_flag::SUBSCRIPTION,
+        commit_offset: commit.unwrap_or(0),
+        suspend_timeout_ms: SUSPEND_MS,
+        subscription: Some(topic.subscription.expression.as_str().into()),
+        subscription_version: core.version,
+        expression_type: Some("TAG".into()),
+        ..PullMessage::default()
+    }
+}
+
+async fn endpoint(core: &Core, queue: &Queue, replica: i64) -> Result<(Endpoint, bool)> {
+    let id = queue.id();
+    let route = core.shared.routes.topic(&id.topic).await?;
+    let master = route.master(&id.broker);
+    let chosen = if replica == MASTER {
+        master
+    } else {
+        route.by_id(&id.broker, replica).or(master)
+    };
+    let chosen = chosen.or_else(|| route.any(&id.broker)).ok_or_else(|| {
+        Error::builder(
+            ErrorKind::NotFound,
+            format!(
+                "broker \"{}\" is not in the route of \"{}\"",
+                id.broker, id.topic
+            ),
+        )
+        .operation("pull")
+        .retry(Retry::Later)
+        .build()
+    })?;
+    Ok((chosen.clone(), master == Some(chosen)))
+}
+
+/// The number of a broker's master.
+pub(crate) const MASTER: i64 = 0;
+// apache/rocketmq: DefaultMQPushConsumerImpl, BROKER_SUSPEND_MAX_TIME_MILLIS and CONSUMER_TIMEOUT_MILLIS_WHEN_SUSPEND
+const SUSPEND_MS: i64 = 15_000;
+const WAIT: Duration = Duration::from_secs(30);

@@ -1,0 +1,201 @@
+//! One queue: a task that pulls whenever there is room, and the ledger of what it pulled.
+//!
+//! ```text
+//!   wait for room ──► long poll (11) ──► decode, filter ──► ledger + ready ──► again
+//!        ▲                 │ error: pause 100 ms … 3 s
+//!        └─────────────────┘ offset moved back: a new epoch of the queue
+//! ```
+//!
+//! A `Queue` is one epoch: lost and won again, it is another one, and what belongs to the old one is stale.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use backon::BackoffBuilder as _;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::core::{Core, Topic};
+use super::decode::Reading;
+use super::offset::Ledger;
+use super::pull::{self, Answer};
+use super::received::Received;
+use super::{offsets, run};
+use crate::conn::QueueId;
+use crate::error::{Error, ResponseCode};
+
+/// One epoch of an assigned queue.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    id: QueueId,
+    topic: Arc<Topic>,
+    ledger: Mutex<Ledger<Arc<Received>>>,
+    room: Notify,
+    stop: CancellationToken,
+}
+
+impl Queue {
+    /// A queue to be read from `next` on; `persisted` is what the broker has stored for the group.
+    pub(crate) fn new(id: QueueId, topic: Arc<Topic>, next: i64, persisted: Option<i64>) -> Self {
+        Self {
+            id,
+            topic,
+            ledger: Mutex::new(Ledger::new(next, persisted)),
+            room: Notify::new(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    pub(crate) const fn id(&self) -> &QueueId {
+        &self.id
+    }
+
+    pub(crate) const fn topic(&self) -> &Arc<Topic> {
+        &self.topic
+    }
+
+    pub(crate) const fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Wakes the actor when a message is settled.
+    pub(crate) const fn room(&self) -> &Notify {
+        &self.room
+    }
+
+    pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger<Arc<Received>>> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Pulls until the queue is given up.
+pub(crate) async fn serve(core: Arc<Core>, queue: Arc<Queue>) {
+    tokio::select! {
+        biased;
+        () = queue.stop.cancelled() => {}
+        () = pull_all(&core, &queue) => {}
+    }
+    tracing::debug!(group = %core.group, topic = %queue.id.topic, broker = %queue.id.broker, queue = queue.id.id, "pulling ended");
+}
+
+async fn pull_all(core: &Arc<Core>, queue: &Arc<Queue>) {
+    let mut replica = pull::MASTER;
+    let (mut errors, mut idle) = (pauses(), pauses());
+    loop {
+        wait_for_room(core, queue).await;
+        let asked_at = core.shared.clock.now();
+        let from = queue.ledger().next();
+        let answer = match pull::pull(core, queue, replica).await {
+            Ok(answer) => answer,
+            Err(error) if is_final(&error) => return core.fail(error),
+            Err(error) => {
+                replica = pull::MASTER;
+                trouble(core, queue, &error);
+                tokio::time::sleep(errors.next().unwrap_or(LONGEST_PAUSE)).await;
+                continue;
+            }
+        };
+        errors = pauses();
+        replica = answer.next_replica();
+        match answer {
+            Answer::Found {
+                body, next, delta, ..
+            } => {
+                let reading = Reading {
+                    queue: &queue.id,
+                    subscription: &queue.topic.subscription,
+                    namespace: &core.shared.namespace,
+                    from,
+                    delta,
+                };
+                core.pulled(queue, reading.messages(body), next);
+            }
+            Answer::Nothing { next, .. } => core.pulled(queue, Vec::new(), next),
+            Answer::Moved { next, .. } if next < from => return go_back(core, queue, next).await,
+            Answer::Moved { next, .. } => {
+                // What lies between has been deleted at the broker: nothing that is still unsettled here is lost by going on.
+                tracing::warn!(topic = %queue.id.topic, broker = %queue.id.broker, queue = queue.id.id, from, next, "the queue begins later than the offset");
+                core.pulled(queue, Vec::new(), next);
+            }
+        }
+        if queue.ledger().next() > from {
+            idle = pauses();
+        } else if core.shared.clock.now().saturating_duration_since(asked_at) < QUICK {
+            // A broker that answers at once, over and over, is not to be asked over and over.
+            tokio::time::sleep(idle.next().unwrap_or(LONGEST_PAUSE)).await;
+        }
+    }
+}
+
+async fn wait_for_room(core: &Core, queue: &Queue) {
+    loop {
+        let (freed, budget) = (queue.room.notified(), core.room.notified());
+        tokio::pin!(freed, budget);
+        freed.as_mut().enable();
+        budget.as_mut().enable();
+        let has_room = {
+            let ledger = queue.ledger();
+            let most = core.config.prefetch_count;
+            ledger.count() < most
+                && ledger.span() < i64::try_from(most).unwrap_or(i64::MAX).saturating_mul(SPAN)
+        };
+        if has_room && core.has_room() {
+            return;
+        }
+        tokio::select! {
+            () = freed => {}
+            () = budget => {}
+        }
+    }
+}
+
+/// The broker's queue ends before our offset: it lost what it had, or an operator set the group back. The old epoch is frozen first, so
+/// that nothing of it can move the offset again.
+// apache/rocketmq: DefaultMQPushConsumerImpl.pullMessage, OFFSET_ILLEGAL drops the process queue and corrects the offset
+async fn go_back(core: &Arc<Core>, queue: &Arc<Queue>, next: i64) {
+    tracing::warn!(topic = %queue.id.topic, broker = %queue.id.broker, queue = queue.id.id, next, "the offset goes back");
+    // Not through `stop`: this runs in the task that it would end.
+    core.freeze(queue);
+    let stored = offsets::store(core, &queue.id, next).await;
+    if let Err(error) = &stored {
+        tracing::warn!(topic = %queue.id.topic, queue = queue.id.id, %error, "the corrected offset is not persisted yet");
+    }
+    let topic = Arc::clone(&queue.topic);
+    let fresh = Arc::new(Queue::new(
+        queue.id.clone(),
+        topic,
+        next,
+        stored.is_ok().then_some(next),
+    ));
+    core.revoke(queue);
+    run::take_on(core, &fresh);
+}
+
+/// Whether no later pull can succeed either.
+pub(crate) fn is_final(error: &Error) -> bool {
+    error.kind() == mq_core::ErrorKind::Auth
+        || matches!(
+            error.code(),
+            Some(&(ResponseCode::NO_PERMISSION | ResponseCode::SUBSCRIPTION_GROUP_NOT_EXIST))
+        )
+}
+
+fn trouble(core: &Core, queue: &Queue, error: &Error) {
+    tracing::warn!(group = %core.group, topic = %queue.id.topic, broker = %queue.id.broker, queue = queue.id.id, %error, "a pull failed");
+    // The queue may have moved to another address, or be gone.
+    core.shared.routes.refresh_soon(&queue.id.topic);
+}
+
+pub(crate) fn pauses() -> backon::ExponentialBackoff {
+    backon::ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(100))
+        .with_max_delay(LONGEST_PAUSE)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}
+
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+const QUICK: Duration = Duration::from_millis(100);
+/// How far a queue may run ahead of its lowest unsettled message, in multiples of the prefetch count: what a crash brings again.
+const SPAN: i64 = 16;

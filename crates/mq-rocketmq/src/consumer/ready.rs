@@ -1,0 +1,202 @@
+//! The local buffer: what was pulled and waits for somebody to receive it.
+//!
+//! ```text
+//!   queue actors ── push ──► front ◄── release
+//!                            │
+//!                            └──► poll_take: any number of receivers
+//! ```
+//!
+//! A push wakes every receiver, not one: a receiver that was polled once and then left alone would keep a single wake-up to itself.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::error::{Error, Result};
+
+/// Items in the order in which they are received, and who waits for them.
+#[derive(Debug)]
+pub(crate) struct Ready<T> {
+    state: Mutex<State<T>>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    items: VecDeque<T>,
+    waiting: Vec<Waker>,
+    ended: bool,
+    error: Option<Error>,
+}
+
+impl<T> Ready<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                items: VecDeque::new(),
+                waiting: Vec::new(),
+                ended: false,
+                error: None,
+            }),
+        }
+    }
+
+    /// Adds items behind the others.
+    pub(crate) fn push(&self, items: impl IntoIterator<Item = T>) {
+        self.change(|state| state.items.extend(items));
+    }
+
+    /// Puts an item in front of the others.
+    pub(crate) fn push_front(&self, item: T) {
+        self.change(|state| state.items.push_front(item));
+    }
+
+    /// Drops the items that are not to be received any more.
+    pub(crate) fn retain(&self, keep: impl FnMut(&T) -> bool) {
+        self.lock().items.retain(keep);
+    }
+
+    /// Receivers get the error, if there is one and nobody had it yet, and from then on nothing. Only the first end counts.
+    pub(crate) fn end(&self, error: Option<Error>) {
+        self.change(|state| {
+            state.items.clear();
+            if !state.ended {
+                state.error = error;
+            }
+            state.ended = true;
+        });
+    }
+
+    /// The next item; `None` after the end.
+    pub(crate) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Result<Option<T>>> {
+        let mut state = self.lock();
+        if state.ended {
+            return Poll::Ready(state.error.take().map_or(Ok(None), Err));
+        }
+        if let Some(item) = state.items.pop_front() {
+            return Poll::Ready(Ok(Some(item)));
+        }
+        if !state
+            .waiting
+            .iter()
+            .any(|waker| waker.will_wake(cx.waker()))
+        {
+            state.waiting.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State<T>)) {
+        let waiting = {
+            let mut state = self.lock();
+            change(&mut state);
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio_test::{assert_pending, assert_ready, task};
+
+    use super::*;
+    use crate::error::closed;
+
+    fn take(ready: &Ready<u8>) -> impl Future<Output = Result<Option<u8>>> {
+        poll_fn(|cx| ready.poll_take(cx))
+    }
+
+    #[test]
+    fn a_receiver_left_alone_keeps_nothing_from_the_others() {
+        let ready = Ready::new();
+        let mut alone = task::spawn(take(&ready));
+        let mut other = task::spawn(take(&ready));
+        assert_pending!(alone.poll());
+        assert_pending!(other.poll());
+        ready.push([7]);
+        assert!(other.is_woken());
+        assert_eq!(assert_ready!(other.poll()).unwrap(), Some(7));
+    }
+
+    #[test]
+    fn a_release_comes_first() {
+        let ready = Ready::new();
+        ready.push([1, 2]);
+        ready.push_front(0);
+        let got: Vec<u8> = (0..3)
+            .map(|_| {
+                assert_ready!(task::spawn(take(&ready)).poll())
+                    .unwrap()
+                    .unwrap()
+            })
+            .collect();
+        assert_eq!(got, [0, 1, 2]);
+    }
+
+    #[test]
+    fn the_end_is_heard_by_all_and_an_error_once() {
+        let ready = Ready::new();
+        let mut first = task::spawn(take(&ready));
+        let mut second = task::spawn(take(&ready));
+        assert_pending!(first.poll());
+        assert_pending!(second.poll());
+        ready.end(Some(closed("recv", "test")));
+        ready.end(Some(closed("recv", "late")));
+        assert!(first.is_woken() && second.is_woken());
+        assert!(assert_ready!(first.poll()).is_err());
+        assert_eq!(assert_ready!(second.poll()).unwrap(), None);
+        ready.push([1]);
+        assert_eq!(
+            assert_ready!(task::spawn(take(&ready)).poll()).unwrap(),
+            None
+        );
+    }
+
+    #[test]
+    fn one_task_that_polls_often_waits_once() {
+        let ready: Ready<u8> = Ready::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        for _ in 0..1000 {
+            assert!(ready.poll_take(&mut cx).is_pending());
+        }
+        assert_eq!(ready.lock().waiting.len(), 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn many_receivers_get_everything_once() {
+        let ready = Arc::new(Ready::new());
+        let receivers: Vec<_> = (0..8)
+            .map(|_| {
+                let ready = Arc::clone(&ready);
+                tokio::spawn(async move {
+                    let mut got = Vec::new();
+                    while let Some(item) = poll_fn(|cx| ready.poll_take(cx)).await.unwrap() {
+                        got.push(item);
+                    }
+                    got
+                })
+            })
+            .collect();
+        for n in 0..1000_u32 {
+            ready.push([n]);
+        }
+        while !ready.lock().items.is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        ready.end(None);
+        let mut all = Vec::new();
+        for receiver in receivers {
+            all.extend(receiver.await.unwrap());
+        }
+        all.sort_unstable();
+        assert_eq!(all, (0..1000).collect::<Vec<_>>());
+    }
+}

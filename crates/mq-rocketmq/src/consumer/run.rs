@@ -1,0 +1,248 @@
+//! The tasks of a consumer: the only place of this module that spawns.
+//!
+//! ```text
+//!   client's tasks ── rebalance, timer, send-backs, one puller a queue, the one that closes
+//!   run()'s own    ── a task a message (or batch): a panic or a hang ends the task, not the consumer
+//! ```
+
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::core::{Core, Phase};
+use super::delivery::{Acker, Delivery};
+use super::options::Config;
+use super::queue::{self, Queue};
+use super::received::Received;
+use super::settle::{DelayLevel, Settle};
+use super::{Consumer, close, offsets, rebalance, returns};
+use crate::error::Result;
+
+/// Starts what a consumer does by itself.
+pub(super) fn start(core: &Arc<Core>) {
+    let tasks = &core.shared.tasks;
+    tasks.spawn(close::supervise(Arc::clone(core)));
+    tasks.spawn(rebalance::keep_balanced(Arc::clone(core)));
+    tasks.spawn(returns::send_all(Arc::clone(core)));
+    tasks.spawn(tick(Arc::clone(core)));
+}
+
+/// Takes a queue on and starts pulling, unless the consumer closes or has the queue already.
+pub(super) fn take_on(core: &Arc<Core>, queue: &Arc<Queue>) {
+    if core.assign(queue) {
+        core.shared
+            .tasks
+            .spawn(queue::serve(Arc::clone(core), Arc::clone(queue)));
+    }
+}
+
+/// One timer for everything: overdue deliveries, what was dropped, offsets.
+async fn tick(core: Arc<Core>) {
+    let limit = core.config.settle_timeout;
+    let mut sweep = interval((limit / 8).clamp(Duration::from_millis(20), Duration::from_secs(1)));
+    let mut commit = interval(COMMIT);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    commit.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = core.reached(Phase::Closing) => return,
+            _ = sweep.tick() => take_back(&core, limit),
+            _ = commit.tick() => offsets::persist(&core, &core.queues()).await,
+        }
+    }
+}
+
+fn take_back(core: &Core, limit: Duration) {
+    let now = core.shared.clock.now();
+    for queue in core.queues() {
+        let late = queue.ledger().overdue(now, limit);
+        for offset in late {
+            let id = queue.id();
+            tracing::warn!(group = %core.group, topic = %id.topic, queue = id.id, offset, ?limit, "a delivery was held past its settle time-out and goes back");
+            // It may have been settled a moment ago.
+            let _ = core.send_back(&queue, offset, DelayLevel::POLICY, None);
+        }
+    }
+    let dropped = core.take_dropped();
+    if dropped > 0 {
+        tracing::warn!(group = %core.group, dropped, "deliveries were dropped unsettled and go back");
+    }
+}
+
+impl Consumer {
+    /// Gives every message to `handler`, up to [`concurrency`](crate::ConsumerBuilder::concurrency) at a time, and settles it by what the
+    /// handler answers. An `Err`, a panic and a handler that runs past the settle time-out are [`Settle::Retry`]; the consumer lives on.
+    /// Returns when the consumer is closed, after the handlers that still ran.
+    ///
+    /// # Errors
+    ///
+    /// What ended the consumer: see [`recv`](Consumer::recv).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, running handlers are aborted and their messages delivered again.
+    pub async fn run<F, Fut, E>(&self, handler: F) -> Result<()>
+    where
+        F: Fn(Received) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Settle, E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        let mut workers = Workers::new(self.config());
+        loop {
+            workers.room().await;
+            let Some(delivery) = workers.beside(self.recv()).await? else {
+                break;
+            };
+            let handler = Arc::clone(&handler);
+            let (received, acker) = delivery.into_parts();
+            workers.start(vec![acker], move || handler(received));
+        }
+        workers.finish().await;
+        Ok(())
+    }
+
+    /// As [`run`](Consumer::run), with up to `max` messages at a time (at least 1): a batch is handed over when it is full, or `linger` after its first
+    /// message. What the handler answers holds for all of them.
+    ///
+    /// # Errors
+    ///
+    /// What ended the consumer: see [`recv`](Consumer::recv).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, running handlers are aborted, and their messages and those of the batch in the making are delivered again.
+    pub async fn run_batch<F, Fut, E>(&self, max: usize, linger: Duration, handler: F) -> Result<()>
+    where
+        F: Fn(Vec<Received>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Settle, E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        let mut workers = Workers::new(self.config());
+        loop {
+            workers.room().await;
+            let Some(first) = workers.beside(self.recv()).await? else {
+                break;
+            };
+            let mut batch = vec![first];
+            let gathering = gather(self, &mut batch, max, linger);
+            workers.beside(gathering).await?;
+            let handler = Arc::clone(&handler);
+            let (received, ackers) = batch.into_iter().map(Delivery::into_parts).unzip();
+            workers.start(ackers, move || handler(received));
+        }
+        workers.finish().await;
+        Ok(())
+    }
+}
+
+async fn gather(
+    consumer: &Consumer,
+    batch: &mut Vec<Delivery>,
+    max: usize,
+    linger: Duration,
+) -> Result<()> {
+    let filling = async {
+        while batch.len() < max {
+            let Some(next) = consumer.recv().await? else {
+                break;
+            };
+            batch.push(next);
+        }
+        Ok(())
+    };
+    timeout(linger, filling).await.unwrap_or(Ok(()))
+}
+
+/// The handlers that run.
+struct Workers {
+    running: JoinSet<()>,
+    most: usize,
+    limit: Duration,
+}
+
+impl Workers {
+    fn new(config: &Config) -> Self {
+        Self {
+            running: JoinSet::new(),
+            most: config.concurrency,
+            limit: config.settle_timeout,
+        }
+    }
+
+    /// Waits until another handler may start.
+    async fn room(&mut self) {
+        while self.running.len() >= self.most {
+            if let Some(ended) = self.running.join_next().await {
+                note(ended);
+            }
+        }
+    }
+
+    /// Waits for `other`, and takes note of handlers that end meanwhile. If `other` fails, handlers that run are waited for.
+    async fn beside<T>(&mut self, other: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::pin!(other);
+        let result = loop {
+            tokio::select! {
+                biased;
+                result = &mut other => break result,
+                Some(ended) = self.running.join_next() => note(ended),
+            }
+        };
+        if result.is_err() {
+            self.finish().await;
+        }
+        result
+    }
+
+    async fn finish(&mut self) {
+        while let Some(ended) = self.running.join_next().await {
+            note(ended);
+        }
+    }
+
+    fn start<Fut, E>(&mut self, ackers: Vec<Acker>, handle: impl FnOnce() -> Fut + Send + 'static)
+    where
+        Fut: Future<Output = Result<Settle, E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
+        let limit = self.limit;
+        self.running.spawn(async move {
+            // A panic in here drops the ackers, which sends the messages back.
+            let decision = match timeout(limit, async { handle().await }).await {
+                Ok(Ok(decision)) => decision,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "a handler failed; its messages are delivered again");
+                    Settle::Retry
+                }
+                Err(_) => {
+                    tracing::warn!(
+                        ?limit,
+                        "a handler ran past the settle time-out; its messages are delivered again"
+                    );
+                    Settle::Retry
+                }
+            };
+            for acker in ackers {
+                // The decision is recorded by the call; if it came too late, the message comes again anyway.
+                drop(acker.settle(decision));
+            }
+        });
+    }
+}
+
+fn note(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!("a handler panicked; its messages are delivered again");
+    }
+}
+
+// apache/rocketmq: ClientConfig.persistConsumerOffsetInterval
+const COMMIT: Duration = Duration::from_secs(5);

@@ -1,0 +1,116 @@
+//! What a consumer wants of a topic: all of it, or the messages of some tags.
+
+use std::collections::BTreeSet;
+
+use crate::error::{Error, invalid};
+
+/// A tag expression: `*`, or tags joined by `||`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Subscription {
+    /// The expression in the form that travels.
+    pub(crate) expression: String,
+    /// Empty: every message.
+    pub(crate) tags: BTreeSet<String>,
+}
+
+impl Subscription {
+    /// Every message.
+    pub(crate) fn all() -> Self {
+        Self {
+            expression: "*".to_owned(),
+            tags: BTreeSet::new(),
+        }
+    }
+
+    /// Reads `*` or `A || B`.
+    ///
+    /// # Errors
+    /// `Invalid` for an empty part, a `*` beside tags, and a single `|`, which would be taken as part of a tag.
+    pub(crate) fn parse(expression: &str) -> Result<Self, Error> {
+        let expression = expression.trim();
+        if expression == "*" {
+            return Ok(Self::all());
+        }
+        let mut tags = BTreeSet::new();
+        for part in expression.split("||").map(str::trim) {
+            let problem = match part {
+                "" => "an empty part",
+                "*" => "a \"*\" beside tags",
+                _ if part.contains('|') => "a single \"|\"",
+                _ => {
+                    tags.insert(part.to_owned());
+                    continue;
+                }
+            };
+            let message =
+                format!("the subscription {expression:?} has {problem}; write \"*\" or \"A || B\"");
+            return Err(invalid("subscribe", message));
+        }
+        let expression = tags
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("||");
+        Ok(Self { expression, tags })
+    }
+
+    /// The hashes the broker filters by.
+    pub(crate) fn codes(&self) -> BTreeSet<i32> {
+        self.tags.iter().map(|tag| java_hash(tag)).collect()
+    }
+
+    /// Whether a message with this tag is wanted. The broker compares hashes only, so that two tags with one hash both come.
+    // apache/rocketmq: PullAPIWrapper.processPullResult compares the text again
+    pub(crate) fn wants(&self, tag: Option<&str>) -> bool {
+        self.tags.is_empty() || tag.is_some_and(|tag| self.tags.contains(tag))
+    }
+}
+
+/// Java's `String.hashCode`: over UTF-16 code units, wrapping.
+pub(crate) fn java_hash(text: &str) -> i32 {
+    text.encode_utf16().fold(0_i32, |hash, unit| {
+        hash.wrapping_mul(31).wrapping_add(i32::from(unit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions() {
+        assert_eq!(Subscription::parse(" * ").unwrap(), Subscription::all());
+        let two = Subscription::parse("TagB || TagA||TagB").unwrap();
+        assert_eq!(two.expression, "TagA||TagB");
+        assert_eq!(two.codes().len(), 2);
+        for bad in ["", "  ", "A ||", "|| A", "A || || B", "A || *", "A|B"] {
+            let error = Subscription::parse(bad).unwrap_err();
+            assert_eq!(error.kind(), mq_core::ErrorKind::Invalid, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn hashes_are_javas() {
+        // Known values of String.hashCode.
+        for (text, hash) in [
+            ("", 0),
+            ("Aa", 2112),
+            ("BB", 2112),
+            ("TagA", 2_598_919),
+            ("标签", 857_175),
+        ] {
+            assert_eq!(java_hash(text), hash, "{text}");
+        }
+        assert_eq!(java_hash("polygenelubricants"), i32::MIN);
+    }
+
+    #[test]
+    fn an_equal_hash_is_not_an_equal_tag() {
+        let aa = Subscription::parse("Aa").unwrap();
+        assert_eq!(java_hash("Aa"), java_hash("BB"));
+        assert!(aa.wants(Some("Aa")));
+        assert!(!aa.wants(Some("BB")));
+        assert!(!aa.wants(None));
+        assert!(Subscription::all().wants(None));
+    }
+}
