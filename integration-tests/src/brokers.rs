@@ -78,7 +78,14 @@ impl<T, E: fmt::Display> Context<T> for std::result::Result<T, E> {
 
 /// Where caches and runs live: `MQ_BROKERS_DIR`, or `.brokers` beside the workspace's `Cargo.toml`.
 fn home() -> PathBuf {
-    std::env::var_os("MQ_BROKERS_DIR").map_or_else(|| workspace().join(".brokers"), PathBuf::from)
+    directory("MQ_BROKERS_DIR", || workspace().join(".brokers"))
+}
+
+/// A directory that a variable may move. Absolute: Maven and the brokers have their own idea of
+/// what a relative one starts from.
+fn directory(variable: &str, default: impl FnOnce() -> PathBuf) -> PathBuf {
+    let path = std::env::var_os(variable).map_or_else(default, PathBuf::from);
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 fn workspace() -> PathBuf {

@@ -283,7 +283,8 @@ fn execute(command: &[OsString], variables: &[(String, String)], stop: &Stop) ->
 
 /// Passes a signal on to the command and all it started; what doesn't go is ended.
 fn end_command(child: &mut Child, number: i32) -> Result<()> {
-    let all = tree(Identity::of(child.id())?);
+    let root = Identity::of(child.id())?;
+    let mut all = tree(root);
     for process in &all {
         process.signal(Signal::from_named_raw(number).unwrap_or(Signal::TERM));
     }
@@ -291,6 +292,8 @@ fn end_command(child: &mut Child, number: i32) -> Result<()> {
     while now() < deadline && matches!(child.try_wait(), Ok(None)) {
         std::thread::sleep(Duration::from_millis(20));
     }
+    // What it started since.
+    all.extend(tree(root));
     end_all(&all);
     child
         .wait()

@@ -18,39 +18,51 @@ pub struct Service {
     pub name: String,
     /// Image with its version as tag.
     pub image: String,
-    /// Published on loopback, the same number inside and outside, since routes name it.
+    /// Published on loopback, the same number inside and outside, since routes name it; the last
+    /// one is the port it listens on.
     pub ports: Vec<u16>,
-    /// The base files it mounts.
-    pub configs: Vec<&'static str>,
-    /// A word of its health check that only this server's answer contains.
-    pub healthy_when: String,
+    /// The base files of its configuration, in order.
+    pub base: &'static [&'static str],
+    /// The name in routes; `None` for a nameserver.
+    pub broker: Option<&'static str>,
+    /// The nameserver it registers with, as `service:port`; `None` for a nameserver.
+    pub nameserver: Option<String>,
+    /// The question of its health check, a sub-command of `mqadmin`.
+    pub health: &'static str,
 }
 
 /// The services of a profile, as the launcher's table has them.
 pub fn services(profile: Profile) -> Vec<Service> {
     let spec = profile.spec();
     let image = format!("apache/rocketmq:{}", spec.version);
+    let nameserver = format!("{profile}-namesrv");
+    let registry = format!("{nameserver}:{}", spec.base_port);
     let mut all = vec![Service {
-        name: format!("{profile}-namesrv"),
+        name: nameserver,
         image: image.clone(),
         ports: vec![spec.base_port],
-        configs: vec!["namesrv.conf"],
-        healthy_when: "listenPort".to_owned(),
+        base: &["namesrv.conf"],
+        broker: None,
+        nameserver: None,
+        health: "getNamesrvConfig",
     }];
-    for (index, (name, pieces)) in spec.brokers.iter().enumerate() {
-        let port = broker_port(spec.base_port, index);
-        let mut configs = pieces.to_vec();
-        if spec.acl {
-            configs.push("plain_acl.yml");
-        }
-        all.push(Service {
-            name: format!("{profile}-{name}"),
-            image: image.clone(),
-            ports: vec![port - 2, port],
-            configs,
-            healthy_when: format!("127.0.0.1:{port}"),
-        });
-    }
+    all.extend(
+        spec.brokers
+            .iter()
+            .enumerate()
+            .map(|(index, (name, base))| {
+                let port = broker_port(spec.base_port, index);
+                Service {
+                    name: format!("{profile}-{name}"),
+                    image: image.clone(),
+                    ports: vec![port - 2, port],
+                    base,
+                    broker: Some(name),
+                    nameserver: Some(registry.clone()),
+                    health: "topicRoute",
+                }
+            }),
+    );
     all
 }
 
@@ -69,9 +81,9 @@ pub(super) fn up(profile: Profile) -> Result<String> {
     Ok(profile.url(&nameserver))
 }
 
-/// Removes every container of the file, with its data.
+/// Removes every container of the file; their data goes with them.
 pub(super) fn down() -> Result<()> {
-    compose(&["--profile", "*", "down", "--volumes"].map(str::to_owned))
+    compose(&["--profile", "*", "down"].map(str::to_owned))
 }
 
 /// Shows the containers.

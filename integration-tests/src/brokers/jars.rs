@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::lock::Lock;
 use super::process::{end_group, in_path, tail};
 use super::signals::Stop;
-use super::{Context, Error, Result, config, home};
+use super::{Context, Error, Result, config, directory, home};
 
 /// The directory with the jars of that RocketMQ version: nameserver, broker, tools and the Java
 /// client. They are downloaded at the first call.
@@ -20,8 +20,7 @@ pub fn jars(version: &str) -> Result<PathBuf> {
 }
 
 pub(super) fn fetch(version: &str, stop: &Stop) -> Result<PathBuf> {
-    let cache =
-        std::env::var_os("MQ_BROKERS_CACHE").map_or_else(|| home().join("cache"), PathBuf::from);
+    let cache = directory("MQ_BROKERS_CACHE", || home().join("cache"));
     fetch_into(&cache, version, stop)
 }
 

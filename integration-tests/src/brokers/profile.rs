@@ -41,7 +41,7 @@ impl User {
     };
     /// May publish and subscribe on topic `alice_t` with group `CGalice`, and nothing else.
     pub const ALICE: Self = Self {
-        name: "alice",
+        name: "alice_mq",
         secret: "alicepw1",
     };
 }

@@ -8,7 +8,7 @@
 //! This speaks the protocol by itself, thirty lines of it: a launcher that used the client under
 //! test could not tell a broker's failure from the client's.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -118,6 +118,9 @@ fn answer(stream: &mut impl Read) -> Result<Answer, String> {
     }
     let mut bytes = vec![0; usize::try_from(header).map_err(text)?];
     stream.read_exact(&mut bytes).map_err(text)?;
+    // Closing with bytes unread resets the connection, which the broker logs with a stack trace.
+    let body = u64::from(length - 4 - header);
+    io::copy(&mut stream.take(body), &mut io::sink()).map_err(text)?;
     serde_json::from_slice(&bytes).map_err(text)
 }
 
