@@ -16,6 +16,7 @@
     allow(
         dead_code,
         unused_imports,
+        unnameable_types,
         unreachable_pub,
         reason = "both roles are here; a client alone plays one"
     )

@@ -18,7 +18,8 @@ pub struct Heartbeat {
     #[serde(rename = "consumerDataSet", deserialize_with = "json::null_as_default")]
     pub consumers: Vec<ConsumerData>,
     /// A hash of the subscriptions, for the second form of the heartbeat; 0 in the first.
-    pub heartbeat_fingerprint: i32,
+    #[serde(rename = "heartbeatFingerprint")]
+    pub fingerprint: i32,
     /// Its producer groups.
     #[serde(rename = "producerDataSet", deserialize_with = "json::null_as_default")]
     pub producers: Vec<ProducerData>,

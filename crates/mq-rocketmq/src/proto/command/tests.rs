@@ -27,6 +27,10 @@ fn travel(flags: Flags, code: i32, fields: &impl Fields, body: &Bytes) -> [Frame
     })
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the table of samples reads better"
+)]
 fn request<R: Request + PartialEq + std::fmt::Debug>(request: R) {
     for frame in travel(Flags::REQUEST, R::CODE.0, &request, &request.body()) {
         assert_eq!(frame.header.code, R::CODE.0);
@@ -34,6 +38,10 @@ fn request<R: Request + PartialEq + std::fmt::Debug>(request: R) {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the table of samples reads better"
+)]
 fn reply<R: Reply + PartialEq + std::fmt::Debug>(reply: R) {
     for frame in travel(Flags::RESPONSE, 0, &reply, &reply.body()) {
         assert_eq!(R::parse(&frame.header.ext, &frame.body).unwrap(), reply);
@@ -50,26 +58,25 @@ fn queue_key() -> QueueKey {
 
 #[test]
 fn offsets_round_trip() {
-    let (topic, consumer_group) = (Arc::<str>::from("t"), Arc::<str>::from("%RETRY%g"));
     let broker_name = Some(Arc::from("broker-a"));
     request(QueryOffset {
-        topic: topic.clone(),
-        consumer_group: consumer_group.clone(),
+        topic: "t".into(),
+        consumer_group: "%RETRY%g".into(),
         queue_id: 7,
         zero_if_not_found: Some(false),
         broker_name: broker_name.clone(),
     });
     reply(ConsumerOffset { offset: i64::MAX });
     request(UpdateOffset {
-        topic: topic.clone(),
-        consumer_group,
+        topic: "t".into(),
+        consumer_group: "%RETRY%g".into(),
         queue_id: 7,
         commit_offset: -1,
         broker_name: None,
     });
     reply(Done);
     request(SearchOffset {
-        topic: topic.clone(),
+        topic: "t".into(),
         queue_id: 0,
         timestamp_ms: 1,
         boundary: Some("UPPER".to_owned()),
@@ -77,14 +84,14 @@ fn offsets_round_trip() {
     });
     reply(FoundOffset { offset: 0 });
     request(GetMaxOffset {
-        topic: topic.clone(),
+        topic: "t".into(),
         queue_id: 1,
         committed: Some(true),
         broker_name,
     });
     reply(MaxOffset { offset: 9 });
     request(GetMinOffset {
-        topic,
+        topic: "t".into(),
         queue_id: 1,
         broker_name: None,
     });
