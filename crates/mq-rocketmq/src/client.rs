@@ -14,6 +14,7 @@ use mq_core::{Clock, Endpoint, ErrorKind};
 
 pub use self::builder::ClientBuilder;
 pub(crate) use self::groups::{Flush, GroupMember, Groups};
+use crate::admin::Admin;
 use crate::conn::{Connections, Routes, Tasks};
 use crate::consumer::ConsumerBuilder;
 use crate::error::{Result, answer_error, closed};
@@ -93,6 +94,11 @@ impl Client {
     /// Starts a consumer of `group`, which has the client's namespace put in front.
     pub fn consumer(&self, group: &str) -> ConsumerBuilder {
         ConsumerBuilder::new(Arc::clone(&self.handle), group)
+    }
+
+    /// Reads topics, their queues, and how far groups are.
+    pub fn admin(&self) -> Admin {
+        Admin::new(Arc::clone(&self.handle))
     }
 
     /// Waits for sends under way, closes consumers, tells the brokers and ends all tasks. Calling it twice is harmless.

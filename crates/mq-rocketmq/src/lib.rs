@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod admin;
 mod auth;
 mod client;
 mod conn;
@@ -16,6 +17,7 @@ mod proto;
 
 pub use mq_core::{Endpoint, ErrorKind, Outcome, Properties, Retry, Secret};
 
+pub use self::admin::{Admin, GroupLag, QueueLag, QueueRange, TopicDescription};
 pub use self::auth::Credentials;
 pub use self::client::{Client, ClientBuilder};
 pub use self::consumer::{
