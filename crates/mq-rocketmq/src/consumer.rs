@@ -214,3 +214,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

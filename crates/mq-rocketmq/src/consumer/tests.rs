@@ -1,0 +1,3 @@
+//! The consumer as a whole.
+
+mod real;
