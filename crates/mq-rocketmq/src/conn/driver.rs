@@ -329,3 +329,6 @@ const BATCH: usize = 128;
 const SLICES: usize = 128;
 const READ_SIZE: usize = 64 * 1024;
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests;
