@@ -1,0 +1,276 @@
+//! One face for every protocol: what the `mq` command, demos and the conformance suite speak to.
+//!
+//! ```text
+//!  Outgoing ─► Broker::send │ send_all ─► Sent, or Failed with the message
+//!  Incoming ◄─ Subscription::recv ◄─ Broker::consume
+//!                    └─► Delivery::settle(Settle)
+//! ```
+//!
+//! It is no lowest common denominator to program against: what a protocol can do beyond it is in its own crate. [`Features`] says what of
+//! this face is there.
+
+mod error;
+mod message;
+mod options;
+mod rocketmq;
+
+use futures_util::{Stream, StreamExt as _};
+
+pub use self::error::{Error, Failed, Result};
+pub use self::message::{Incoming, Outgoing, Sent, Settle};
+pub use self::options::{Compress, Consume, From, Options, Target};
+pub use self::rocketmq::RocketMq;
+
+/// A connected client of one of the protocols. Cheap to clone.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Broker {
+    /// Over RocketMQ's remoting protocol.
+    RocketMq(RocketMq),
+}
+
+/// What a protocol can do, of what this face offers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a table of independent facts"
+)]
+pub struct Features {
+    /// Messages carry a tag, and a subscription can choose by it.
+    pub tags: bool,
+    /// A subscription can choose by properties, in SQL92.
+    pub sql_filter: bool,
+    /// [`Settle::RetryAfter`] waits as long as asked, or longer.
+    pub retry_after: bool,
+    /// [`Settle::DeadLetter`] moves a message aside at once.
+    pub dead_letter: bool,
+    /// Several members of a group share the queues, and take them over from each other.
+    pub groups: bool,
+    /// A new group can begin with the oldest message there is.
+    pub from_earliest: bool,
+    /// Bodies can be compressed.
+    pub compression: bool,
+    /// Messages with the same ordering key arrive in the order they were sent.
+    pub ordered: bool,
+    /// Messages can be sent under a transaction.
+    pub transactional: bool,
+    /// Messages can be sent for a later time.
+    pub scheduled: bool,
+}
+
+/// A member of a consumer group, or whatever the protocol has in its place.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Subscription {
+    /// Over RocketMQ's remoting protocol.
+    RocketMq(mq_rocketmq::Consumer),
+}
+
+/// A received message that is not settled yet. Dropped unsettled, it is delivered again by the protocol's retry policy.
+#[derive(Debug)]
+#[must_use = "a delivery that is dropped unsettled is delivered again"]
+pub struct Delivery {
+    /// What was received.
+    pub message: Incoming,
+    /// Settles it.
+    pub acker: Acker,
+}
+
+/// Settles one message, apart from its content.
+#[derive(Debug)]
+#[non_exhaustive]
+#[must_use = "an acker that is dropped unsettled has its message delivered again"]
+pub enum Acker {
+    /// Over RocketMQ's remoting protocol.
+    RocketMq(mq_rocketmq::Acker),
+}
+
+/// A topic or queue that the broker knows.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Topic {
+    /// The name, without the client's namespace.
+    pub name: String,
+    /// Whether the broker made it by itself, for retries or dead letters.
+    pub derived: bool,
+}
+
+/// Which offsets a queue holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueRange {
+    /// The queue, named as in [`Incoming::queue`].
+    pub queue: String,
+    /// The offset of its oldest message.
+    pub first: i64,
+    /// The offset after its newest message.
+    pub next: i64,
+    /// Whether it can be read.
+    pub readable: bool,
+    /// Whether it can be written.
+    pub writable: bool,
+}
+
+/// How far a group is behind in one queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueLag {
+    /// The topic.
+    pub topic: String,
+    /// The queue, named as in [`Incoming::queue`].
+    pub queue: String,
+    /// The offset that the group reads next.
+    pub committed: i64,
+    /// The offset after the newest message.
+    pub next: i64,
+    /// How many messages the group has not settled yet.
+    pub behind: i64,
+}
+
+impl Broker {
+    /// Connects to what the URL names.
+    ///
+    /// # Errors
+    ///
+    /// As the protocol's client has it: kind `Connect` names each address and why; kind `Auth` says that the keys were refused.
+    pub async fn connect(target: Target, options: Options) -> Result<Self> {
+        match target {
+            Target::RocketMq(builder) => {
+                let connected = RocketMq::connect(builder, options).await;
+                connected.map(Self::RocketMq)
+            }
+        }
+    }
+
+    /// What the protocol can do.
+    pub const fn features(&self) -> Features {
+        match self {
+            Self::RocketMq(_) => rocketmq::FEATURES,
+        }
+    }
+
+    /// Sends a message and waits until the broker has stored it.
+    ///
+    /// # Errors
+    ///
+    /// [`Failed`], with what became of the message and the message itself.
+    pub async fn send(&self, message: Outgoing) -> Result<Sent, Failed> {
+        match self {
+            Self::RocketMq(broker) => broker.send(message).await,
+        }
+    }
+
+    /// Sends what a stream yields through the client's own `send_all`: one result a message, in the order of the input; goes on after an
+    /// error.
+    pub fn send_all<S>(
+        &self,
+        messages: S,
+    ) -> impl Stream<Item = Result<Sent, Failed>> + Send + use<S>
+    where
+        S: Stream<Item = Outgoing> + Send + 'static,
+    {
+        match self {
+            Self::RocketMq(broker) => broker.send_all(messages).boxed(),
+        }
+    }
+
+    /// Joins a group and starts receiving: what is sent from then on arrives at a member of the group.
+    ///
+    /// # Errors
+    ///
+    /// As the protocol's client has it.
+    pub async fn consume(&self, consume: &Consume) -> Result<Subscription> {
+        match self {
+            Self::RocketMq(broker) => broker.consume(consume).await.map(Subscription::RocketMq),
+        }
+    }
+
+    /// The topics, sorted, without those that the broker needs for itself.
+    ///
+    /// # Errors
+    ///
+    /// As the protocol's client has it.
+    pub async fn topics(&self) -> Result<Vec<Topic>> {
+        match self {
+            Self::RocketMq(broker) => broker.topics().await,
+        }
+    }
+
+    /// A topic's queues and which offsets they hold.
+    ///
+    /// # Errors
+    ///
+    /// As the protocol's client has it; kind `NotFound` if there is no such topic.
+    pub async fn describe(&self, topic: &str) -> Result<Vec<QueueRange>> {
+        match self {
+            Self::RocketMq(broker) => broker.describe(topic).await,
+        }
+    }
+
+    /// How far a group is behind, queue by queue.
+    ///
+    /// # Errors
+    ///
+    /// As the protocol's client has it; kind `NotFound` if there is no such group.
+    pub async fn lag(&self, group: &str) -> Result<Vec<QueueLag>> {
+        match self {
+            Self::RocketMq(broker) => broker.lag(group).await,
+        }
+    }
+
+    /// Waits for what is under way, closes what is open and disconnects.
+    ///
+    /// # Errors
+    ///
+    /// The first of the sends that failed without anybody having heard of it.
+    pub async fn close(&self) -> Result<()> {
+        match self {
+            Self::RocketMq(broker) => broker.close().await,
+        }
+    }
+}
+
+impl Subscription {
+    /// The next message; `None` when it is closed. Cancel-safe.
+    ///
+    /// # Errors
+    ///
+    /// What ended it; then `None`.
+    pub async fn recv(&self) -> Result<Option<Delivery>> {
+        match self {
+            Self::RocketMq(consumer) => rocketmq::recv(consumer).await,
+        }
+    }
+
+    /// Gives back what was not handed out, persists what was settled and leaves the group.
+    pub async fn close(&self) {
+        match self {
+            Self::RocketMq(consumer) => consumer.close().await,
+        }
+    }
+}
+
+impl Delivery {
+    /// Settles the message. The decision is recorded by the call; the future waits for the result.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Stale`: it came too late, and the message is delivered again. Kind `Unsupported`: the protocol has no such decision.
+    pub fn settle(self, decision: Settle) -> impl Future<Output = Result<()>> + Send {
+        self.acker.settle(decision)
+    }
+}
+
+impl Acker {
+    /// As [`Delivery::settle`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Delivery::settle`].
+    pub fn settle(self, decision: Settle) -> impl Future<Output = Result<()>> + Send {
+        match self {
+            Self::RocketMq(acker) => rocketmq::settle(acker, decision),
+        }
+    }
+}

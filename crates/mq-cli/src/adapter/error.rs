@@ -1,0 +1,95 @@
+//! Errors of all protocols under one face.
+
+use std::fmt;
+
+use mq_core::{ErrorKind, Outcome, Retry};
+
+use super::Outgoing;
+
+/// What failed, in the words of the protocol that failed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Error {
+    /// Over RocketMQ's remoting protocol.
+    RocketMq(mq_rocketmq::Error),
+}
+
+/// A result with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A send that did not succeed, with the message given back.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Failed {
+    /// What failed.
+    pub error: Error,
+    /// The message, as it was given.
+    pub message: Outgoing,
+    /// The id under which it was sent, if it got one.
+    pub id: Option<String>,
+}
+
+impl Error {
+    /// The kind of failure.
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::RocketMq(error) => error.kind(),
+        }
+    }
+
+    /// The broker's own code, if it answered with one.
+    pub fn code(&self) -> Option<i32> {
+        match self {
+            Self::RocketMq(error) => error.code().map(|code| code.0),
+        }
+    }
+
+    /// Whether the broker may have applied what was asked.
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::RocketMq(error) => error.outcome(),
+        }
+    }
+
+    /// Whether the same call is worth making again.
+    pub const fn retry(&self) -> Retry {
+        match self {
+            Self::RocketMq(error) => error.retry(),
+        }
+    }
+}
+
+/// One line; with `{:#}` the chain of causes too.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RocketMq(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::RocketMq(error) => error.source(),
+        }
+    }
+}
+
+impl From<mq_rocketmq::Error> for Error {
+    fn from(error: mq_rocketmq::Error) -> Self {
+        Self::RocketMq(error)
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Failed {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}

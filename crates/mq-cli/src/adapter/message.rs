@@ -1,0 +1,142 @@
+//! Messages, receipts and decisions without a protocol.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use mq_core::Properties;
+
+/// A message to send.
+#[derive(Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+#[must_use]
+pub struct Outgoing {
+    /// The topic or queue, without the client's namespace.
+    pub destination: String,
+    /// The content.
+    pub body: Bytes,
+    /// The key by which it can be found.
+    pub key: Option<String>,
+    /// The tag by which subscriptions choose.
+    pub tag: Option<String>,
+    /// Properties of the application.
+    pub properties: Properties,
+}
+
+/// Proof that the broker has a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sent {
+    /// The id that stays the same over resends, and that the receiver sees too.
+    pub id: String,
+    /// The topic, as it was given.
+    pub topic: String,
+    /// The queue, unique in the topic: for RocketMQ broker and number, as `broker-a/0`.
+    pub queue: String,
+    /// The offset in the queue.
+    pub offset: i64,
+    /// Whether everything that the broker was to do before answering is done.
+    pub durable: bool,
+}
+
+/// A message that was received.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Incoming {
+    /// The id that stays the same over resends and deliveries.
+    pub id: String,
+    /// The topic it was sent to, without the client's namespace.
+    pub topic: String,
+    /// The queue this copy came from, named as in [`Sent::queue`]. A message that is delivered again may come from a retry queue.
+    pub queue: String,
+    /// The offset in that queue.
+    pub offset: i64,
+    /// The key; several are separated by spaces.
+    pub key: Option<String>,
+    /// The tag.
+    pub tag: Option<String>,
+    /// Properties of the application.
+    pub properties: Properties,
+    /// The content.
+    pub body: Bytes,
+    /// When it was made, by the sender's clock.
+    pub born_at: SystemTime,
+    /// When it was taken here.
+    pub received_at: SystemTime,
+    /// How often it was delivered before.
+    pub redelivery_count: u32,
+    /// Why the body is as it came, if it could not be decoded.
+    pub undecoded: Option<String>,
+}
+
+/// What becomes of a received message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Settle {
+    /// Done with.
+    Ack,
+    /// Deliver it again, by the protocol's retry policy.
+    Retry,
+    /// Deliver it again after this time or later.
+    RetryAfter(Duration),
+    /// Move it aside at once.
+    DeadLetter,
+    /// Give it back as if it had never been received: not counted as a delivery.
+    Release,
+}
+
+impl Outgoing {
+    /// A message for `destination`.
+    pub fn new(destination: impl Into<String>, body: impl Into<Bytes>) -> Self {
+        Self {
+            destination: destination.into(),
+            body: body.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Sets the key.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Sets the tag.
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tag = Some(tag.into());
+        self
+    }
+
+    /// Adds or replaces a property.
+    pub fn property(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.properties.set(name, value);
+        self
+    }
+}
+
+/// Shows everything but the body, of which it shows the length.
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("destination", &self.destination)
+            .field("body_len", &self.body.len())
+            .field("key", &self.key)
+            .field("tag", &self.tag)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Shows everything but the body, of which it shows the length.
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("id", &self.id)
+            .field("topic", &self.topic)
+            .field("queue", &self.queue)
+            .field("offset", &self.offset)
+            .field("body_len", &self.body.len())
+            .field("redelivery_count", &self.redelivery_count)
+            .field("undecoded", &self.undecoded)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,112 @@
+//! Where to, and how.
+
+use std::time::Duration;
+
+use mq_rocketmq::{Client, ClientBuilder};
+
+use super::Result;
+
+/// A service URL that was read and found good.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Target {
+    /// `rocketmq://…`
+    RocketMq(ClientBuilder),
+}
+
+/// Options of a connection.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// The producer's group, where the protocol has one; default `mq-cli`.
+    pub group: String,
+    /// How many sends may be under way; default 64.
+    pub max_in_flight: usize,
+    /// How large bodies are compressed; default not.
+    pub compress: Option<Compress>,
+    /// How long a send may take; default the client's.
+    pub send_timeout: Option<Duration>,
+}
+
+/// How large bodies are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[non_exhaustive]
+pub enum Compress {
+    /// Every client reads it.
+    Zlib,
+    /// Java reads it from 5.0 on, and this one.
+    Lz4,
+    /// Java reads it from 5.0 on, and this one.
+    Zstd,
+}
+
+/// What to receive.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Consume {
+    /// The topic or queue, without the client's namespace.
+    pub topic: String,
+    /// The group.
+    pub group: String,
+    /// Which messages; default `*`, all.
+    pub filter: String,
+    /// Where a new group begins; default [`From::Latest`].
+    pub from: From,
+    /// How many messages of a queue may be here unsettled; default the client's.
+    pub prefetch: Option<usize>,
+    /// How often a message is delivered again before it is moved aside; default the client's.
+    pub max_attempts: Option<u16>,
+    /// How long a delivery may be held; default the client's.
+    pub settle_timeout: Option<Duration>,
+}
+
+/// Where a group begins that has no place in the topic yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[non_exhaustive]
+pub enum From {
+    /// With the oldest message there is.
+    Earliest,
+    /// With what is sent from now on.
+    #[default]
+    Latest,
+}
+
+impl Target {
+    /// Reads a URL of RocketMQ.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid` or `Unsupported`, as the client has it. The secret is never part of it.
+    pub fn rocketmq(url: &str) -> Result<Self> {
+        Ok(Self::RocketMq(Client::from_url(url)?))
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            group: DEFAULT_GROUP.to_owned(),
+            max_in_flight: 64,
+            compress: None,
+            send_timeout: None,
+        }
+    }
+}
+
+impl Consume {
+    /// All messages of `topic`, as a member of `group`.
+    pub fn new(topic: impl Into<String>, group: impl Into<String>) -> Self {
+        Self {
+            topic: topic.into(),
+            group: group.into(),
+            filter: "*".to_owned(),
+            from: From::default(),
+            prefetch: None,
+            max_attempts: None,
+            settle_timeout: None,
+        }
+    }
+}
+
+/// The group of whoever names none.
+pub(crate) const DEFAULT_GROUP: &str = "mq-cli";

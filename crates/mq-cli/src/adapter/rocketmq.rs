@@ -1,0 +1,306 @@
+//! RocketMQ behind the common face.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::{Stream, StreamExt as _, stream};
+use mq_core::{Clock as _, SystemClock};
+use mq_rocketmq::{
+    Client, ClientBuilder, Compression, ConsumeFrom, Consumer, Durability, Message, Producer,
+    Receipt, SendError,
+};
+use tokio::sync::OnceCell;
+
+use super::{
+    Acker, Compress, Consume, Delivery, Failed, Features, From, Incoming, Options, Outgoing,
+    QueueLag, QueueRange, Result, Sent, Settle, Topic,
+};
+
+/// A client, and the producer that is made when it is first needed.
+#[derive(Debug, Clone)]
+pub struct RocketMq {
+    client: Client,
+    producer: Arc<OnceCell<Producer>>,
+    options: Arc<Options>,
+}
+
+pub(super) const FEATURES: Features = Features {
+    tags: true,
+    sql_filter: false,
+    retry_after: true,
+    dead_letter: true,
+    groups: true,
+    from_earliest: true,
+    compression: true,
+    ordered: false,
+    transactional: false,
+    scheduled: false,
+};
+
+impl RocketMq {
+    pub(super) async fn connect(builder: ClientBuilder, options: Options) -> Result<Self> {
+        Ok(Self {
+            client: builder.connect().await?,
+            producer: Arc::default(),
+            options: Arc::new(options),
+        })
+    }
+
+    /// The protocol's own client, for what goes beyond the common face.
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    async fn producer(&self) -> Result<&Producer> {
+        self.producer
+            .get_or_try_init(|| async {
+                let options = &self.options;
+                let mut builder = self
+                    .client
+                    .producer(&options.group)
+                    .max_in_flight(options.max_in_flight);
+                if let Some(compress) = options.compress {
+                    builder = builder.compression(compression(compress));
+                }
+                if let Some(timeout) = options.send_timeout {
+                    builder = builder.timeout(timeout);
+                }
+                Ok(builder.build().await?)
+            })
+            .await
+    }
+
+    pub(super) async fn send(&self, message: Outgoing) -> Result<Sent, Failed> {
+        let producer = match self.producer().await {
+            Ok(producer) => producer,
+            Err(error) => {
+                return Err(Failed {
+                    error,
+                    message,
+                    id: None,
+                });
+            }
+        };
+        let topic = message.destination.clone();
+        match producer.send(outgoing(message)).await {
+            Ok(receipt) => Ok(sent(topic, &receipt)),
+            Err(failed) => Err(given_back(failed)),
+        }
+    }
+
+    pub(super) fn send_all<S>(
+        &self,
+        messages: S,
+    ) -> impl Stream<Item = Result<Sent, Failed>> + Send + use<S>
+    where
+        S: Stream<Item = Outgoing> + Send + 'static,
+    {
+        let this = self.clone();
+        stream::once(async move {
+            match this.producer().await {
+                Ok(producer) => through(producer, messages).boxed(),
+                Err(error) => messages
+                    .map(move |message| {
+                        Err(Failed {
+                            error: error.clone(),
+                            message,
+                            id: None,
+                        })
+                    })
+                    .boxed(),
+            }
+        })
+        .flatten()
+    }
+
+    pub(super) async fn consume(&self, consume: &Consume) -> Result<Consumer> {
+        let from = match consume.from {
+            From::Earliest => ConsumeFrom::First,
+            From::Latest => ConsumeFrom::Last,
+        };
+        let mut builder = self
+            .client
+            .consumer(&consume.group)
+            .subscribe(&consume.topic, &consume.filter)
+            .from(from);
+        if let Some(count) = consume.prefetch {
+            builder = builder.prefetch_count(count);
+        }
+        if let Some(count) = consume.max_attempts {
+            builder = builder.max_attempts(count);
+        }
+        if let Some(timeout) = consume.settle_timeout {
+            builder = builder.settle_timeout(timeout);
+        }
+        Ok(builder.build().await?)
+    }
+
+    pub(super) async fn topics(&self) -> Result<Vec<Topic>> {
+        let names = self.client.admin().topics().await?;
+        let derived = |name: &str| name.starts_with("%RETRY%") || name.starts_with("%DLQ%");
+        Ok(names
+            .into_iter()
+            .map(|name| Topic {
+                derived: derived(&name),
+                name,
+            })
+            .collect())
+    }
+
+    pub(super) async fn describe(&self, topic: &str) -> Result<Vec<QueueRange>> {
+        let description = self.client.admin().describe(topic).await?;
+        Ok(description
+            .queues
+            .into_iter()
+            .map(|range| QueueRange {
+                queue: queue_name(&range.broker, range.queue),
+                first: range.first,
+                next: range.next,
+                readable: range.readable,
+                writable: range.writable,
+            })
+            .collect())
+    }
+
+    pub(super) async fn lag(&self, group: &str) -> Result<Vec<QueueLag>> {
+        let lag = self.client.admin().lag(group).await?;
+        Ok(lag
+            .queues
+            .into_iter()
+            .map(|lag| QueueLag {
+                queue: queue_name(&lag.broker, lag.queue),
+                committed: lag.committed,
+                next: lag.next,
+                behind: lag.behind(),
+                topic: lag.topic,
+            })
+            .collect())
+    }
+
+    pub(super) async fn close(&self) -> Result<()> {
+        Ok(self.client.close().await?)
+    }
+}
+
+pub(super) async fn recv(consumer: &Consumer) -> Result<Option<Delivery>> {
+    let Some(delivery) = consumer.recv().await? else {
+        return Ok(None);
+    };
+    let (received, acker) = delivery.into_parts();
+    let keys = received.keys().join(" ");
+    let message = Incoming {
+        id: received
+            .unique_id()
+            .map(str::to_owned)
+            .or_else(|| received.message_id())
+            .unwrap_or_default(),
+        topic: received.topic().to_owned(),
+        queue: queue_name(received.broker(), received.queue()),
+        offset: received.offset(),
+        key: Some(keys).filter(|keys| !keys.is_empty()),
+        tag: received.tag_text().map(str::to_owned),
+        properties: received.properties().clone(),
+        body: received.body().clone(),
+        born_at: received.born_at(),
+        received_at: SystemClock.wall(),
+        redelivery_count: received.attempt().saturating_sub(1),
+        undecoded: received.undecoded().map(ToString::to_string),
+    };
+    Ok(Some(Delivery {
+        message,
+        acker: Acker::RocketMq(acker),
+    }))
+}
+
+pub(super) fn settle(
+    acker: mq_rocketmq::Acker,
+    decision: Settle,
+) -> impl Future<Output = Result<()>> + Send {
+    // The decision is recorded here, not when the future is polled.
+    let settling = match decision {
+        Settle::Ack => acker.ack(),
+        Settle::Retry => acker.nack(),
+        Settle::RetryAfter(delay) => acker.nack_after(delay),
+        Settle::DeadLetter => acker.dead_letter(),
+        Settle::Release => acker.release(),
+    };
+    async move { Ok(settling.await?) }
+}
+
+fn through(
+    producer: &Producer,
+    messages: impl Stream<Item = Outgoing> + Send + 'static,
+) -> impl Stream<Item = Result<Sent, Failed>> + Send + 'static {
+    // Receipts have full names. Results come in the order of the input, so that what was given can be had back.
+    let given: Arc<Mutex<VecDeque<String>>> = Arc::default();
+    let waiting = Arc::clone(&given);
+    let messages = messages.map(move |message| {
+        locked(&waiting).push_back(message.destination.clone());
+        outgoing(message)
+    });
+    producer.send_all(messages).map(move |result| {
+        let topic = locked(&given).pop_front().unwrap_or_default();
+        match result {
+            Ok(receipt) => Ok(sent(topic, &receipt)),
+            Err(failed) => Err(given_back(failed)),
+        }
+    })
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn outgoing(from: Outgoing) -> Message {
+    let mut message = Message::new(from.destination, from.body);
+    if let Some(tag) = from.tag {
+        message = message.tag(tag);
+    }
+    // Keys travel separated by spaces.
+    for key in from.key.iter().flat_map(|key| key.split(' ')) {
+        message = message.key(key);
+    }
+    for (name, value) in from.properties {
+        message = message.property(name, value);
+    }
+    message
+}
+
+fn given_back(failed: SendError) -> Failed {
+    let message = &failed.message;
+    let keys = message.keys().join(" ");
+    Failed {
+        message: Outgoing {
+            destination: message.topic().to_owned(),
+            body: message.body().clone(),
+            key: Some(keys).filter(|keys| !keys.is_empty()),
+            tag: message.tag_text().map(str::to_owned),
+            properties: message.properties().clone(),
+        },
+        id: message.unique_id().map(str::to_owned),
+        error: failed.error.into(),
+    }
+}
+
+fn sent(topic: String, receipt: &Receipt) -> Sent {
+    Sent {
+        id: receipt.unique_id().to_owned(),
+        topic,
+        queue: queue_name(receipt.broker(), receipt.queue()),
+        offset: receipt.offset(),
+        durable: receipt.durability() == Durability::AsConfigured,
+    }
+}
+
+/// Queues are numbered at each broker: only with its name the number is unique in the topic.
+fn queue_name(broker: &str, queue: i32) -> String {
+    format!("{broker}/{queue}")
+}
+
+const fn compression(compress: Compress) -> Compression {
+    match compress {
+        Compress::Zlib => Compression::zlib(),
+        Compress::Lz4 => Compression::lz4(),
+        Compress::Zstd => Compression::zstd(),
+    }
+}
