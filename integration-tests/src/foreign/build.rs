@@ -181,3 +181,38 @@ fn copy(files: &Files, to: &Path) -> io::Result<()> {
 const MARK: &str = "built";
 /// A cold download of the Java client and its tools took 20 s; the rest is for slow mirrors.
 const DEADLINE: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_covers_names_and_contents_but_no_build_output() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        let key = || hash(&files(dir.path()).unwrap());
+        write("src/a", "1");
+        let first = key();
+        write("target/a", "1");
+        assert_eq!(key(), first);
+        write("src/a", "2");
+        let second = key();
+        assert_ne!(second, first);
+        fs::rename(dir.path().join("src/a"), dir.path().join("src/b")).unwrap();
+        assert_ne!(key(), second);
+    }
+
+    #[tokio::test]
+    async fn missing_tool_is_named() {
+        let mut command = Command::new("no-such-tool-9c2");
+        let error = command.spawn().unwrap_err();
+        let Failure::Build(why) = spawn_failure(&command, &error) else {
+            panic!("{error}")
+        };
+        assert!(why.contains("`no-such-tool-9c2` is missing"), "{why}");
+    }
+}

@@ -67,3 +67,25 @@ fn base64_body<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> 
         .decode(String::deserialize(from)?)
         .map_err(D::Error::custom)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_both_clients() {
+        let sent =
+            r#"{"id":"A1","offset_id":"7F","broker":"b","queue":2,"offset":7,"status":"SEND_OK"}"#;
+        let sent: Sent = serde_json::from_str(sent).unwrap();
+        assert_eq!((sent.id.as_str(), sent.queue, sent.offset), ("A1", 2, 7));
+
+        let received = r#"{"id":"A1","key":null,"tag":"T","broker":"b","queue":0,"offset":0,"reconsume":1,
+            "acked":false,"properties":{"from":"München"},"body_base64":"aGk="}"#;
+        let received: Received = serde_json::from_str(received).unwrap();
+        assert_eq!(
+            (received.text().as_str(), received.key, received.acked),
+            ("hi", None, false)
+        );
+        assert_eq!(received.properties.get("from").unwrap(), "München");
+    }
+}
