@@ -4,6 +4,7 @@ import com.alibaba.fastjson2.JSON;
 import com.alibaba.fastjson2.JSONWriter;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.StringJoiner;
 import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
 
@@ -56,11 +57,21 @@ public final class Main {
 
     static int fail(Throwable error) {
         int code = code(error);
+        String message = message(error);
         Map<String, Object> fields = new LinkedHashMap<>();
-        fields.put("error", String.valueOf(error.getMessage()));
+        fields.put("error", message);
         fields.put("code", code);
         line(fields);
-        return refused(code, String.valueOf(error.getMessage())) ? REFUSED : FAILED;
+        return refused(code, message) ? REFUSED : FAILED;
+    }
+
+    /** With all causes: "Send [3] times, still failed" alone does not say what the broker said. */
+    private static String message(Throwable error) {
+        StringJoiner message = new StringJoiner(": ");
+        for (Throwable e = error; e != null; e = e.getCause()) {
+            message.add(String.valueOf(e.getMessage()));
+        }
+        return message.toString();
     }
 
     private static int usage(String why) {
