@@ -9,24 +9,21 @@
 //! A tool that is missing is a failure that names it: a skipped test would look like a passed one.
 
 use std::{
-    fmt,
-    path::PathBuf,
-    process::{ExitStatus, Stdio},
+    path::{Path, PathBuf},
+    process::Stdio,
     time::Duration,
 };
 
-use serde::de::DeserializeOwned;
-use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, BufReader},
-    process::{Child, Command},
-    sync::oneshot,
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::{process::Command, sync::oneshot, time::timeout};
+
+use self::running::{Running, parse, read_lines};
 
 mod build;
+mod failure;
 mod output;
+mod running;
 
+pub use self::failure::Failure;
 pub use self::output::{Received, Sent};
 
 /// An official client.
@@ -68,7 +65,7 @@ impl Foreign {
         }
     }
 
-    fn command(self, built: &std::path::Path, jvm: &[String]) -> Command {
+    fn command(self, built: &Path, jvm: &[String]) -> Command {
         match self {
             Self::Java => {
                 let mut command = Command::new("java");
@@ -301,144 +298,4 @@ impl Receiving {
     }
 }
 
-#[derive(Debug)]
-struct Running {
-    what: String,
-    child: Child,
-    lines: JoinHandle<Vec<String>>,
-    complaints: JoinHandle<Vec<String>>,
-    ready: Option<oneshot::Receiver<()>>,
-}
-
-impl Running {
-    /// The client has its own time-out; ours is a little later, for one that hangs.
-    async fn finish<T: DeserializeOwned>(mut self, deadline: Duration) -> Result<Vec<T>, Failure> {
-        let Ok(ended) = timeout(deadline + GRACE, self.child.wait()).await else {
-            return Err(self.timed_out().await);
-        };
-        let status = ended.map_err(|error| Failure::Output(format!("{}: {error}", self.what)))?;
-        if status.success() {
-            return parse(&self.lines().await);
-        }
-        Err(self.failure(status).await)
-    }
-
-    async fn failure(&mut self, status: ExitStatus) -> Failure {
-        if status.code() == Some(TIMED_OUT) {
-            return self.timed_out().await;
-        }
-        let lines = self.lines().await;
-        let reported = lines
-            .last()
-            .and_then(|line| serde_json::from_str(line).ok());
-        match reported {
-            Some(output::Reported { error, code }) if status.code() == Some(REFUSED) => {
-                Failure::Refused { code, error }
-            }
-            Some(output::Reported { error, code }) => Failure::Failed { code, error },
-            None => {
-                let complaints = (&mut self.complaints).await.unwrap_or_default().join("\n");
-                Failure::Output(format!("{} ended with {status}: {complaints}", self.what))
-            }
-        }
-    }
-
-    async fn timed_out(&mut self) -> Failure {
-        // It may be gone already.
-        let _ = self.child.kill().await;
-        Failure::TimedOut {
-            what: self.what.clone(),
-            lines: self.lines().await,
-        }
-    }
-
-    async fn lines(&mut self) -> Vec<String> {
-        (&mut self.lines).await.unwrap_or_default()
-    }
-}
-
-async fn read_lines(
-    from: Option<impl AsyncRead + Unpin>,
-    mut ready: Option<oneshot::Sender<()>>,
-) -> Vec<String> {
-    let mut all = Vec::new();
-    let Some(from) = from else { return all };
-    let mut lines = BufReader::new(from).lines();
-    while let Ok(Some(line)) = lines.next_line().await {
-        if line == "ready"
-            && let Some(ready) = ready.take()
-        {
-            // Nobody may be waiting for it.
-            let _ = ready.send(());
-        }
-        if all.len() < MAX_LINES {
-            all.push(line);
-        }
-    }
-    all
-}
-
-fn parse<T: DeserializeOwned>(lines: &[String]) -> Result<Vec<T>, Failure> {
-    let parse = |line: &String| {
-        serde_json::from_str(line)
-            .map_err(|error| Failure::Output(format!("{error} in the line {line}")))
-    };
-    lines.iter().map(parse).collect()
-}
-
-/// Why a foreign client did not do what it was asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Failure {
-    /// It could not be built or started: a tool is missing, a download failed.
-    Build(String),
-    /// The broker refused the credentials or the permission.
-    Refused {
-        /// The broker's code.
-        code: i32,
-        /// The client's words.
-        error: String,
-    },
-    /// The client reported another error.
-    Failed {
-        /// The broker's code, -1 if it was not the broker.
-        code: i32,
-        /// The client's words.
-        error: String,
-    },
-    /// It was not done in time.
-    TimedOut {
-        /// Client and verb.
-        what: String,
-        /// What it printed until then.
-        lines: Vec<String>,
-    },
-    /// It ended in a way, or said something, that is not in the contract.
-    Output(String),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Build(why) | Self::Output(why) => f.write_str(why),
-            Self::Refused { code, error } => write!(f, "refused with code {code}: {error}"),
-            Self::Failed { code, error } => write!(f, "failed with code {code}: {error}"),
-            Self::TimedOut { what, lines } => {
-                write!(
-                    f,
-                    "{what} timed out after {} messages: {lines:#?}",
-                    lines.len()
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for Failure {}
-
 const DEADLINE: Duration = Duration::from_secs(60);
-const GRACE: Duration = Duration::from_secs(15);
-const MAX_LINES: usize = 100_000;
-/// Exit codes of the contract, see `foreign/java/…/Main.java`.
-const REFUSED: i32 = 4;
-const TIMED_OUT: i32 = 5;

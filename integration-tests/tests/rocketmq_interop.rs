@@ -2,6 +2,12 @@
 //!
 //! First of all the official clients among themselves: where that fails, the fault is not ours.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test: clippy knows only functions marked as such"
+)]
+
 use std::collections::BTreeSet;
 
 use integration_tests::foreign::{Call, Failure, Foreign, Received};
