@@ -211,6 +211,11 @@ impl Core {
         level: DelayLevel,
         done: Option<oneshot::Sender<()>>,
     ) -> Result<(), Stale> {
+        let level = if level == DelayLevel::POLICY {
+            self.config.retry_level
+        } else {
+            level
+        };
         let message = queue.ledger().send_back(offset)?;
         let queue = Arc::clone(queue);
         lock(&self.returns).push_back(Return {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::core::{Core, Phase, Topic};
+use super::settle::DelayLevel;
 use super::subscription::Subscription;
 use super::{Consumer, Life, close, rebalance, run};
 use crate::client::Handle;
@@ -33,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) pull_batch: i32,
     pub(crate) max_attempts: i32,
     pub(crate) settle_timeout: Duration,
+    pub(crate) retry_level: DelayLevel,
 }
 
 /// Options of a [`Consumer`]. Setters don't fail; what can't be is found by [`ConsumerBuilder::build`].
@@ -55,6 +57,7 @@ impl ConsumerBuilder {
             pull_batch: 32,
             max_attempts: 16,
             settle_timeout: Duration::from_secs(15 * 60),
+            retry_level: DelayLevel::POLICY,
         };
         Self {
             handle,
@@ -114,6 +117,13 @@ impl ConsumerBuilder {
     /// [`Stale`](mq_core::ErrorKind::Stale). A message that is never settled would keep its queue's offset back for ever.
     pub const fn settle_timeout(mut self, timeout: Duration) -> Self {
         self.config.settle_timeout = timeout;
+        self
+    }
+
+    /// How long a message that failed waits before it is delivered again, rounded up to a delay level as
+    /// [`Settle::RetryAfter`](crate::Settle::RetryAfter) is. By default the broker decides by the attempt: 10 s, 30 s, 1 min, growing to 2 h.
+    pub fn retry_delay(mut self, delay: Duration) -> Self {
+        self.config.retry_level = DelayLevel::at_least(delay);
         self
     }
 

@@ -16,7 +16,7 @@ use futures_util::stream::FuturesUnordered;
 use mq_core::{Endpoint, ErrorKind, Properties, Retry};
 
 use super::core::{Core, Phase, Return};
-use super::queue::{LONGEST_PAUSE, is_final};
+use super::queue::LONGEST_PAUSE;
 use super::received::Received;
 use super::settle::DelayLevel;
 use crate::error::{Error, Result};
@@ -57,7 +57,7 @@ async fn attempt(core: &Core, mut item: Return) -> Option<Return> {
         return None;
     }
     let Err(error) = try_once(core, &item).await else {
-        wake_retry(core);
+        look_for_retry_topic(core, &item.queue.id().broker);
         core.sent_back(item);
         return None;
     };
@@ -66,7 +66,8 @@ async fn attempt(core: &Core, mut item: Return) -> Option<Return> {
         group = %core.group, topic = %id.topic, broker = %id.broker, queue = id.id, offset = item.offset, tries = item.tries + 1, %error,
         "a message could not be sent back yet"
     );
-    if is_final(&error) {
+    // Other refusals can pass: a broker is read-only while it is looked after.
+    if error.kind() == ErrorKind::Auth {
         core.fail(error);
         return None;
     }
@@ -189,10 +190,14 @@ fn retry_properties(message: &Received, level: DelayLevel) -> Properties {
     all
 }
 
-/// The retry topic is made by the first send-back: look for it at once.
-fn wake_retry(core: &Core) {
-    if !core.queues().iter().any(|queue| queue.topic().retry) {
-        core.rebalance.notify_one();
+/// The retry topic is made, on each broker, by the first send-back: look for it at once.
+fn look_for_retry_topic(core: &Core, broker: &str) {
+    let topic = crate::name::retry_topic(&core.group);
+    let routes = &core.shared.routes;
+    match routes.cached(&topic) {
+        Some(route) if route.any(broker).is_some() => {}
+        Some(_) => routes.refresh_soon(&topic),
+        None => core.rebalance.notify_one(),
     }
 }
 

@@ -1,3 +1,5 @@
-//! The consumer as a whole.
+//! The consumer as a whole: on a broker in memory that does what a test tells it to, and on a real one.
 
+mod broker;
+mod promises;
 mod real;

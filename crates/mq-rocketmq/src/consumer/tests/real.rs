@@ -206,3 +206,43 @@ async fn real_rocketmq_consumer_shares_queues_with_another_client() {
     }
     assert!(shares[0] > 50 && shares[1] > 50, "{shares:?}");
 }
+
+/// Alice may use topic `alice_t` with group `CGalice`, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a broker with ACL: MQ_ROCKETMQ_URL and MQ_ROCKETMQ_PROFILE"]
+async fn real_rocketmq_consumer_is_told_at_once_what_it_may_not() {
+    let profile = std::env::var("MQ_ROCKETMQ_PROFILE").unwrap_or_default();
+    if !profile.ends_with("-acl") {
+        println!("nothing to refuse: profile \"{profile}\" has no ACL");
+        return;
+    }
+    let admin = client().await;
+    let url = std::env::var("MQ_ROCKETMQ_URL").unwrap();
+    let nameserver = url.rsplit('@').next().unwrap();
+    send(&admin, "alice_t", ["made".to_owned()]).await;
+    send(&admin, "other_t", ["made".to_owned()]).await;
+    let alice = Client::from_url(&format!("rocketmq://alice_mq:alicepw1@{nameserver}")).unwrap();
+    let alice = alice.connect().await.unwrap();
+    for (group, topic) in [("CGalice", "other_t"), ("CGother", "alice_t")] {
+        let refused =
+            tokio::time::timeout(SOON, alice.consumer(group).subscribe(topic, "*").build());
+        let error = refused.await.expect("at once").expect_err("no permission");
+        assert_eq!(
+            error.kind(),
+            mq_core::ErrorKind::Auth,
+            "{group} {topic}: {error}"
+        );
+        assert!(!format!("{error:#} {error:?}").contains("alicepw1"));
+    }
+    let consumer = alice
+        .consumer("CGalice")
+        .subscribe("alice_t", "*")
+        .from(ConsumeFrom::First);
+    let consumer = consumer.build().await.unwrap();
+    let delivery = take(&consumer, SOON).await.expect("alice's own");
+    delivery.nack_after(Duration::from_secs(1)).await.unwrap();
+    let again = take(&consumer, SOON)
+        .await
+        .expect("her retry topic is hers too");
+    again.ack().await.unwrap();
+}
