@@ -18,6 +18,7 @@ use futures_util::{Stream, StreamExt as _};
 
 pub use self::error::{Error, Failed, Result};
 pub use self::message::{Incoming, Outgoing, Sent, Settle};
+pub(crate) use self::options::DEFAULT_GROUP;
 pub use self::options::{Compress, Consume, From, Options, Target};
 pub use self::rocketmq::RocketMq;
 
@@ -126,6 +127,13 @@ pub struct QueueLag {
     pub next: i64,
     /// How many messages the group has not settled yet.
     pub behind: i64,
+}
+
+impl QueueRange {
+    /// How many messages the queue holds at most: offsets may have gaps.
+    pub const fn messages(&self) -> i64 {
+        self.next.saturating_sub(self.first)
+    }
 }
 
 impl Broker {

@@ -24,7 +24,7 @@ pub struct Failed {
     /// What failed.
     pub error: Error,
     /// The message, as it was given.
-    pub message: Outgoing,
+    pub message: Box<Outgoing>,
     /// The id under which it was sent, if it got one.
     pub id: Option<String>,
 }

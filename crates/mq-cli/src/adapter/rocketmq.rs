@@ -76,7 +76,7 @@ impl RocketMq {
             Err(error) => {
                 return Err(Failed {
                     error,
-                    message,
+                    message: Box::new(message),
                     id: None,
                 });
             }
@@ -103,7 +103,7 @@ impl RocketMq {
                     .map(move |message| {
                         Err(Failed {
                             error: error.clone(),
-                            message,
+                            message: Box::new(message),
                             id: None,
                         })
                     })
@@ -270,13 +270,13 @@ fn given_back(failed: SendError) -> Failed {
     let message = &failed.message;
     let keys = message.keys().join(" ");
     Failed {
-        message: Outgoing {
+        message: Box::new(Outgoing {
             destination: message.topic().to_owned(),
             body: message.body().clone(),
             key: Some(keys).filter(|keys| !keys.is_empty()),
             tag: message.tag_text().map(str::to_owned),
             properties: message.properties().clone(),
-        },
+        }),
         id: message.unique_id().map(str::to_owned),
         error: failed.error.into(),
     }

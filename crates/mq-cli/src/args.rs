@@ -1,0 +1,172 @@
+//! What can be typed: the flags as they are, unjudged.
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help texts, shown as they stand"
+)]
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::adapter::{Compress, From};
+
+/// Sends, receives and inspects messages.
+#[derive(Debug, Parser)]
+#[command(name = "mq", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Typed {
+    #[command(subcommand)]
+    pub(crate) protocol: Protocol,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Protocol {
+    /// RocketMQ 4.9 and 5.x, Tencent TDMQ, Huawei DMS
+    Rocketmq(Rocketmq),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Rocketmq {
+    /// rocketmq://[access:secret@]host:9876[;host2:9876][/namespace]
+    ///
+    /// Default: the variable MQ_ROCKETMQ_URL. Put secrets there: a command line can be read by every user of the machine.
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Send messages, and print a line for each that is stored
+    #[command(after_help = EXIT_CODES)]
+    Send(Send),
+    /// Receive messages, print them, and acknowledge what was printed
+    #[command(after_help = EXIT_CODES)]
+    Recv(Recv),
+    /// List the topics
+    Topics(Topics),
+    /// Show a topic's queues and which offsets they hold
+    Describe(Describe),
+    /// Show how far a group is behind
+    Lag(Lag),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Send {
+    /// The topic, without the namespace of the URL
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) topic: String,
+    /// The message, or - to read messages from stdin, one a line
+    #[arg(
+        value_name = "BODY",
+        conflicts_with = "file",
+        allow_hyphen_values = false
+    )]
+    pub(crate) body: Option<String>,
+    /// Send what is in a file, as one message
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// What separates messages on stdin, instead of a line feed; \n \t \r \0 \\ are understood
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) delimiter: Option<String>,
+    /// Send the message N times; {i} in it becomes 0, 1, 2 …
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// The key to find it by; several are separated by spaces
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Option<String>,
+    /// The tag that consumers choose by
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Option<String>,
+    /// A property; may be given several times
+    #[arg(short = 'p', long = "property", value_name = "NAME=VALUE")]
+    pub(crate) properties: Vec<String>,
+    /// At most N messages a second
+    #[arg(long, value_name = "N/s")]
+    pub(crate) rate: Option<String>,
+    /// How many messages may be under way
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = in_flight)]
+    pub(crate) in_flight: usize,
+    /// Compress bodies of 4 KiB and more; Go, C++ and Python clients read zlib only
+    #[arg(long, value_name = "HOW")]
+    pub(crate) compress: Option<Compress>,
+    /// Print a JSON object for each message, failed ones too, in the order of sending
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Recv {
+    /// The topic, without the namespace of the URL
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) topic: String,
+    /// The group to receive as a member of
+    #[arg(long, value_name = "GROUP", default_value = crate::adapter::DEFAULT_GROUP)]
+    pub(crate) group: String,
+    /// Leave after N messages
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
+    /// Give up after this time, with exit code 5
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<String>,
+    /// Where a new group begins; one that has received before goes on
+    #[arg(long, value_name = "WHERE", default_value = "latest")]
+    pub(crate) from: From,
+    /// Which messages: tags, such as 'A || B'
+    #[arg(long, value_name = "EXPR", default_value = "*")]
+    pub(crate) filter: String,
+    /// Leave when nothing has come for this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) exit_on_idle: Option<String>,
+    /// Print without acknowledging: the messages stay, uncounted; up to 64 MiB and 10000 a queue
+    #[arg(long)]
+    pub(crate) no_ack: bool,
+    /// How to print: %t topic %k key %b body %T tag %q queue %o offset %i id %% and \n \t \r \0 \\ [default: '%b\n']
+    #[arg(short = 'f', long, value_name = "FORMAT", conflicts_with = "json")]
+    pub(crate) format: Option<String>,
+    /// Print a JSON object for each message
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Topics {
+    /// Retry and dead-letter topics too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print a JSON object for each topic
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Describe {
+    /// The topic
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Print a JSON object for each queue
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lag {
+    /// The consumer group
+    #[arg(value_name = "GROUP")]
+    pub(crate) group: String,
+    /// Print a JSON object for each queue
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn in_flight(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=65_536) => Ok(count),
+        _ => Err("it is a number from 1 to 65536".to_owned()),
+    }
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some outcomes unknown or partial,
+4 login or permission refused, 5 timed out";

@@ -1,0 +1,346 @@
+//! What is to be done: flags judged and turned into what the commands need, or a usage error.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::SignedDuration;
+
+use crate::adapter::{Consume, Options, Outgoing, Target};
+use crate::args::{self, Command, Protocol, Typed};
+use crate::exit::Failure;
+use crate::format::{Format, unescape};
+
+/// What is to be done, and with which broker.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) target: Target,
+    pub(crate) options: Options,
+    pub(crate) task: Task,
+    /// What to say on stderr before beginning.
+    pub(crate) warnings: Vec<&'static str>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Task {
+    Send(Send),
+    Recv(Recv),
+    Topics { all: bool, json: bool },
+    Describe { topic: String, json: bool },
+    Lag { group: String, json: bool },
+}
+
+#[derive(Debug)]
+pub(crate) struct Send {
+    /// Every message but for its body.
+    pub(crate) template: Outgoing,
+    pub(crate) source: Source,
+    pub(crate) rate: Option<NonZeroU32>,
+    pub(crate) in_flight: usize,
+    pub(crate) json: bool,
+}
+
+/// Where bodies come from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// One body, sent so often; a count makes `{i}` a number.
+    Text { body: Bytes, count: Option<u64> },
+    /// The same from a file.
+    File { path: PathBuf, count: Option<u64> },
+    /// Stdin, cut at the delimiter.
+    Stdin { delimiter: Vec<u8> },
+}
+
+#[derive(Debug)]
+pub(crate) struct Recv {
+    pub(crate) consume: Consume,
+    pub(crate) count: Option<u64>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) idle: Option<Duration>,
+    pub(crate) ack: bool,
+    pub(crate) show: Show,
+}
+
+/// How a message is printed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Show {
+    Json,
+    Text(Format),
+}
+
+impl Plan {
+    /// Judges what was typed. `variable` is the URL that the environment gives.
+    pub(crate) fn new(typed: Typed, variable: Option<String>) -> Result<Self, Failure> {
+        let Protocol::Rocketmq(typed) = typed.protocol;
+        let mut warnings = Vec::new();
+        if typed.url.as_ref().is_some_and(|url| url.contains('@')) {
+            warnings.push(SECRET_TYPED);
+        }
+        let mut options = Options::default();
+        let task = match typed.command {
+            Command::Send(send) => {
+                options.max_in_flight = send.in_flight;
+                options.compress = send.compress;
+                Task::Send(plan_send(send)?)
+            }
+            Command::Recv(recv) => Task::Recv(plan_recv(recv)?),
+            Command::Topics(topics) => Task::Topics {
+                all: topics.all,
+                json: topics.json,
+            },
+            Command::Describe(describe) => Task::Describe {
+                topic: describe.name,
+                json: describe.json,
+            },
+            Command::Lag(lag) => Task::Lag {
+                group: lag.group,
+                json: lag.json,
+            },
+        };
+        let url = typed.url.or(variable).filter(|url| !url.is_empty());
+        let url = url.ok_or_else(|| Failure::Usage(NO_URL.to_owned()))?;
+        Ok(Self {
+            // Whatever is wrong with a URL, it is what was typed that is wrong.
+            target: Target::rocketmq(&url).map_err(|error| Failure::Usage(error.to_string()))?,
+            options,
+            task,
+            warnings,
+        })
+    }
+}
+
+fn plan_send(typed: args::Send) -> Result<Send, Failure> {
+    let mut template = Outgoing::new(typed.topic, Bytes::new());
+    template.key = typed.key;
+    template.tag = typed.tag;
+    for pair in &typed.properties {
+        let (name, value) = pair
+            .split_once('=')
+            .ok_or_else(|| usage(format!("-p {pair:?} is not of the form name=value")))?;
+        template.properties.set(name, value);
+    }
+    let count = typed.count;
+    let source = match (typed.body, typed.file) {
+        (Some(dash), None) if dash == "-" => {
+            if count.is_some() {
+                return Err(usage(
+                    "--count repeats one message; it can't be used with stdin (-)",
+                ));
+            }
+            Source::Stdin {
+                delimiter: delimiter(typed.delimiter.as_deref().unwrap_or("\\n"))?,
+            }
+        }
+        _ if typed.delimiter.is_some() => {
+            return Err(usage("--delimiter cuts stdin: give - as the body"));
+        }
+        (Some(body), None) => Source::Text {
+            body: body.into(),
+            count,
+        },
+        (_, Some(path)) => Source::File { path, count },
+        (None, None) => {
+            return Err(usage(
+                "no message given: add its text, --file FILE, or - to read stdin",
+            ));
+        }
+    };
+    Ok(Send {
+        template,
+        source,
+        rate: typed.rate.as_deref().map(rate).transpose()?,
+        in_flight: typed.in_flight,
+        json: typed.json,
+    })
+}
+
+fn plan_recv(typed: args::Recv) -> Result<Recv, Failure> {
+    if looks_like_sql(&typed.filter) {
+        return Err(usage(format!(
+            "--filter {:?} looks like SQL92, which this version does not have; it takes tags, as in 'A || B'",
+            typed.filter
+        )));
+    }
+    let mut consume = Consume::new(typed.topic, typed.group);
+    consume.filter = typed.filter;
+    consume.from = typed.from;
+    if typed.no_ack {
+        // What is only looked at is held to the end.
+        consume.prefetch = Some(MOST_HELD);
+        consume.settle_timeout = Some(HOLD);
+    }
+    let show = match typed.format {
+        _ if typed.json => Show::Json,
+        format => {
+            let format = Format::parse(format.as_deref().unwrap_or("%b\\n"));
+            Show::Text(format.map_err(|why| usage(format!("--format: {why}")))?)
+        }
+    };
+    Ok(Recv {
+        consume,
+        count: typed.count,
+        timeout: duration("--timeout", typed.timeout.as_deref())?,
+        idle: duration("--exit-on-idle", typed.exit_on_idle.as_deref())?,
+        ack: !typed.no_ack,
+        show,
+    })
+}
+
+fn usage(text: impl Into<String>) -> Failure {
+    Failure::Usage(text.into())
+}
+
+fn delimiter(text: &str) -> Result<Vec<u8>, Failure> {
+    let text = unescape(text).map_err(|why| usage(format!("--delimiter: {why}")))?;
+    if text.is_empty() {
+        return Err(usage("--delimiter is empty"));
+    }
+    Ok(text.into_bytes())
+}
+
+fn rate(text: &str) -> Result<NonZeroU32, Failure> {
+    let count = text.strip_suffix("/s").unwrap_or(text);
+    count.trim().parse().map_err(|_| {
+        usage(format!(
+            "--rate {text:?} is not a rate: write 100/s, at least 1/s"
+        ))
+    })
+}
+
+fn duration(flag: &str, text: Option<&str>) -> Result<Option<Duration>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    text.parse::<SignedDuration>()
+        .ok()
+        .and_then(|signed| Duration::try_from(signed).ok())
+        .filter(|time| !time.is_zero() && *time <= LONGEST_WAIT)
+        .map(Some)
+        .ok_or_else(|| {
+            usage(format!(
+                "{flag} {text:?} is not a time: write 10s, 500ms or 1m30s"
+            ))
+        })
+}
+
+/// Comparisons, brackets and quotes don't stand in tags that anybody uses; SQL's words do, but not between others.
+fn looks_like_sql(filter: &str) -> bool {
+    let has_word = filter.split("||").any(|part| {
+        part.split_whitespace()
+            .skip(1)
+            .any(|word| SQL_WORDS.contains(&word.to_ascii_uppercase().as_str()))
+    });
+    has_word || filter.contains(['=', '<', '>', '(', '\''])
+}
+
+const SQL_WORDS: [&str; 7] = ["AND", "OR", "NOT", "IN", "IS", "BETWEEN", "LIKE"];
+const MOST_HELD: usize = 10_000;
+const HOLD: Duration = Duration::from_secs(7 * 24 * 3600);
+const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 3600);
+const NO_URL: &str =
+    "no broker given: set MQ_ROCKETMQ_URL, or pass --url rocketmq://host:9876[/namespace]";
+const SECRET_TYPED: &str = "--url holds a secret, which every user of this machine can read while the command runs; \
+    put the URL into MQ_ROCKETMQ_URL instead";
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn plan(line: &str) -> Result<Plan, String> {
+        let words = ["mq", "rocketmq"].into_iter().chain(line.split(' '));
+        let typed = Typed::try_parse_from(words).map_err(|error| error.to_string())?;
+        Plan::new(typed, Some("rocketmq://h:1".into())).map_err(|failure| failure.to_string())
+    }
+
+    fn send(line: &str) -> Send {
+        match plan(&format!("send --topic t {line}")).unwrap().task {
+            Task::Send(send) => send,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn bodies_have_one_source() {
+        assert_eq!(
+            send("hello --count 3").source,
+            Source::Text {
+                body: "hello".into(),
+                count: Some(3)
+            }
+        );
+        assert_eq!(
+            send(r"- --delimiter \0").source,
+            Source::Stdin { delimiter: vec![0] }
+        );
+        assert!(matches!(send("--file a").source, Source::File { .. }));
+    }
+
+    #[test]
+    fn what_can_not_be_is_a_usage_error_that_says_what_to_write() {
+        for (line, part) in [
+            ("send --topic t", "no message given"),
+            ("send --topic t - --count 2", "--count repeats one message"),
+            ("send --topic t x --delimiter ,", "give - as the body"),
+            ("send --topic t - --delimiter \\x", "\\x means nothing"),
+            ("send --topic t x -p a", "name=value"),
+            ("send --topic t x --rate fast", "100/s"),
+            ("send --topic t x --rate 0/s", "at least 1/s"),
+            ("send --topic t x --in-flight 0", "1 to 65536"),
+            ("send --topic t x --count 0", "--count"),
+            ("recv --topic t --timeout soon", "10s"),
+            ("recv --topic t --exit-on-idle 0s", "10s"),
+            ("recv --topic t -f %x", "%x means nothing"),
+            ("recv --topic t --filter a=1", "SQL92"),
+            ("recv --topic t --json -f %b", "cannot be used with"),
+            ("recv --topic t --ordered", "unexpected argument"),
+            ("send --topic t x --ordering-key k", "unexpected argument"),
+            ("send --topic t x --url rocketmq://h:1?tls=true", "TLS"),
+            ("send --topic t x --url amqp://h:1", "expected \"rocketmq\""),
+            ("groups", "unrecognized subcommand"),
+        ] {
+            let error = plan(line).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn filters_are_tags() {
+        for tags in ["*", "A", "A || B", "OR", "order-in", "a.b || NOT"] {
+            assert!(!looks_like_sql(tags), "{tags}");
+        }
+        for sql in [
+            "a = 1",
+            "a>5",
+            "a IS NULL",
+            "a between 1 and 2",
+            "TAGS in ('A')",
+            "x LIKE y",
+        ] {
+            assert!(looks_like_sql(sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn times_and_rates() {
+        let time = |text| duration("--timeout", Some(text)).unwrap().unwrap();
+        assert_eq!(time("10s"), Duration::from_secs(10));
+        assert_eq!(time("500ms"), Duration::from_millis(500));
+        assert_eq!(time("1m30s"), Duration::from_secs(90));
+        assert_eq!(rate("5/s").unwrap().get(), 5);
+        assert_eq!(rate("5").unwrap().get(), 5);
+    }
+
+    #[test]
+    fn a_typed_secret_is_warned_about_and_not_repeated() {
+        let typed = plan("topics --url rocketmq://ak:canary@h:1").unwrap();
+        assert_eq!(typed.warnings, [SECRET_TYPED]);
+        assert!(!format!("{typed:?}").contains("canary"));
+        assert!(
+            plan("topics --url rocketmq://h:1")
+                .unwrap()
+                .warnings
+                .is_empty()
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! `mq … recv`: prints what comes, and acknowledges what was printed.
+//!
+//! ```text
+//!  recv ─► print ─► ack           written: settled
+//!             └──── release       not written (closed pipe): as if it had never come
+//! ```
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use mq_core::{Clock as _, SystemClock};
+
+use crate::adapter::{Acker, Broker, Delivery, Incoming, Settle, Subscription};
+use crate::exit::{Exit, Failure};
+use crate::interrupt::Interrupt;
+use crate::json::{ReceivedLine, line};
+use crate::output::{Output, hung_up, say};
+use crate::plan::{Recv, Show};
+
+pub(crate) async fn recv(
+    broker: &Broker,
+    plan: Recv,
+    interrupt: Interrupt,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let subscription = tokio::select! {
+        joined = broker.consume(&plan.consume) => joined?,
+        () = interrupt.clone().wanted() => return Ok(Exit::Done),
+    };
+    let mut held = Held::default();
+    let ended = print_all(&subscription, &plan, interrupt, output, &mut held).await;
+    held.release().await;
+    subscription.close().await;
+    ended
+}
+
+async fn print_all(
+    subscription: &Subscription,
+    plan: &Recv,
+    interrupt: Interrupt,
+    output: &mut Output,
+    held: &mut Held,
+) -> Result<Exit, Failure> {
+    let begun = SystemClock.now();
+    let mut last = begun;
+    let mut printed = 0;
+    let mut stop = pin!(interrupt.wanted());
+    let mut closed = pin!(hung_up());
+    // Fewer than were asked for is not done.
+    let short = || plan.count.map_or(Exit::Done, |_| Exit::TimedOut);
+    while plan.count.is_none_or(|count| printed < count) {
+        let delivery = tokio::select! {
+            biased;
+            () = &mut stop => return Ok(Exit::Done),
+            () = &mut closed => return Err(Failure::ClosedPipe),
+            received = subscription.recv() => received?,
+            () = passed(begun, plan.timeout) => return Ok(Exit::TimedOut),
+            () = passed(last, plan.idle) => return Ok(short()),
+        };
+        let Some(Delivery { message, acker, .. }) = delivery else {
+            return Ok(short());
+        };
+        if let Err(failure) = print(&message, &plan.show, output) {
+            held.keep(acker);
+            return Err(failure);
+        }
+        printed += 1;
+        last = SystemClock.now();
+        if plan.ack {
+            settle(acker, Settle::Ack).await;
+        } else {
+            held.keep(acker);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Messages that are given back at the end.
+#[derive(Default)]
+struct Held(Vec<Acker>);
+
+impl Held {
+    fn keep(&mut self, acker: Acker) {
+        self.0.push(acker);
+    }
+
+    async fn release(self) {
+        for acker in self.0 {
+            settle(acker, Settle::Release).await;
+        }
+    }
+}
+
+async fn settle(acker: Acker, decision: Settle) {
+    // The queue may have moved to another member: the message is printed there once more.
+    if let Err(error) = acker.settle(decision).await {
+        say(error);
+    }
+}
+
+fn print(message: &Incoming, show: &Show, output: &mut Output) -> Result<(), Failure> {
+    match show {
+        Show::Json => output.json(&line(&ReceivedLine::new(message))),
+        Show::Text(format) => {
+            if let Some(reason) = &message.undecoded {
+                say(format_args!(
+                    "{} at {} stands as it came: {reason}",
+                    message.offset, message.queue
+                ));
+            }
+            let mut text = Vec::with_capacity(message.body.len() + 64);
+            format.write(message, output.guard(), &mut text);
+            output.bytes(&text)
+        }
+    }
+}
+
+/// Resolves when `limit` has passed since `from`; never without a limit.
+async fn passed(from: Instant, limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep_until((from + limit).into()).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,114 @@
+//! The command from its arguments to its exit code.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::adapter::Broker;
+use crate::args::Typed;
+use crate::exit::{Exit, Failure, redact};
+use crate::interrupt::Interrupt;
+use crate::output::{Output, say};
+use crate::plan::{Plan, Task};
+use crate::{inspect, recv, send};
+
+/// Runs `mq` with these arguments, the first of which is its own name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let typed = match Typed::try_parse_from(arguments) {
+        Ok(typed) => typed,
+        Err(told) => return tell(&told).into(),
+    };
+    let variable = std::env::var("MQ_ROCKETMQ_URL").ok();
+    let plan = match Plan::new(typed, variable) {
+        Ok(plan) => plan,
+        Err(failure) => return report(&failure).into(),
+    };
+    for warning in &plan.warnings {
+        say(format_args!("warning: {warning}"));
+    }
+    start_log();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(cause) => return report(&Failure::Local("start".to_owned(), cause)).into(),
+    };
+    let exit = runtime.block_on(act(plan));
+    // A thread that still waits for stdin must not hold up the end.
+    runtime.shutdown_background();
+    exit.unwrap_or_else(|failure| report(&failure)).into()
+}
+
+async fn act(plan: Plan) -> Result<Exit, Failure> {
+    let interrupt =
+        Interrupt::listen().map_err(|cause| Failure::Local("listen for signals".into(), cause))?;
+    let broker = tokio::select! {
+        connected = Broker::connect(plan.target, plan.options) => connected?,
+        () = interrupt.clone().wanted() => return Ok(Exit::Done),
+    };
+    let mut output = Output::stdout();
+    let done = match plan.task {
+        Task::Send(plan) => send::send(&broker, plan, interrupt, &mut output).await,
+        Task::Recv(plan) => recv::recv(&broker, plan, interrupt, &mut output).await,
+        Task::Topics { all, json } => inspect::topics(&broker, all, json, &mut output).await,
+        Task::Describe { topic, json } => {
+            inspect::describe(&broker, &topic, json, &mut output).await
+        }
+        Task::Lag { group, json } => inspect::lag(&broker, &group, json, &mut output).await,
+    };
+    let closed = broker.close().await;
+    let exit = done?;
+    closed?;
+    Ok(exit)
+}
+
+/// Says what went wrong, unless nobody is there to whom it matters.
+fn report(failure: &Failure) -> Exit {
+    if !matches!(failure, Failure::ClosedPipe) {
+        say(failure);
+    }
+    if matches!(failure, Failure::Usage(_)) {
+        say("try --help");
+    }
+    failure.exit()
+}
+
+/// Help and version to stdout, what is wrong with the arguments to stderr.
+fn tell(told: &clap::Error) -> Exit {
+    let rendered = told.render();
+    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let written = if told.use_stderr() {
+        let colour = colour && io::stderr().is_terminal();
+        let text = if colour {
+            rendered.ansi().to_string()
+        } else {
+            rendered.to_string()
+        };
+        write!(io::stderr(), "{}", redact(&text))
+    } else if colour && io::stdout().is_terminal() {
+        write!(io::stdout(), "{}", rendered.ansi())
+    } else {
+        write!(io::stdout(), "{rendered}")
+    };
+    match (written, told.use_stderr()) {
+        (_, true) => Exit::Usage,
+        // Whoever closes the pipe has read enough of the help.
+        (Err(cause), false) if cause.kind() != io::ErrorKind::BrokenPipe => Exit::Failed,
+        (_, false) => Exit::Done,
+    }
+}
+
+/// Warnings of the clients go to stderr; `RUST_LOG` asks for more or less.
+fn start_log() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let started = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colour && io::stderr().is_terminal())
+        .with_target(false)
+        .try_init();
+    // Only a second call in one process fails, and the first one's log is as good.
+    drop(started);
+}
