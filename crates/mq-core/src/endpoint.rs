@@ -40,7 +40,8 @@ impl Endpoint {
                 .parse::<u16>()
                 .ok()
                 .filter(|port| *port != 0)
-                .ok_or_else(|| format!("\"{digits}\" is not a port (1 to 65535)"))?,
+                // Not quoted: in "key:secret" without a host after it, it is the secret.
+                .ok_or_else(|| format!("what follows \"{host}:\" is not a port (1 to 65535)"))?,
             (None, Some(port)) => port,
             (None, None) => return Err(format!("no port in \"{text}\"")),
         };
