@@ -1,0 +1,120 @@
+//! What tests share: names, sizes, deadlines, and ways to look at a client from outside.
+//!
+//! Everything here panics where a test would: its callers are tests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    clippy::future_not_send,
+    reason = "a test fails by panicking"
+)]
+
+pub mod bomb;
+mod child;
+mod listener;
+mod log;
+mod meter;
+mod traffic;
+mod wire;
+
+use std::future::Future;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mq_rocketmq::Client;
+
+pub use self::child::{Child, role};
+pub use self::listener::{Behaviour, Listener};
+pub use self::log::Capture;
+pub use self::meter::Meter;
+pub use self::traffic::{committed, drain, next, topic, topic_at};
+pub use self::wire::{Answer, Wire};
+
+/// A name for a topic or group that no other test and no other run uses.
+pub fn unique(what: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let ms = wall()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{what}-{ms:x}-{:x}-{count}", std::process::id())
+}
+
+/// Whether the full size of a test is asked for (`MQ_SOAK=1`) instead of the one of seconds.
+pub fn soak() -> bool {
+    std::env::var("MQ_SOAK").is_ok_and(|value| value == "1")
+}
+
+/// The size of a test: `ci` for every merge, `full` with `MQ_SOAK=1`.
+pub fn size<T>(ci: T, full: T) -> T {
+    if soak() { full } else { ci }
+}
+
+/// The URL of the brokers that this run shares. A missing variable fails the test and is named.
+#[track_caller]
+pub fn url() -> String {
+    match crate::brokers::shared() {
+        Ok(shared) => shared.url().to_owned(),
+        Err(why) => panic!("{why}"),
+    }
+}
+
+/// The nameserver of the brokers that this run shares, `host:port`.
+#[track_caller]
+pub fn nameserver() -> String {
+    match crate::brokers::shared() {
+        Ok(shared) => shared.namesrv().to_owned(),
+        Err(why) => panic!("{why}"),
+    }
+}
+
+/// A client of the brokers that this run shares.
+pub async fn connect() -> Client {
+    Client::from_url(&url())
+        .expect("the launcher's URL is right")
+        .connect()
+        .await
+        .expect("the launcher's brokers answer")
+}
+
+/// Awaits `future`, and fails with `what` when it takes longer than `limit`.
+#[track_caller]
+pub fn within<F: Future + Send>(
+    limit: Duration,
+    what: &str,
+    future: F,
+) -> impl Future<Output = F::Output> + Send {
+    let at = std::panic::Location::caller();
+    let what = what.to_owned();
+    async move {
+        match tokio::time::timeout(limit, future).await {
+            Ok(output) => output,
+            Err(_) => panic!("{at}: not within {limit:?}: {what}"),
+        }
+    }
+}
+
+/// Looks every 20 ms whether `condition` holds, and fails with `what` when it does not within `limit`.
+pub async fn until(limit: Duration, what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let deadline = now() + limit;
+    while !condition().await {
+        assert!(now() < deadline, "not within {limit:?}: {what}");
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Time that tests measure with.
+#[expect(clippy::disallowed_methods, reason = "real brokers run on real time")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// The wall clock.
+#[expect(clippy::disallowed_methods, reason = "real brokers run on real time")]
+pub fn wall() -> SystemTime {
+    SystemTime::now()
+}
+
+const LOOK_AGAIN: Duration = Duration::from_millis(20);

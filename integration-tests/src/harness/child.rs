@@ -1,0 +1,81 @@
+//! A test in a process of its own: to be killed, or to have its memory measured.
+//!
+//! ```text
+//!   #[test] fn real_…() { if let Some(arg) = role("consumer") { return child(&arg) }   ◄─┐
+//!                         let child = Child::start("real_…", "consumer", arg);  ── exec ─┘
+//! ```
+
+use std::io::{BufRead, BufReader};
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
+
+/// The argument of the role that this process was started for by [`Child::start`], if it is `name`.
+pub fn role(name: &str) -> Option<String> {
+    let text = std::env::var(ROLE).ok()?;
+    let (role, argument) = text.split_once(' ')?;
+    (role == name).then(|| argument.to_owned())
+}
+
+/// The running test executable once more, with one test in it. Killed when dropped.
+#[derive(Debug)]
+pub struct Child {
+    process: std::process::Child,
+    lines: BufReader<ChildStdout>,
+}
+
+impl Child {
+    /// Starts `test` in a new process, in which [`role`] answers `argument`.
+    pub fn start(test: &str, role: &str, argument: &str) -> Self {
+        let mut process = Command::new(std::env::current_exe().expect("our own path"))
+            .args([test, "--exact", "--include-ignored", "--nocapture"])
+            .args(["--test-threads", "1"])
+            .env(ROLE, format!("{role} {argument}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("our own executable runs");
+        let lines = BufReader::new(process.stdout.take().expect("piped"));
+        Self { process, lines }
+    }
+
+    /// What the child [`say`](Self::say)s next under this name. Blocks; fails when it ends without.
+    pub fn hear(&mut self, name: &str) -> String {
+        let mut line = String::new();
+        while self.lines.read_line(&mut line).expect("readable output") > 0 {
+            // The test framework writes "test x ... " without a line's end before it.
+            if let Some((_, rest)) = line.trim_end().split_once(MARK)
+                && let Some(value) = rest.strip_prefix(name)
+            {
+                return value.trim().to_owned();
+            }
+            line.clear();
+        }
+        panic!("the child ended without saying {name:?}");
+    }
+
+    /// Says a value to the parent's [`hear`](Self::hear).
+    #[allow(clippy::print_stdout, reason = "a pipe to the parent")]
+    pub fn say(name: &str, value: impl std::fmt::Display) {
+        println!("{MARK}{name} {value}");
+    }
+
+    /// Ends it by SIGKILL.
+    pub fn kill9(&mut self) {
+        self.process.kill().expect("our own child");
+        self.process.wait().expect("our own child");
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.process.wait().expect("our own child")
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+const ROLE: &str = "MQ_TEST_ROLE";
+const MARK: &str = "@@";

@@ -1,0 +1,79 @@
+//! Topics with a known number of queues, and what is in them.
+
+use std::time::Duration;
+
+use mq_rocketmq::proto::command::{ConsumerOffset, QueryOffset};
+use mq_rocketmq::{Client, ConsumeFrom, Delivery, Received};
+
+use super::{Wire, nameserver, unique, until, within};
+
+/// Creates a topic with `queues` queues on the first broker and none elsewhere; answers with its unique name.
+pub async fn topic(what: &str, queues: u32) -> String {
+    topic_at(&nameserver(), what, queues).await
+}
+
+/// As [`topic`], at the brokers of another nameserver.
+pub async fn topic_at(nameserver: &str, what: &str, queues: u32) -> String {
+    let name = unique(what);
+    let mut brokers = Wire::brokers(nameserver).await;
+    brokers.sort_by(|a, b| a.0.cmp(&b.0));
+    let (_, broker) = brokers.first_mut().expect("a broker");
+    broker.create_topic(&name, queues, 6).await;
+    until(LIMIT, "the nameserver knows the topic", async || {
+        let mut wire = Wire::connect(nameserver).await.expect("the nameserver");
+        wire.has_route(&name).await
+    })
+    .await;
+    name
+}
+
+/// Receives and acknowledges `count` messages from the beginning of a topic, by a new group.
+pub async fn drain(client: &Client, topic: &str, count: usize) -> Vec<Received> {
+    let consumer = client
+        .consumer(&unique("drain"))
+        .subscribe(topic, "*")
+        .from(ConsumeFrom::First)
+        .build()
+        .await
+        .expect("a consumer");
+    let mut all = Vec::new();
+    while all.len() < count {
+        let what = format!("message {} of {count}", all.len() + 1);
+        let delivery = within(LIMIT, &what, consumer.recv()).await;
+        let (received, acker) = delivery
+            .expect("no error")
+            .expect("not closed")
+            .into_parts();
+        acker.ack().await.expect("still ours");
+        all.push(received);
+    }
+    consumer.close().await;
+    all
+}
+
+/// The next delivery of a consumer, which must come within a generous time.
+pub async fn next(consumer: &mq_rocketmq::Consumer) -> Delivery {
+    within(LIMIT, "a delivery", consumer.recv())
+        .await
+        .expect("no error")
+        .expect("not closed")
+}
+
+/// What a group has committed of a queue of the first broker; `None` if nothing.
+pub async fn committed(group: &str, topic: &str, queue: i32) -> Option<i64> {
+    let mut brokers = Wire::brokers(&nameserver()).await;
+    brokers.sort_by(|a, b| a.0.cmp(&b.0));
+    let (_, broker) = brokers.first_mut().expect("a broker");
+    let request = QueryOffset {
+        consumer_group: group.into(),
+        topic: topic.into(),
+        queue_id: queue,
+        zero_if_not_found: Some(false),
+        ..QueryOffset::default()
+    };
+    let answer = broker.ask(&request).await;
+    (answer.code == 0).then(|| answer.reply::<ConsumerOffset>().offset)
+}
+
+/// Ends a wait that would never end; never reached when things are right.
+const LIMIT: Duration = Duration::from_secs(30);
