@@ -8,11 +8,12 @@ use mq_core::{Endpoint, ErrorKind, Retry};
 
 use super::core::{Core, Topic};
 use super::options::ConsumeFrom;
+use super::pull;
 use super::queue::Queue;
 use crate::conn::{QueueId, parse_reply};
 use crate::error::{Error, Result, answer_error};
 use crate::proto::ResponseCode;
-use crate::proto::command::{GetMaxOffset, GetMinOffset, QueryOffset, SearchOffset, UpdateOffset};
+use crate::proto::command::{GetMaxOffset, QueryOffset, SearchOffset, UpdateOffset};
 
 /// Where to begin with a queue, and what the broker has stored for the group.
 pub(super) async fn start(
@@ -60,27 +61,26 @@ async fn first(core: &Core, queue: &QueueId, topic: &Topic, to: &Endpoint) -> Re
         return Ok(0);
     }
     match core.config.from {
-        ConsumeFrom::First => {
-            let request = GetMinOffset {
-                topic: topic_name,
-                queue_id,
-                ..GetMinOffset::default()
-            };
-            Ok(connections
-                .call(to, &request, wait, "find first offset")
-                .await?
-                .offset)
-        }
+        // apache/rocketmq: RebalancePushImpl.computePullFromWhere takes 0, and the first pull corrects it. Asking for the first offset (31)
+        // takes more than the permission to subscribe.
+        ConsumeFrom::First => Ok(0),
         ConsumeFrom::Last => {
             let request = GetMaxOffset {
                 topic: topic_name,
                 queue_id,
                 ..GetMaxOffset::default()
             };
-            Ok(connections
+            match connections
                 .call(to, &request, wait, "find last offset")
-                .await?
-                .offset)
+                .await
+            {
+                Ok(found) => Ok(found.offset),
+                // It takes the permission to GET on 5.x; a pull tells as much to who may subscribe.
+                Err(error) if error.kind() == ErrorKind::Auth => {
+                    pull::end(core, queue, topic, to).await.map_err(|_| error)
+                }
+                Err(error) => Err(error),
+            }
         }
         ConsumeFrom::Timestamp(time) => {
             let since = time

@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use mq_core::{Endpoint, ErrorKind, Retry};
 
-use super::core::Core;
+use super::core::{Core, Topic};
 use super::queue::Queue;
-use crate::conn::parse_reply;
+use crate::conn::{QueueId, parse_reply};
 use crate::error::{Error, Result, answer_error};
 use crate::proto::ResponseCode;
 use crate::proto::command::{PullMessage, PullReply, pull_flag};
@@ -50,27 +50,48 @@ pub(crate) async fn pull(core: &Core, queue: &Queue, replica: i64) -> Result<Ans
         let ledger = queue.ledger();
         (ledger.next(), ledger.commit())
     };
-    let request = request(core, queue, from, is_master.then_some(commit));
-    let frame = core
-        .shared
-        .connections
-        .call_raw(&endpoint, &request, WAIT, "pull")
-        .await?;
-    let code = ResponseCode(frame.header.code);
-    if !matches!(
-        code,
-        ResponseCode::SUCCESS
-            | ResponseCode::PULL_NOT_FOUND
-            | ResponseCode::PULL_RETRY_IMMEDIATELY
-            | ResponseCode::PULL_OFFSET_MOVED
-    ) {
-        return Err(answer_error(&frame, "pull", &endpoint.to_string()));
-    }
-    let reply = parse_reply::<PullMessage>(&frame, &endpoint, "pull")?;
+    let commits = is_master.then_some(commit);
+    let request = request(core, queue.id().id, queue.topic(), from, commits);
+    let (code, reply) = ask(core, &endpoint, &request, WAIT).await?;
     if is_master {
         queue.ledger().persisted(commit);
     }
     judge(code, reply, from, is_master, &endpoint)
+}
+
+/// The offset after a queue's last message, as a pull tells it.
+pub(super) async fn end(core: &Core, queue: &QueueId, topic: &Topic, to: &Endpoint) -> Result<i64> {
+    let request = PullMessage {
+        max_messages: 1,
+        sys_flag: pull_flag::SUBSCRIPTION,
+        suspend_timeout_ms: 0,
+        ..request(core, queue.id, topic, 0, None)
+    };
+    let (_, reply) = ask(core, to, &request, core.shared.request_timeout).await?;
+    Ok(reply.max_offset)
+}
+
+async fn ask(
+    core: &Core,
+    to: &Endpoint,
+    request: &PullMessage,
+    wait: Duration,
+) -> Result<(ResponseCode, PullReply)> {
+    let frame = core
+        .shared
+        .connections
+        .call_raw(to, request, wait, "pull")
+        .await?;
+    let code = ResponseCode(frame.header.code);
+    match code {
+        ResponseCode::SUCCESS
+        | ResponseCode::PULL_NOT_FOUND
+        | ResponseCode::PULL_RETRY_IMMEDIATELY
+        | ResponseCode::PULL_OFFSET_MOVED => {
+            Ok((code, parse_reply::<PullMessage>(&frame, to, "pull")?))
+        }
+        _ => Err(answer_error(&frame, "pull", &to.to_string())),
+    }
 }
 
 fn judge(
@@ -108,8 +129,13 @@ fn judge(
     }
 }
 
-fn request(core: &Core, queue: &Queue, from: i64, commit: Option<i64>) -> PullMessage {
-    let topic = queue.topic();
+fn request(
+    core: &Core,
+    queue_id: i32,
+    topic: &Topic,
+    from: i64,
+    commit: Option<i64>,
+) -> PullMessage {
     let commits = if commit.is_some() {
         pull_flag::COMMIT
     } else {
@@ -118,7 +144,7 @@ fn request(core: &Core, queue: &Queue, from: i64, commit: Option<i64>) -> PullMe
     PullMessage {
         consumer_group: Arc::clone(&core.group),
         topic: Arc::clone(&topic.name),
-        queue_id: queue.id().id,
+        queue_id,
         queue_offset: from,
         max_messages: core.config.pull_batch,
         // The filter comes along, so that a broker that has restarted since the last heartbeat knows it.

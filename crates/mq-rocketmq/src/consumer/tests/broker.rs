@@ -272,6 +272,10 @@ impl Broker {
                     return reply(ResponseCode(code), &state.pulled(&key, next, Bytes::new()));
                 }
                 let begins = state.begins;
+                if asked.queue_offset < begins {
+                    let moved = state.pulled(&key, begins, Bytes::new());
+                    return reply(ResponseCode::PULL_OFFSET_MOVED, &moved);
+                }
                 let from = usize::try_from(asked.queue_offset - begins).unwrap();
                 let log = state
                     .queues
@@ -310,10 +314,7 @@ impl State {
         if code == QueryOffset::CODE.0 {
             let asked = QueryOffset::parse(ext, body).unwrap();
             return Some(
-                match state
-                    .offsets
-                    .get(&(asked.topic.to_string(), asked.queue_id))
-                {
+                match self.offsets.get(&(asked.topic.to_string(), asked.queue_id)) {
                     Some(offset) => {
                         reply(ResponseCode::SUCCESS, &ConsumerOffset { offset: *offset })
                     }
@@ -322,8 +323,7 @@ impl State {
             );
         } else if code == UpdateOffset::CODE.0 {
             let told = UpdateOffset::parse(ext, body).unwrap();
-            state
-                .offsets
+            self.offsets
                 .insert((told.topic.to_string(), told.queue_id), told.commit_offset);
         } else if code == GetMaxOffset::CODE.0 {
             let asked = GetMaxOffset::parse(ext, body).unwrap();

@@ -12,8 +12,8 @@ use mq_core::ErrorKind;
 use super::broker::Broker;
 use crate::proto::ResponseCode;
 use crate::proto::command::{
-    Heartbeat, NotifyConsumersChanged, PullMessage, QueryOffset, SendBack, SendMessage, Unregister,
-    UpdateOffset,
+    GetMaxOffset, Heartbeat, NotifyConsumersChanged, PullMessage, QueryOffset, SendBack,
+    SendMessage, Unregister, UpdateOffset,
 };
 use crate::{Client, ConsumeFrom, Consumer, ConsumerBuilder, Delivery, Error, Settle};
 
@@ -735,4 +735,15 @@ async fn bad_options_say_why() {
         .unwrap()
         .close()
         .await;
+}
+
+#[tokio::test]
+async fn who_may_only_subscribe_can_begin_last_too() {
+    let broker = Broker::start("t", 1).await;
+    broker.store("t", 0, "A", numbers(0..3));
+    let refused = "User:alice has no permission to access Topic:t";
+    broker.refuse::<GetMaxOffset>(usize::MAX, ResponseCode::NO_PERMISSION, refused);
+    let consumer = consumer(&broker, |builder| builder.from(ConsumeFrom::Last)).await;
+    broker.store("t", 0, "A", numbers(3..4));
+    assert_eq!(next(&consumer).await.offset(), 3);
 }
