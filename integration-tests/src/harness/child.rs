@@ -5,7 +5,7 @@
 //!                         let child = Child::start("real_…", "consumer", arg);  ── exec ─┘
 //! ```
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 
 /// The argument of the role that this process was started for by [`Child::start`], if it is `name`.
@@ -29,7 +29,7 @@ impl Child {
             .args([test, "--exact", "--include-ignored", "--nocapture"])
             .args(["--test-threads", "1"])
             .env(ROLE, format!("{role} {argument}"))
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .expect("our own executable runs");
@@ -56,6 +56,19 @@ impl Child {
     #[allow(clippy::print_stdout, reason = "a pipe to the parent")]
     pub fn say(name: &str, value: impl std::fmt::Display) {
         println!("{MARK}{name} {value}");
+    }
+
+    /// Lets a child go on that waits in [`wait_for_go`](Self::wait_for_go).
+    pub fn go(&mut self) {
+        let input = self.process.stdin.as_mut().expect("piped");
+        writeln!(input, "go").expect("the child reads");
+    }
+
+    /// In the child: blocks until the parent says [`go`](Self::go).
+    pub fn wait_for_go() {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).expect("a pipe");
+        assert_eq!(line.trim(), "go", "the parent is gone");
     }
 
     /// Ends it by SIGKILL.

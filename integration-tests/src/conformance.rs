@@ -1,0 +1,188 @@
+//! The conformance suite: what every protocol must do in the same way, over the adapter that command line and demo use.
+//!
+//! ```text
+//!   tests/real_<protocol>_conformance.rs ──► run(Check, Subject) ──► adapter ──► broker
+//!                                               │
+//!                                               └─► target/flows/<test>@<version>.json ──► docs/flows.md (bin `flows`)
+//! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::future_not_send,
+    reason = "a test fails by panicking"
+)]
+
+mod checks;
+mod record;
+mod render;
+
+use mq_cli::adapter::{Broker, Features, Options, Target};
+
+pub use self::record::{Ended, Record, Tier, read_all, results};
+pub use self::render::render;
+use crate::harness;
+
+/// What the suite checks, each in a test of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Check {
+    /// What was sent arrives, once, with the id and place that the sender was told.
+    SendReceive,
+    /// Keys, tags and properties arrive as they were, in any language.
+    PropertiesSurvive,
+    /// Bodies of every byte value arrive as they were.
+    BodiesSurvive,
+    /// A body of 3.5 MiB arrives.
+    LargeBody,
+    /// Bodies compressed in each way arrive as they were.
+    CompressedBodies,
+    /// Results of a stream of sends come in its order, and it goes on after an error.
+    SendAll,
+    /// A message that is to be retried comes again, counted.
+    Retry,
+    /// Not before the time that was asked for.
+    RetryAfter,
+    /// A delivery that is dropped comes again.
+    Dropped,
+    /// A released message comes again, not counted.
+    Release,
+    /// A dead letter does not come again.
+    DeadLetter,
+    /// A tag expression chooses.
+    TagFilter,
+    /// Closing hands back what was not settled, to the next member, and nothing that was.
+    CloseHandsBack,
+    /// Each group gets every message; the members of one share them.
+    Groups,
+}
+
+/// A broker to be checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject {
+    protocol: Protocol,
+    tier: Tier,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Protocol {
+    RocketMq,
+}
+
+impl Check {
+    /// Every check, in the order of `docs/flows.md`.
+    pub const ALL: [Self; 14] = [
+        Self::SendReceive,
+        Self::PropertiesSurvive,
+        Self::BodiesSurvive,
+        Self::LargeBody,
+        Self::CompressedBodies,
+        Self::SendAll,
+        Self::Retry,
+        Self::RetryAfter,
+        Self::Dropped,
+        Self::Release,
+        Self::DeadLetter,
+        Self::TagFilter,
+        Self::CloseHandsBack,
+        Self::Groups,
+    ];
+
+    /// What is checked, in words.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::SendReceive => "what is sent arrives, once",
+            Self::PropertiesSurvive => "keys, tags and properties survive",
+            Self::BodiesSurvive => "bodies of every byte survive",
+            Self::LargeBody => "a body of 3.5 MiB",
+            Self::CompressedBodies => "compressed bodies",
+            Self::SendAll => "a stream of sends, in order, past errors",
+            Self::Retry => "retry: comes again, counted",
+            Self::RetryAfter => "retry after a time",
+            Self::Dropped => "dropped: comes again",
+            Self::Release => "release: comes again, not counted",
+            Self::DeadLetter => "dead letter: does not come again",
+            Self::TagFilter => "filter by tag",
+            Self::CloseHandsBack => "close hands back what was not settled",
+            Self::Groups => "groups get all, members share",
+        }
+    }
+
+    /// Whether a protocol with these features promises it.
+    pub const fn is_promised(self, features: &Features) -> bool {
+        match self {
+            Self::CompressedBodies => features.compression,
+            Self::RetryAfter => features.retry_after,
+            Self::DeadLetter => features.dead_letter,
+            Self::TagFilter => features.tags,
+            Self::Groups => features.groups,
+            _ => true,
+        }
+    }
+}
+
+impl Subject {
+    /// The RocketMQ that `MQ_ROCKETMQ_URL` names.
+    pub const fn real_rocketmq() -> Self {
+        Self {
+            protocol: Protocol::RocketMq,
+            tier: Tier::Real,
+        }
+    }
+
+    /// The crate that is checked.
+    pub const fn crate_name(self) -> &'static str {
+        match self.protocol {
+            Protocol::RocketMq => "mq-rocketmq",
+        }
+    }
+
+    async fn connect(self) -> Broker {
+        self.connect_as(Options::default()).await
+    }
+
+    async fn connect_as(self, mut options: Options) -> Broker {
+        let target = match self.protocol {
+            Protocol::RocketMq => Target::rocketmq(&harness::url()),
+        };
+        options.group = harness::unique("producer");
+        let target = target.expect("the launcher's URL is right");
+        let broker = Broker::connect(target, options).await;
+        broker.expect("the launcher's brokers answer")
+    }
+
+    /// A new topic with a few queues.
+    async fn topic(self, what: &str) -> String {
+        match self.protocol {
+            Protocol::RocketMq => harness::topic(what, 4).await,
+        }
+    }
+
+    /// The version of the broker, as the launcher told it.
+    fn version(self) -> String {
+        let variable = match self.protocol {
+            Protocol::RocketMq => "MQ_ROCKETMQ_VERSION",
+        };
+        std::env::var(variable).unwrap_or_else(|_| "unknown".to_owned())
+    }
+}
+
+/// Runs a check in the test of this name, and writes down how it ended.
+///
+/// What the protocol does not promise is written down as such.
+pub async fn run(test: &str, check: Check, subject: Subject) {
+    let broker = subject.connect().await;
+    let promised = check.is_promised(&broker.features());
+    broker.close().await.expect("nothing is under way");
+    assert!(promised, "{check:?} is not promised: it has no test");
+    let record = Record::begin(test, subject.crate_name(), SEND_RECEIVE, check.text())
+        .tier(subject.tier)
+        .version(&subject.version());
+    checks::run(check, subject).await;
+    record.passed();
+}
+
+/// The flow that all checks of this suite belong to.
+const SEND_RECEIVE: &str = "send, receive";

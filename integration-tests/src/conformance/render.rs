@@ -1,0 +1,127 @@
+//! `docs/flows.md` from the results of tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use super::{Check, Ended, Tier};
+
+/// The table as Markdown: a row for each promise, a column for what it was tested against.
+///
+/// A cell holds the test's name, how it ended, and against which versions; `—` where no result is known.
+pub fn render(results: &[Ended]) -> String {
+    let mut text = HEAD.to_owned();
+    for subject in subjects(results) {
+        let _ = write!(
+            text,
+            "\n## {subject}\n\n| flow | promise | dev | real | foreign |\n|---|---|---|---|---|\n"
+        );
+        for (flow, promise) in rows(&subject, results) {
+            let of_row = results.iter().filter(|ended| {
+                ended.subject == subject && ended.flow == flow && ended.promise == promise
+            });
+            let cells = [Tier::Dev, Tier::Real, Tier::Foreign]
+                .map(|tier| cell(of_row.clone().filter(|ended| ended.tier == tier)));
+            let _ = writeln!(text, "| {flow} | {promise} | {} |", cells.join(" | "));
+        }
+    }
+    text
+}
+
+/// A test a line, with its result and the versions it was run on.
+fn cell<'a>(results: impl Iterator<Item = &'a Ended>) -> String {
+    let mut tests: BTreeMap<(&str, bool), BTreeSet<&str>> = BTreeMap::new();
+    for ended in results {
+        let versions = tests.entry((&ended.test, ended.passed)).or_default();
+        versions.insert(&ended.version);
+    }
+    let shown = tests.into_iter().map(|((test, passed), versions)| {
+        let versions: Vec<&str> = versions.into_iter().collect();
+        let result = if passed { "passed" } else { "**failed**" };
+        format!("`{test}`: {result} ({})", versions.join(", "))
+    });
+    let shown: Vec<String> = shown.collect();
+    if shown.is_empty() {
+        "—".to_owned()
+    } else {
+        shown.join("<br>")
+    }
+}
+
+fn subjects(results: &[Ended]) -> BTreeSet<String> {
+    let known = CRATES.iter().copied();
+    let tested = results.iter().map(|ended| ended.subject.as_str());
+    known.chain(tested).map(str::to_owned).collect()
+}
+
+/// The suite's rows first, in its order; then what else was tested; then the flows of which nothing was.
+fn rows(subject: &str, results: &[Ended]) -> Vec<(String, String)> {
+    let mut rows: Vec<(String, String)> = Vec::new();
+    let suite = Check::ALL.map(|check| (super::SEND_RECEIVE, check.text()));
+    let tested = results
+        .iter()
+        .filter(|ended| ended.subject == subject)
+        .map(|ended| (ended.flow.as_str(), ended.promise.as_str()));
+    for (flow, promise) in suite.into_iter().chain(tested) {
+        let row = (flow.to_owned(), promise.to_owned());
+        if !rows.contains(&row) {
+            rows.push(row);
+        }
+    }
+    for flow in OTHER_FLOWS {
+        if rows.iter().all(|(known, _)| known != flow) {
+            rows.push(((*flow).to_owned(), "—".to_owned()));
+        }
+    }
+    rows
+}
+
+const CRATES: &[&str] = &["mq-rocketmq"];
+const OTHER_FLOWS: &[&str] = &["ordered", "transactional", "scheduled"];
+const HEAD: &str = "# Flows\n\n\
+    What each crate promises, and the test that shows it: against the dev broker of this workspace (dev), a real broker (real), and an\n\
+    official client over a real broker (foreign). `—`: no test has shown it.\n\n\
+    Generated from the results of the last runs by `cargo run -p integration-tests --bin flows`; not to be edited.\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(promise: &str, tier: Tier, version: &str, passed: bool) -> Ended {
+        Ended {
+            subject: "mq-rocketmq".to_owned(),
+            flow: "send, receive".to_owned(),
+            promise: promise.to_owned(),
+            tier,
+            test: "a_test".to_owned(),
+            version: version.to_owned(),
+            passed,
+        }
+    }
+
+    #[test]
+    fn a_cell_names_test_result_and_versions() {
+        let promise = Check::SendReceive.text();
+        let text = render(&[
+            ended(promise, Tier::Real, "5.5.0", true),
+            ended(promise, Tier::Real, "4.9.7", true),
+            ended("odd", Tier::Foreign, "5.5.0", false),
+        ]);
+        let row = "| what is sent arrives, once | — | `a_test`: passed (4.9.7, 5.5.0) | — |";
+        assert!(text.contains(row), "{text}");
+        assert!(
+            text.contains("| odd | — | — | `a_test`: **failed** (5.5.0) |"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_was_not_tested_is_a_dash() {
+        let text = render(&[]);
+        assert!(
+            text.contains("| send, receive | filter by tag | — | — | — |"),
+            "{text}"
+        );
+        assert!(text.contains("| ordered | — | — | — | — |"), "{text}");
+        assert!(!text.contains("passed"), "{text}");
+    }
+}
