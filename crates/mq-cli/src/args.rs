@@ -30,7 +30,7 @@ pub(crate) struct Rocketmq {
     /// rocketmq://[access:secret@]host:9876[;host2:9876][/namespace]
     ///
     /// Default: the variable MQ_ROCKETMQ_URL. Put secrets there: a command line can be read by every user of the machine.
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Connection")]
     pub(crate) url: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use mq_core::{ErrorKind, Outcome};
+use mq_core::ErrorKind;
 
 use crate::adapter;
 
@@ -33,12 +33,11 @@ pub(crate) enum Failure {
 }
 
 impl Exit {
-    /// The code for one error.
+    /// The code for one error. What became of a message is a send's own to judge.
     pub(crate) fn of(error: &adapter::Error) -> Self {
         match error.kind() {
             ErrorKind::Auth => Self::Refused,
             ErrorKind::Invalid => Self::Usage,
-            _ if error.outcome() == Outcome::Unknown => Self::Partial,
             ErrorKind::Timeout => Self::TimedOut,
             _ => Self::Failed,
         }
@@ -107,24 +106,17 @@ pub(crate) fn redact(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn error(kind: ErrorKind, outcome: Outcome) -> adapter::Error {
-        mq_rocketmq::Error::builder(kind, "no")
-            .outcome(outcome)
-            .build()
-            .into()
-    }
-
     #[test]
-    fn codes_follow_from_kind_and_outcome() {
-        for (kind, outcome, exit) in [
-            (ErrorKind::Auth, Outcome::Rejected, Exit::Refused),
-            (ErrorKind::Invalid, Outcome::NotSent, Exit::Usage),
-            (ErrorKind::Timeout, Outcome::NotSent, Exit::TimedOut),
-            (ErrorKind::Timeout, Outcome::Unknown, Exit::Partial),
-            (ErrorKind::Connect, Outcome::NotSent, Exit::Failed),
-            (ErrorKind::NotFound, Outcome::Rejected, Exit::Failed),
+    fn codes_follow_from_the_kind() {
+        for (kind, exit) in [
+            (ErrorKind::Auth, Exit::Refused),
+            (ErrorKind::Invalid, Exit::Usage),
+            (ErrorKind::Timeout, Exit::TimedOut),
+            (ErrorKind::Connect, Exit::Failed),
+            (ErrorKind::NotFound, Exit::Failed),
         ] {
-            assert_eq!(Exit::of(&error(kind, outcome)), exit, "{kind} {outcome}");
+            let error = mq_rocketmq::Error::builder(kind, "no").build();
+            assert_eq!(Exit::of(&error.into()), exit, "{kind}");
         }
     }
 

@@ -8,7 +8,7 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use mq_core::{Clock as _, SystemClock};
+use mq_core::{Clock as _, ErrorKind, SystemClock};
 
 use crate::adapter::{Acker, Broker, Delivery, Incoming, Settle, Subscription};
 use crate::exit::{Exit, Failure};
@@ -27,11 +27,23 @@ pub(crate) async fn recv(
         joined = broker.consume(&plan.consume) => joined?,
         () = interrupt.clone().wanted() => return Ok(Exit::Done),
     };
+    warn_of_absence(broker, &plan.consume.topic).await;
     let mut held = Held::default();
     let ended = print_all(&subscription, &plan, interrupt, output, &mut held).await;
     held.release().await;
     subscription.close().await;
     ended
+}
+
+/// Waiting for a topic to be created is allowed, and is what a mistyped name looks like.
+async fn warn_of_absence(broker: &Broker, topic: &str) {
+    if let Err(error) = broker.describe(topic).await
+        && error.kind() == ErrorKind::NotFound
+    {
+        say(format_args!(
+            "topic {topic} does not exist; waiting for somebody to create it"
+        ));
+    }
 }
 
 async fn print_all(

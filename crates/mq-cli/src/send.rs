@@ -15,7 +15,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use mq_core::{Clock as _, Outcome, SystemClock};
 use tokio::io::{AsyncReadExt as _, Stdin};
 
-use crate::adapter::{Broker, Failed, Outgoing, Sent};
+use crate::adapter::{Broker, Error, Failed, Outgoing, Sent};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::json::{FailedLine, SentLine, line};
@@ -94,11 +94,7 @@ impl Tally {
             Err(failed) if json => output.json(&line(&FailedLine::new(&failed.error))),
             Err(failed) => {
                 if self.failed <= MOST_TOLD {
-                    say(format_args!(
-                        "{:#} ({})",
-                        failed.error,
-                        failed.error.outcome()
-                    ));
+                    say(format_args!("{:#} ({})", failed.error, fate(&failed.error)));
                 }
                 if self.failed == MOST_TOLD {
                     say("further failures are only counted");
@@ -127,24 +123,28 @@ impl Tally {
     }
 
     fn sum_up(&self, begun: Instant) {
-        let Self {
-            sent,
-            failed,
-            unknown,
-            weak,
-            ..
-        } = self;
-        if *weak > 0 {
+        if self.weak > 0 {
             say(format_args!(
-                "{weak} are stored, but were not flushed or replicated in time"
+                "{} are stored, but were not flushed or replicated in time",
+                self.weak
             ));
         }
-        if sent + failed > 1 {
-            let seconds = SystemClock.now().duration_since(begun).as_secs_f64();
-            say(format_args!(
-                "{sent} sent, {failed} failed ({unknown} of them perhaps stored) in {seconds:.2} s"
-            ));
+        if self.sent + self.failed > 1 {
+            say(self.summary(SystemClock.now().duration_since(begun)));
         }
+    }
+
+    fn summary(&self, elapsed: Duration) -> String {
+        let failed = match (self.failed, self.unknown) {
+            (0, _) => String::new(),
+            (failed, 0) => format!(", {failed} failed"),
+            (failed, unknown) => format!(", {failed} failed ({unknown} of them may be stored)"),
+        };
+        format!(
+            "{} sent{failed} in {:.2} s",
+            self.sent,
+            elapsed.as_secs_f64()
+        )
     }
 
     fn exit(&self) -> Exit {
@@ -153,6 +153,15 @@ impl Tally {
             (0, _, 0) => self.exit.unwrap_or(Exit::Failed),
             _ => Exit::Partial,
         }
+    }
+}
+
+/// What became of a message that failed.
+const fn fate(error: &Error) -> &'static str {
+    match error.outcome() {
+        Outcome::Rejected => "rejected",
+        Outcome::NotSent => "not sent",
+        _ => "may be stored",
     }
 }
 

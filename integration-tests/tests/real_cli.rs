@@ -1,0 +1,418 @@
+//! The `mq` command on real brokers, as scripts see it: output, exit codes, pipes and signals.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use integration_tests::brokers::{Cluster, Profile, User};
+use integration_tests::harness::{now, unique, url};
+use serde_json::Value;
+
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_what_is_sent_is_received() {
+    let (topic, group) = (unique("cli"), unique("group"));
+    let sent = run(
+        &["send", "--topic", &topic, "n {i}", "--count", "5", "--json"]
+            .into_iter()
+            .chain([
+                "--key", "k1 k2", "--tag", "TagA", "-p", "a=1", "-p", "b=x=y",
+            ])
+            .collect::<Vec<_>>(),
+    );
+    assert_eq!(code(&sent), 0, "{}", err(&sent));
+    let receipts = json(&sent);
+    assert_eq!(receipts.len(), 5);
+    let received = run(&[
+        "recv", "--topic", &topic, "--group", &group, "--count", "5", "--json",
+    ]
+    .into_iter()
+    .chain([
+        "--from",
+        "earliest",
+        "--timeout",
+        "30s",
+        "--filter",
+        "TagA || TagB",
+    ])
+    .collect::<Vec<_>>());
+    assert_eq!(code(&received), 0, "{}", err(&received));
+    let mut messages = json(&received);
+    messages.sort_by_key(|message| message["body"].as_str().unwrap().to_owned());
+    for (number, message) in messages.iter().enumerate() {
+        // Receipts are in the order of sending.
+        for field in ["id", "topic", "queue", "offset"] {
+            assert_eq!(message[field], receipts[number][field], "{field}");
+        }
+        assert_eq!(message["body"], format!("n {number}"));
+        assert_eq!(message["key"], "k1 k2");
+        assert_eq!(message["tag"], "TagA");
+        assert_eq!(
+            message["properties"],
+            serde_json::json!({"a": "1", "b": "x=y"})
+        );
+        assert_eq!(message["redelivery_count"], 0);
+        assert!(message["received_at"].as_str() >= message["born_at"].as_str());
+    }
+}
+
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_stdin_is_cut_and_a_failure_stands_in_its_place() {
+    let topic = unique("cli");
+    // The second is empty, which brokers refuse; the last is no UTF-8, and compressed on the way.
+    let mut input = b"one||||three||".to_vec();
+    input.extend([0xff].repeat(5000));
+    let flags = [
+        "send",
+        "--topic",
+        &topic,
+        "-",
+        "--delimiter",
+        "||",
+        "--json",
+    ];
+    let sent = feed(&[&flags[..], &["--compress", "zstd"]].concat(), &input);
+    assert_eq!(code(&sent), 3, "{}", err(&sent));
+    let lines = json(&sent);
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[1]["outcome"], "not_sent");
+    assert_eq!(lines[1]["kind"], "invalid");
+    assert!(lines[0]["id"].is_string() && lines[2]["id"].is_string());
+    let received = json(&receive(
+        &topic,
+        &unique("group"),
+        &["--count", "3", "--json"],
+    ));
+    let binary = received.iter().find(|line| line["body"].is_null()).unwrap();
+    assert!(binary["body_base64"].as_str().unwrap().starts_with("////"));
+    let text: Vec<_> = received
+        .iter()
+        .filter_map(|line| line["body"].as_str())
+        .collect();
+    assert!(text.contains(&"one") && text.contains(&"three"));
+}
+
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_too_few_is_5_and_what_came_is_printed() {
+    let (topic, group) = (unique("cli"), unique("group"));
+    assert_eq!(
+        code(&run(&["send", "--topic", &topic, "only", "--key", "k"])),
+        0
+    );
+    let flags = ["--count", "2", "--timeout", "4s", "-f", r"%t|%k|%T|%o|%b\n"];
+    let received = receive(&topic, &group, &flags);
+    assert_eq!(code(&received), 5);
+    assert_eq!(out(&received), format!("{topic}|k||0|only\n"));
+    // Idle is an end like any other, unless a number was asked for.
+    assert_eq!(code(&receive(&topic, &group, &["--exit-on-idle", "1s"])), 0);
+    let short = receive(&topic, &group, &["--exit-on-idle", "1s", "--count", "1"]);
+    assert_eq!(code(&short), 5);
+}
+
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_no_ack_leaves_everything_as_it_was() {
+    let (topic, group) = (unique("cli"), unique("group"));
+    run(&["send", "--topic", &topic, "{i}", "--count", "4"]);
+    let looked = receive(&topic, &group, &["--count", "4", "--no-ack"]);
+    assert_eq!(code(&looked), 0, "{}", err(&looked));
+    assert_eq!(lag(&group), 4);
+    let taken = json(&receive(&topic, &group, &["--count", "4", "--json"]));
+    assert!(taken.iter().all(|message| message["redelivery_count"] == 0));
+    assert_eq!(lag(&group), 0);
+}
+
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_a_closed_pipe_ends_it_and_takes_nothing_along() {
+    let (topic, group) = (unique("cli"), unique("group"));
+    run(&["send", "--topic", &topic, "first"]);
+    let mut child = spawn(&[
+        "recv", "--topic", &topic, "--group", &group, "--from", "earliest",
+    ]);
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert_eq!(line, "first\n");
+    // The reader has gone, and nothing more needs to come for that to be noticed.
+    let ended = wait(child);
+    assert_eq!(code(&ended), 0);
+    assert_eq!(err(&ended), "", "a closed pipe is nothing to talk about");
+    run(&["send", "--topic", &topic, "second"]);
+    // Nobody reads from the beginning: nothing is printed, so that nothing is taken.
+    let mut child = spawn(&["recv", "--topic", &topic, "--group", &group]);
+    drop(child.stdout.take());
+    assert_eq!(code(&wait(child)), 0);
+    let left = receive(&topic, &group, &["--count", "1", "--json"]);
+    let left = json(&left);
+    assert_eq!(left[0]["body"], "second");
+    assert_eq!(left[0]["redelivery_count"], 0);
+}
+
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_ctrl_c_drains_and_leaves_with_0() {
+    let (topic, group) = (unique("cli"), unique("group"));
+    let mut child = spawn(&["send", "--topic", &topic, "-", "--json"]);
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"one\n").unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    assert!(line.contains("\"id\""), "{line}");
+    // It waits for stdin, which stays open.
+    interrupt(&child);
+    assert_eq!(code(&wait(child)), 0);
+    drop(input);
+    let mut child = spawn(&[
+        "recv", "--topic", &topic, "--group", &group, "--from", "earliest",
+    ]);
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    output.read_line(&mut line).unwrap();
+    interrupt(&child);
+    assert_eq!(code(&wait(child)), 0);
+    assert_eq!(lag(&group), 0, "what was printed is acknowledged");
+}
+
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_a_second_ctrl_c_leaves_at_once() {
+    let (topic, group) = (unique("cli"), unique("group"));
+    let body = "x".repeat(1000);
+    assert_eq!(
+        code(&run(&["send", "--topic", &topic, &body, "--count", "200"])),
+        0
+    );
+    // Nobody reads: the pipe is full, and draining waits for it.
+    let mut child = spawn(&[
+        "recv", "--topic", &topic, "--group", &group, "--from", "earliest",
+    ]);
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    std::thread::sleep(Duration::from_secs(2));
+    interrupt(&child);
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert!(line.contains("once more leaves at once"), "{line}");
+    assert!(child.try_wait().unwrap().is_none(), "it is still draining");
+    interrupt(&child);
+    assert_eq!(code(&wait(child)), 130);
+}
+
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_topics_and_queues_are_shown_without_the_namespace() {
+    let (topic, group) = (unique("cli"), unique("group"));
+    let inside = format!("{}/rocketmq-cli|ns", url());
+    let with = |words: &[&str]| run(&[&["--url", &inside], words].concat());
+    let sent = with(&["send", "--topic", &topic, "hi", "--json"]);
+    assert_eq!(json(&sent)[0]["topic"], topic);
+    let received = [
+        "recv", "--topic", &topic, "--group", &group, "--from", "earliest",
+    ];
+    let received = with(&[&received[..], &["--count", "1", "--json"]].concat());
+    assert_eq!(json(&received)[0]["topic"], topic);
+    let listed = out(&with(&["topics"]));
+    assert!(listed.lines().any(|line| line == topic), "{listed}");
+    assert!(!listed.contains("RMQ_SYS") && !listed.contains("TBW102"));
+    let all = out(&with(&["topics", "--all"]));
+    assert!(all.contains(&format!("%RETRY%{group}\n")), "{all}");
+    let outside = out(&run(&["topics"]));
+    assert!(outside.contains(&format!("rocketmq-cli|ns%{topic}\n")));
+    let queues = json(&with(&["describe", &topic, "--json"]));
+    let messages: i64 = queues
+        .iter()
+        .filter_map(|queue| queue["messages"].as_i64())
+        .sum();
+    assert_eq!(messages, 1);
+    let table = out(&with(&["lag", &group]));
+    assert!(
+        table.starts_with("TOPIC") && table.contains(&topic),
+        "{table}"
+    );
+}
+
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_what_does_not_exist_is_said() {
+    for words in [["describe", "nosuch-topic"], ["lag", "nosuch-group"]] {
+        let ended = run(&words);
+        assert_eq!(code(&ended), 1);
+        assert!(err(&ended).contains(words[1]) && err(&ended).contains("check its name"));
+    }
+    let waited = receive("nosuch-topic", &unique("group"), &["--timeout", "1s"]);
+    assert_eq!(code(&waited), 5);
+    assert!(err(&waited).contains("does not exist"), "{}", err(&waited));
+}
+
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_the_rate_is_kept() {
+    let topic = unique("cli");
+    run(&["send", "--topic", &topic, "warm up"]);
+    let begun = now();
+    let flags = [
+        "send", "--topic", &topic, "{i}", "--count", "21", "--rate", "20/s",
+    ];
+    assert_eq!(code(&run(&flags)), 0);
+    assert!(begun.elapsed() >= Duration::from_secs(1));
+}
+
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_refused_keys_leave_with_4_and_are_not_shown() {
+    // A broker of its own; the shared one is asked for to be in the same tier as the rest.
+    drop(url());
+    for profile in [Profile::RocketmqAcl, Profile::Rocketmq4Acl] {
+        let cluster = Cluster::start(profile).unwrap();
+        let right = cluster.url().to_owned();
+        let wrong = format!(
+            "rocketmq://{}:canary7f3a@{}",
+            User::ADMIN.name,
+            cluster.namesrv()
+        );
+        let stranger = format!("rocketmq://nobody:canary7f3a@{}", cluster.namesrv());
+        let (topic, group) = (unique("cli"), unique("group"));
+        let send = ["send", "--topic", &topic, "x", "--json"];
+        let receive = ["recv", "--topic", &topic, "--group", &group];
+        let sent = run_at(&right, &send, &[]);
+        assert_eq!(code(&sent), 0, "{}", err(&sent));
+        for url in [&wrong, &stranger] {
+            for words in [&send[..], &receive] {
+                let refused = run_at(url, words, &[]);
+                let told = err(&refused) + &out(&refused);
+                assert_eq!(code(&refused), 4, "{profile:?} {words:?}: {told}");
+                assert!(!told.contains("canary7f3a"), "{told}");
+            }
+        }
+    }
+}
+
+/// The command, built once.
+fn mq() -> &'static PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let mut build = Command::new(env!("CARGO"));
+        build
+            .args(["build", "--workspace", "--bin", "mq"])
+            .args(["--message-format", "json-render-diagnostics"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        let built = build.stderr(Stdio::inherit()).output().unwrap();
+        assert!(built.status.success(), "mq does not build");
+        let messages = String::from_utf8(built.stdout).unwrap();
+        messages
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find(|message| message["target"]["name"] == "mq" && message["executable"].is_string())
+            .map(|message| message["executable"].as_str().unwrap().into())
+            .expect("cargo names the executable it built")
+    })
+}
+
+fn command(url: &str, words: &[&str]) -> Command {
+    let mut command = Command::new(mq());
+    command
+        .arg("rocketmq")
+        .args(words)
+        .env("MQ_ROCKETMQ_URL", url)
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn spawn(words: &[&str]) -> Child {
+    command(&url(), words).spawn().unwrap()
+}
+
+fn run(words: &[&str]) -> Output {
+    run_at(&url(), words, &[])
+}
+
+fn feed(words: &[&str], input: &[u8]) -> Output {
+    run_at(&url(), words, input)
+}
+
+fn run_at(url: &str, words: &[&str], input: &[u8]) -> Output {
+    let mut child = command(url, words).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    wait(child)
+}
+
+fn receive(topic: &str, group: &str, more: &[&str]) -> Output {
+    let mut words = vec![
+        "recv", "--topic", topic, "--group", group, "--from", "earliest",
+    ];
+    if !more.contains(&"--timeout") {
+        words.extend(["--timeout", "30s"]);
+    }
+    words.extend(more);
+    run(&words)
+}
+
+/// Waits for the end, which has to come.
+fn wait(mut child: Child) -> Output {
+    let deadline = now() + Duration::from_secs(60);
+    // Little enough is printed here to fit into a pipe.
+    while child.try_wait().unwrap().is_none() {
+        if now() > deadline {
+            child.kill().unwrap();
+            panic!(
+                "it does not end: {}",
+                err(&child.wait_with_output().unwrap())
+            );
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.wait_with_output().unwrap()
+}
+
+fn interrupt(child: &Child) {
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+fn lag(group: &str) -> i64 {
+    let told = run(&["lag", group, "--json"]);
+    assert_eq!(code(&told), 0, "{}", err(&told));
+    json(&told)
+        .iter()
+        .map(|queue| queue["lag"].as_i64().unwrap())
+        .sum()
+}
+
+fn json(output: &Output) -> Vec<Value> {
+    out(output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it was not killed")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
