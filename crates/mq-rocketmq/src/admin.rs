@@ -283,7 +283,8 @@ fn own_topics(route: &command::TopicRoute) -> BTreeSet<String> {
 }
 
 fn is_system(topic: &str) -> bool {
-    SYSTEM.contains(&topic) || topic.starts_with("rmq_sys_")
+    let prefixes = ["rmq_sys_", "RMQ_SYS_"];
+    SYSTEM.contains(&topic) || prefixes.iter().any(|prefix| topic.starts_with(prefix))
 }
 
 fn unknown_group(error: Error, group: &str) -> Error {
@@ -310,13 +311,10 @@ fn no_address(queue: &QueueId) -> Error {
 const DEAD: &str = "%DLQ%";
 
 // apache/rocketmq: TopicValidator, the system topics
-const SYSTEM: [&str; 10] = [
+const SYSTEM: [&str; 7] = [
     DEFAULT_TOPIC,
     "SCHEDULE_TOPIC_XXXX",
     "BenchmarkTest",
-    "RMQ_SYS_TRANS_HALF_TOPIC",
-    "RMQ_SYS_TRACE_TOPIC",
-    "RMQ_SYS_TRANS_OP_HALF_TOPIC",
     "TRANS_CHECK_MAX_TIME_TOPIC",
     "SELF_TEST_TOPIC",
     "OFFSET_MOVED_EVENT",
@@ -365,6 +363,7 @@ mod tests {
     #[test]
     fn topics_that_brokers_keep_for_themselves() {
         assert!(is_system("TBW102") && is_system("rmq_sys_wheel_timer"));
+        assert!(is_system("RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC"));
         assert!(!is_system("orders") && !is_system("%RETRY%g"));
     }
 }
