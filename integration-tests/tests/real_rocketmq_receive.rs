@@ -657,6 +657,32 @@ async fn real_rocketmq_a_second_consumer_of_a_group_in_one_client_is_refused() {
     client.close().await.unwrap();
 }
 
+/// A group that may not consume: code 16 like a refused login, and yet another thing.
+#[tokio::test]
+#[ignore = "needs a RocketMQ broker (MQ_ROCKETMQ_URL)"]
+async fn real_rocketmq_a_forbidden_group_is_rejected_and_no_auth_error() {
+    let (client, topic, group) = (
+        connect().await,
+        topic("forbidden", 1).await,
+        unique("group"),
+    );
+    for (_, mut broker) in Wire::brokers(&nameserver()).await {
+        broker.create_group(&group, false).await;
+    }
+    let building = from_first(&client, &group, &topic).build();
+    let error = match within(WAIT, "build", building).await {
+        Err(error) => error,
+        Ok(consumer) => {
+            let error = within(WAIT, "an error", consumer.recv()).await.unwrap_err();
+            assert!(consumer.recv().await.unwrap().is_none());
+            error
+        }
+    };
+    assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
+    assert_eq!(error.code().map(|code| code.0), Some(16), "{error}");
+    client.close().await.unwrap();
+}
+
 /// What is sent after `build` has returned is received, wherever the group begins.
 #[tokio::test]
 #[ignore = "needs a RocketMQ broker (MQ_ROCKETMQ_URL)"]

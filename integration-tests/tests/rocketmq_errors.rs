@@ -339,6 +339,33 @@ async fn no_secret_is_in_any_log_debug_or_error() {
     }
 }
 
+/// The security token of temporary keys travels with each request, and is part of what is signed.
+#[tokio::test]
+async fn the_security_token_travels_and_is_signed() {
+    let mut signatures = Vec::new();
+    for token in [None, Some("token-1"), Some("token-2"), Some("token-1")] {
+        let listener = Listener::start(Behaviour::Nameserver);
+        let mut credentials = Credentials::new("access", "secret");
+        if let Some(token) = token {
+            credentials = credentials.security_token(token);
+        }
+        let client = Client::builder()
+            .nameserver(listener.addr().to_string())
+            .credentials(credentials)
+            .connect()
+            .await
+            .unwrap();
+        drop(client);
+        let request = listener.requests().swap_remove(0);
+        assert_eq!(request.ext.text("AccessKey"), Some("access"));
+        assert_eq!(request.ext.text("SecurityToken"), token);
+        signatures.push(request.ext.text("Signature").unwrap().to_owned());
+    }
+    assert_eq!(signatures[1], signatures[3]);
+    let different: std::collections::BTreeSet<_> = signatures.into_iter().collect();
+    assert_eq!(different.len(), 3);
+}
+
 fn told(error: &Error) -> String {
     format!("{error:?} {error:#?} {error} {error:#}")
 }

@@ -2,13 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mq_rocketmq::proto::{
-    Flags, Frame, FrameDecoder, HeaderCodec, HeaderParts, Language, NoFields, ResponseCode, encode,
+    Flags, Frame, FrameDecoder, Header, HeaderCodec, HeaderParts, Language, NoFields, ResponseCode,
+    encode,
 };
 
 /// What a [`Listener`] does with a connection.
@@ -32,6 +33,7 @@ pub struct Listener {
     addr: SocketAddr,
     connections: Arc<AtomicUsize>,
     bytes: Arc<AtomicUsize>,
+    requests: Arc<Mutex<Vec<Header>>>,
 }
 
 impl Listener {
@@ -42,6 +44,7 @@ impl Listener {
             addr: socket.local_addr().expect("an address"),
             connections: Arc::default(),
             bytes: Arc::default(),
+            requests: Arc::default(),
         };
         let counted = listener.clone();
         std::thread::spawn(move || {
@@ -76,6 +79,12 @@ impl Listener {
         self.bytes.load(Ordering::SeqCst)
     }
 
+    /// The headers of all requests until now; only one that answers reads them.
+    pub fn requests(&self) -> Vec<Header> {
+        let requests = self.requests.lock();
+        requests.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn serve(&self, mut stream: TcpStream, behaviour: Behaviour) {
         if behaviour == Behaviour::Hangup {
             return;
@@ -98,6 +107,9 @@ impl Listener {
             };
             unread.extend_from_slice(buf.get(..count).unwrap_or_default());
             while let Ok(Some(request)) = decoder.decode(&mut unread) {
+                let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+                requests.push(request.header.clone());
+                drop(requests);
                 if behaviour == Behaviour::Refuses || answers == 0 {
                     let _ = stream.write_all(&answer(&request, code));
                     answers += 1;

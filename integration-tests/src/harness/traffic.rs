@@ -15,16 +15,27 @@ pub async fn topic(what: &str, queues: u32) -> String {
 /// As [`topic`], at the brokers of another nameserver.
 pub async fn topic_at(nameserver: &str, what: &str, queues: u32) -> String {
     let name = unique(what);
+    create(nameserver, &name, queues, false).await;
+    name
+}
+
+/// As [`topic_at`], a topic that is written only while its broker may be written.
+pub async fn ordered_topic_at(nameserver: &str, what: &str, queues: u32) -> String {
+    let name = unique(what);
+    create(nameserver, &name, queues, true).await;
+    name
+}
+
+async fn create(nameserver: &str, name: &str, queues: u32, ordered: bool) {
     let mut brokers = Wire::brokers(nameserver).await;
     brokers.sort_by(|a, b| a.0.cmp(&b.0));
     let (_, broker) = brokers.first_mut().expect("a broker");
-    broker.create_topic(&name, queues, 6).await;
+    broker.create_topic(name, queues, ordered).await;
     until(LIMIT, "the nameserver knows the topic", async || {
         let mut wire = Wire::connect(nameserver).await.expect("the nameserver");
-        wire.has_route(&name).await
+        wire.has_route(name).await
     })
     .await;
-    name
 }
 
 /// Receives and acknowledges `count` messages from the beginning of a topic, by a new group.

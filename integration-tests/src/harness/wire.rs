@@ -75,20 +75,19 @@ impl Wire {
         self.ask(&request).await.code == 0
     }
 
-    /// Creates or changes a topic at this broker. `perm` is 6 for both ways, 4 for reading, 2 for writing.
-    pub async fn create_topic(&mut self, topic: &str, queues: u32, perm: u32) {
-        let queues = queues.to_string();
-        let perm = perm.to_string();
+    /// Creates or changes a topic at this broker, for both ways. An `ordered` one heeds the broker's own permission when it is written.
+    pub async fn create_topic(&mut self, topic: &str, queues: u32, ordered: bool) {
+        let (queues, ordered) = (queues.to_string(), ordered.to_string());
         // apache/rocketmq: CreateTopicRequestHeader
         let fields: ExtFields = [
             ("topic", topic),
             ("defaultTopic", "TBW102"),
             ("readQueueNums", &queues),
             ("writeQueueNums", &queues),
-            ("perm", &perm),
+            ("perm", "6"),
             ("topicFilterType", "SINGLE_TAG"),
             ("topicSysFlag", "0"),
-            ("order", "false"),
+            ("order", &ordered),
         ]
         .into_iter()
         .collect();
@@ -101,6 +100,18 @@ impl Wire {
         let body = Bytes::copy_from_slice(settings.as_bytes());
         let code = RequestCode::UPDATE_BROKER_CONFIG;
         self.call(code, &ExtFields::new(), body).await.expect_ok();
+    }
+
+    /// Creates or changes a group at this broker, which may or may not consume.
+    pub async fn create_group(&mut self, group: &str, may_consume: bool) {
+        // apache/rocketmq: SubscriptionGroupConfig
+        let body = format!(
+            "{{\"groupName\":\"{group}\",\"consumeEnable\":{may_consume},\"consumeBroadcastEnable\":true,\
+             \"consumeFromMinEnable\":true,\"retryQueueNums\":1,\"retryMaxTimes\":16}}"
+        );
+        let code = RequestCode::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP;
+        let answer = self.call(code, &ExtFields::new(), body.into()).await;
+        answer.expect_ok();
     }
 
     /// How far a queue is written.
