@@ -44,7 +44,10 @@ pub(super) struct State {
     pub(super) others: Vec<String>,
     own: Vec<String>,
     connections: Vec<mpsc::Sender<Bytes>>,
-    hold: Duration,
+    /// How long a pull waits for messages.
+    pub(super) hold: Duration,
+    /// How long requests of a kind wait for their answer.
+    pub(super) delay: HashMap<i32, Duration>,
 }
 
 impl Broker {
@@ -186,6 +189,8 @@ impl Broker {
                 _ => None,
             }
         };
+        let delay = self.state().delay.get(&code).copied();
+        tokio::time::sleep(delay.unwrap_or_default()).await;
         let mut answer = match refused {
             Some((code, remark)) => plain(code, &remark),
             None if code == PullMessage::CODE.0 => {

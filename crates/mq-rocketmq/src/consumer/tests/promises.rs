@@ -747,3 +747,45 @@ async fn who_may_only_subscribe_can_begin_last_too() {
     broker.store("t", 0, "A", numbers(3..4));
     assert_eq!(next(&consumer).await.offset(), 3);
 }
+
+#[tokio::test]
+async fn an_offset_is_persisted_without_any_pull() {
+    let broker = Broker::start("t", 1).await;
+    broker.store("t", 0, "A", numbers(0..3));
+    broker.state().hold = Duration::from_secs(60);
+    let consumer = consumer(&broker, |builder| builder).await;
+    for _ in 0..3 {
+        next(&consumer).await.ack().await.unwrap();
+    }
+    until("offset 3", || broker.offset("t", 0) == Some(3)).await;
+    assert!(
+        broker
+            .requests::<PullMessage>()
+            .iter()
+            .all(|pull| pull.commit_offset < 3)
+    );
+}
+
+#[tokio::test]
+async fn nothing_of_an_epoch_moves_while_its_offset_is_corrected() {
+    let broker = Broker::start("t", 1).await;
+    broker.store("t", 0, "A", numbers(0..3));
+    broker.state().offsets.insert(("t".to_owned(), 0), 2);
+    let consumer = consumer(&broker, |builder| builder).await;
+    let old = next(&consumer).await;
+    let told = broker.requests::<UpdateOffset>().len();
+    let mut state = broker.state();
+    state.delay.insert(15, Duration::from_secs(1));
+    state.pull_answers.push((21, 0));
+    drop(state);
+    let corrections = || {
+        let all = broker.requests::<UpdateOffset>();
+        all.into_iter()
+            .skip(told)
+            .filter(|told| told.commit_offset == 0)
+            .count()
+    };
+    until("the correction is under way", || corrections() > 0).await;
+    assert_eq!(old.ack().await.unwrap_err().kind(), ErrorKind::Stale);
+    assert_eq!(next(&consumer).await.offset(), 0);
+}
