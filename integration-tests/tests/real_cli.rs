@@ -13,7 +13,6 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use integration_tests::brokers::{Cluster, Profile, User};
 use integration_tests::harness::{now, unique, url};
 use serde_json::Value;
 
@@ -269,36 +268,6 @@ fn real_rocketmq_cli_the_rate_is_kept() {
     assert!(begun.elapsed() >= Duration::from_secs(1));
 }
 
-#[test]
-#[ignore = "needs MQ_ROCKETMQ_URL"]
-fn real_rocketmq_cli_refused_keys_leave_with_4_and_are_not_shown() {
-    // A broker of its own; the shared one is asked for to be in the same tier as the rest.
-    drop(url());
-    for profile in [Profile::RocketmqAcl, Profile::Rocketmq4Acl] {
-        let cluster = Cluster::start(profile).unwrap();
-        let right = cluster.url().to_owned();
-        let wrong = format!(
-            "rocketmq://{}:canary7f3a@{}",
-            User::ADMIN.name,
-            cluster.namesrv()
-        );
-        let stranger = format!("rocketmq://nobody:canary7f3a@{}", cluster.namesrv());
-        let (topic, group) = (unique("cli"), unique("group"));
-        let send = ["send", "--topic", &topic, "x", "--json"];
-        let receive = ["recv", "--topic", &topic, "--group", &group];
-        let sent = run_at(&right, &send, &[]);
-        assert_eq!(code(&sent), 0, "{}", err(&sent));
-        for url in [&wrong, &stranger] {
-            for words in [&send[..], &receive] {
-                let refused = run_at(url, words, &[]);
-                let told = err(&refused) + &out(&refused);
-                assert_eq!(code(&refused), 4, "{profile:?} {words:?}: {told}");
-                assert!(!told.contains("canary7f3a"), "{told}");
-            }
-        }
-    }
-}
-
 /// The command, built once.
 fn mq() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
@@ -323,33 +292,25 @@ fn mq() -> &'static PathBuf {
     })
 }
 
-fn command(url: &str, words: &[&str]) -> Command {
-    let mut command = Command::new(mq());
-    command
+fn spawn(words: &[&str]) -> Child {
+    Command::new(mq())
         .arg("rocketmq")
         .args(words)
-        .env("MQ_ROCKETMQ_URL", url)
+        .env("MQ_ROCKETMQ_URL", url())
         .env_remove("RUST_LOG")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-fn spawn(words: &[&str]) -> Child {
-    command(&url(), words).spawn().unwrap()
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 fn run(words: &[&str]) -> Output {
-    run_at(&url(), words, &[])
+    feed(words, &[])
 }
 
 fn feed(words: &[&str], input: &[u8]) -> Output {
-    run_at(&url(), words, input)
-}
-
-fn run_at(url: &str, words: &[&str], input: &[u8]) -> Output {
-    let mut child = command(url, words).spawn().unwrap();
+    let mut child = spawn(words);
     child.stdin.take().unwrap().write_all(input).unwrap();
     wait(child)
 }
