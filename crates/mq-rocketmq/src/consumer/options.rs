@@ -21,7 +21,8 @@ pub enum ConsumeFrom {
     /// memory, so that nothing is missed of a queue that has just been created: of a young topic you get everything.
     #[default]
     Last,
-    /// With the first message that was stored at this time or later.
+    /// With the first message that was stored at this time or later. A 4.x broker begins a queue at 0 instead, as with
+    /// [`Last`](Self::Last), as long as all of it is still in its memory.
     Timestamp(SystemTime),
 }
 
