@@ -789,3 +789,15 @@ async fn nothing_of_an_epoch_moves_while_its_offset_is_corrected() {
     assert_eq!(old.ack().await.unwrap_err().kind(), ErrorKind::Stale);
     assert_eq!(next(&consumer).await.offset(), 0);
 }
+
+#[tokio::test]
+async fn a_refusal_as_old_brokers_say_it_ends_the_consumer_too() {
+    let broker = Broker::start("t", 1).await;
+    let consumer = consumer(&broker, |builder| builder).await;
+    let refused = "org.apache.rocketmq.acl.common.AclException: No default permission for t";
+    broker.refuse::<PullMessage>(usize::MAX, ResponseCode::SYSTEM_ERROR, refused);
+    assert_eq!(
+        within(consumer.recv()).await.unwrap_err().kind(),
+        ErrorKind::Auth
+    );
+}
