@@ -774,10 +774,8 @@ async fn nothing_of_an_epoch_moves_while_its_offset_is_corrected() {
     let consumer = consumer(&broker, |builder| builder).await;
     let old = next(&consumer).await;
     let told = broker.requests::<UpdateOffset>().len();
-    let mut state = broker.state();
-    state.delay.insert(15, Duration::from_secs(1));
-    state.pull_answers.push((21, 0));
-    drop(state);
+    broker.state().delay.insert(15, Duration::from_secs(1));
+    broker.state().pull_answers.push((21, 0));
     let corrections = || {
         let all = broker.requests::<UpdateOffset>();
         all.into_iter()
