@@ -89,10 +89,8 @@ pub fn within<F: Future + Send>(
     let at = std::panic::Location::caller();
     let what = what.to_owned();
     async move {
-        match tokio::time::timeout(limit, future).await {
-            Ok(output) => output,
-            Err(_) => panic!("{at}: not within {limit:?}: {what}"),
-        }
+        let output = tokio::time::timeout(limit, future).await;
+        output.unwrap_or_else(|_| panic!("{at}: not within {limit:?}: {what}"))
     }
 }
 

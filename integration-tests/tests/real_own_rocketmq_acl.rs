@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -57,7 +58,7 @@ async fn refuses_at_once(profile: Profile) {
             assert_eq!(error.kind(), ErrorKind::Auth, "{name}: {error}");
             assert_eq!(error.outcome(), Outcome::Rejected, "{name}: {error}");
             assert_eq!(error.retry(), Retry::Never, "{name}: {error}");
-            said.push_str(&format!("{error} {error:#} {error:?}\n"));
+            writeln!(said, "{error} {error:#} {error:?}").unwrap();
         }
         for output in refused_commands(&cluster, &topic, user, secret) {
             said.push_str(&String::from_utf8_lossy(&output.stdout));

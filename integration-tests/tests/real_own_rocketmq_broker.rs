@@ -112,8 +112,8 @@ async fn real_own_rocketmq_a_forbidding_broker_rejects_and_is_no_auth_error() {
     }
 }
 
-/// Where a new group begins, on queues that the broker takes for old: below a share of memory it says "0" to every new group instead,
-/// whatever the group wants.
+/// Where a new group begins. Brokers answer "0" to every group for a queue that is still in their memory, whatever the group wants: 4.9.7
+/// is told here to take no queue for that, 5.5.0 looks for itself, so that `Last` begins there at the beginning.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs JDK 17 and Maven; starts its own broker"]
 async fn real_own_rocketmq_new_groups_begin_where_they_are_to() {
@@ -137,10 +137,15 @@ async fn real_own_rocketmq_new_groups_begin_where_they_are_to() {
         let between = wall();
         tokio::time::sleep(Duration::from_millis(100)).await;
         send("late").await;
+        let last: &[&str] = if profile == Profile::Rocketmq {
+            &["early", "late"]
+        } else {
+            &[]
+        };
         for (from, expected) in [
-            (ConsumeFrom::First, ["early", "late", "after"].as_slice()),
-            (ConsumeFrom::Timestamp(between), &["late", "after"]),
-            (ConsumeFrom::Last, &["after"]),
+            (ConsumeFrom::First, ["early", "late"].as_slice()),
+            (ConsumeFrom::Timestamp(between), &["late"]),
+            (ConsumeFrom::Last, last),
         ] {
             let consumer = client
                 .consumer(&unique("group"))
@@ -157,13 +162,8 @@ async fn real_own_rocketmq_new_groups_begin_where_they_are_to() {
                 delivery.ack().await.unwrap();
             }
             consumer.close().await;
-            assert!(
-                seen.iter()
-                    .map(String::as_str)
-                    .filter(|body| *body != "after")
-                    .eq(expected.iter().copied().filter(|body| *body != "after")),
-                "{profile} {from:?}: {seen:?}"
-            );
+            seen.pop();
+            assert_eq!(seen, expected, "{profile} {from:?}");
         }
         client.close().await.unwrap();
     }

@@ -115,7 +115,7 @@ async fn receive_ten(argument: &str) {
     }
     Child::say("acknowledged", 10 - held.len());
     // Until it is killed.
-    tokio::time::sleep(Duration::from_mins(5)).await;
+    tokio::time::sleep(Duration::from_secs(300)).await;
 }
 
 fn number_of(delivery: &Delivery) -> i64 {

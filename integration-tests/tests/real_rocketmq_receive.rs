@@ -23,7 +23,7 @@ use mq_dev::proxy::Proxy;
 use mq_rocketmq::proto::command::SendMessage;
 use mq_rocketmq::proto::message::SysFlag;
 use mq_rocketmq::{
-    Client, ConsumeFrom, ConsumerBuilder, ErrorKind, Message, Producer, Received, Settle,
+    Client, ConsumeFrom, Consumer, ConsumerBuilder, ErrorKind, Message, Producer, Received, Settle,
 };
 
 const WAIT: Duration = Duration::from_secs(60);
@@ -77,28 +77,8 @@ async fn real_rocketmq_failing_handlers_retry_then_dead_letter() {
         .await
         .unwrap();
     let handle = consumer.handle();
-    let seen: Arc<Mutex<BTreeMap<String, Vec<u32>>>> = Arc::default();
-    let record = Arc::clone(&seen);
-    let running = tokio::spawn(async move {
-        let run = consumer.run(move |received| {
-            let body = text(&received);
-            record
-                .lock()
-                .unwrap()
-                .entry(body.clone())
-                .or_default()
-                .push(received.attempt());
-            async move {
-                match body.split(' ').next().unwrap() {
-                    "fail" => Err("failed on purpose"),
-                    "panic" => panic!("on purpose"),
-                    "hang" => std::future::pending().await,
-                    _ => Ok(Settle::Ack),
-                }
-            }
-        });
-        run.await
-    });
+    let seen = Arc::default();
+    let running = tokio::spawn(run_failing(consumer, Arc::clone(&seen)));
     let each = size(1, 100);
     let kinds = ["fine", "fail", "panic", "hang", "fine too"];
     let bodies = (0..each).flat_map(|number| kinds.map(|kind| format!("{kind} {number}")));
@@ -132,6 +112,28 @@ async fn real_rocketmq_failing_handlers_retry_then_dead_letter() {
     let dead: BTreeSet<String> = dead.iter().map(text).collect();
     assert_eq!(i64::try_from(dead.len()).unwrap(), 3 * each);
     client.close().await.unwrap();
+}
+
+/// Attempts, by body.
+type Attempts = Arc<Mutex<BTreeMap<String, Vec<u32>>>>;
+
+async fn run_failing(consumer: Consumer, seen: Attempts) -> mq_rocketmq::Result<()> {
+    let run = consumer.run(move |received| {
+        let body = text(&received);
+        let mut seen = seen.lock().unwrap();
+        seen.entry(body.clone())
+            .or_default()
+            .push(received.attempt());
+        async move {
+            match body.split(' ').next().unwrap() {
+                "fail" => Err("failed on purpose"),
+                "panic" => panic!("on purpose"),
+                "hang" => std::future::pending().await,
+                _ => Ok(Settle::Ack),
+            }
+        }
+    });
+    run.await
 }
 
 #[tokio::test]
@@ -498,27 +500,9 @@ async fn real_rocketmq_every_way_of_receiving_gets_every_message() {
             .await
             .unwrap();
         let handle = consumer.handle();
-        let seen: Arc<Mutex<Vec<String>>> = Arc::default();
-        let record = Arc::clone(&seen);
-        let largest = Arc::new(AtomicUsize::new(0));
-        let most = Arc::clone(&largest);
-        let running = tokio::spawn(async move {
-            if batched {
-                let linger = Duration::from_millis(50);
-                let run = consumer.run_batch(32, linger, move |batch| {
-                    most.fetch_max(batch.len(), Ordering::SeqCst);
-                    record.lock().unwrap().extend(batch.iter().map(text));
-                    std::future::ready(Ok::<_, String>(Settle::Ack))
-                });
-                run.await
-            } else {
-                let run = consumer.run(move |received| {
-                    record.lock().unwrap().push(text(&received));
-                    std::future::ready(Ok::<_, String>(Settle::Ack))
-                });
-                run.await
-            }
-        });
+        let (seen, largest): (Arc<Mutex<Vec<String>>>, _) = (Arc::default(), Arc::default());
+        let run = run_all(consumer, batched, Arc::clone(&seen), Arc::clone(&largest));
+        let running = tokio::spawn(run);
         until(WAIT, "all messages", async || {
             seen.lock().unwrap().len() >= count
         })
@@ -531,6 +515,27 @@ async fn real_rocketmq_every_way_of_receiving_gets_every_message() {
         assert!(!batched || (2..=32).contains(&largest.load(Ordering::SeqCst)));
     }
     client.close().await.unwrap();
+}
+
+async fn run_all(
+    consumer: Consumer,
+    batched: bool,
+    seen: Arc<Mutex<Vec<String>>>,
+    largest: Arc<AtomicUsize>,
+) -> mq_rocketmq::Result<()> {
+    if !batched {
+        let run = consumer.run(move |received| {
+            seen.lock().unwrap().push(text(&received));
+            std::future::ready(Ok::<_, String>(Settle::Ack))
+        });
+        return run.await;
+    }
+    let run = consumer.run_batch(32, Duration::from_millis(50), move |batch| {
+        largest.fetch_max(batch.len(), Ordering::SeqCst);
+        seen.lock().unwrap().extend(batch.iter().map(text));
+        std::future::ready(Ok::<_, String>(Settle::Ack))
+    });
+    run.await
 }
 
 /// A `recv` that is dropped after any poll loses nothing. CI: 300 messages. Full: 30 000.

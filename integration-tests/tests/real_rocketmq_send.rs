@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, poll, stream};
 use integration_tests::harness::{
-    Listener, connect, drain, nameserver, now, size, topic, unique, url, within,
+    Listener, Wire, connect, drain, nameserver, now, size, topic, unique, url, within,
 };
 use mq_dev::proxy::{Action, Direction, Observed, Proxy};
 use mq_rocketmq::{
@@ -29,7 +29,7 @@ async fn small_window() -> (Client, Producer, String) {
     let producer = client
         .producer(&unique("producer"))
         .max_in_flight(64)
-        .timeout(Duration::from_mins(1))
+        .timeout(Duration::from_secs(60))
         .build()
         .await
         .unwrap();
@@ -46,6 +46,17 @@ async fn one_more(producer: &Producer, topic: &str) {
         .await
         .unwrap();
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+/// How many messages a topic of eight queues holds.
+async fn stored(topic: &str) -> i64 {
+    let mut brokers = Wire::brokers(&nameserver()).await;
+    brokers.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut count = 0;
+    for queue in 0..8 {
+        count += brokers[0].1.max_offset(topic, queue).await;
+    }
+    count
 }
 
 /// CI: 10 000 futures. Full (`MQ_SOAK=1`): 10 000, thirty times.
@@ -68,7 +79,7 @@ async fn real_rocketmq_sends_polled_once_hold_nobody_up() {
         }
         one_more(&producer, &topic).await;
         for send in left_alone {
-            within(Duration::from_mins(1), "a receipt", send)
+            within(Duration::from_secs(60), "a receipt", send)
                 .await
                 .unwrap();
         }
@@ -81,6 +92,7 @@ async fn real_rocketmq_sends_polled_once_hold_nobody_up() {
 async fn real_rocketmq_sends_polled_once_and_dropped_hold_nobody_up() {
     let (client, producer, topic) = small_window().await;
     let (count, rounds) = rounds();
+    let mut sent = 1;
     for _ in 0..rounds {
         let mut held = Vec::new();
         for number in 0..count {
@@ -92,6 +104,9 @@ async fn real_rocketmq_sends_polled_once_and_dropped_hold_nobody_up() {
         drop(held);
         one_more(&producer, &topic).await;
         producer.flush().await.unwrap();
+        sent += 64 + 1;
+        // Those for which there was room are not called back; the others were never sent.
+        assert_eq!(stored(&topic).await, sent);
     }
     client.close().await.unwrap();
 }
@@ -115,13 +130,13 @@ async fn real_rocketmq_enqueues_polled_once_hold_nobody_up() {
         one_more(&producer, &topic).await;
         for enqueue in left_alone {
             confirms.push(
-                within(Duration::from_mins(1), "room", enqueue)
+                within(Duration::from_secs(60), "room", enqueue)
                     .await
                     .unwrap(),
             );
         }
         for confirm in confirms {
-            within(Duration::from_mins(1), "a receipt", confirm)
+            within(Duration::from_secs(60), "a receipt", confirm)
                 .await
                 .unwrap();
         }
@@ -134,6 +149,7 @@ async fn real_rocketmq_enqueues_polled_once_hold_nobody_up() {
 async fn real_rocketmq_enqueues_polled_once_and_dropped_hold_nobody_up() {
     let (client, producer, topic) = small_window().await;
     let (count, rounds) = rounds();
+    let mut sent = 1;
     for _ in 0..rounds {
         let mut held = Vec::new();
         for number in 0..count {
@@ -146,6 +162,8 @@ async fn real_rocketmq_enqueues_polled_once_and_dropped_hold_nobody_up() {
         drop(held);
         one_more(&producer, &topic).await;
         producer.flush().await.unwrap();
+        sent += 64 + 1;
+        assert_eq!(stored(&topic).await, sent);
     }
     client.close().await.unwrap();
 }
@@ -158,7 +176,7 @@ async fn real_rocketmq_sends_polled_once_without_a_route_hold_nobody_up() {
     let producer = client
         .producer(&unique("producer"))
         .max_in_flight(64)
-        .timeout(Duration::from_mins(1))
+        .timeout(Duration::from_secs(60))
         .build()
         .await
         .unwrap();
@@ -171,7 +189,7 @@ async fn real_rocketmq_sends_polled_once_without_a_route_hold_nobody_up() {
     }
     one_more(&producer, &topic).await;
     for send in left_alone {
-        within(Duration::from_mins(1), "a receipt", send)
+        within(Duration::from_secs(60), "a receipt", send)
             .await
             .unwrap();
     }

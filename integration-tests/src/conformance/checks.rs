@@ -206,7 +206,7 @@ async fn retry_after(subject: Subject) {
     let delivery = next(&subscription).await;
     // Brokers and this machine count milliseconds apart.
     assert!(
-        settled.elapsed() > delay - Duration::from_millis(50),
+        settled.elapsed() + Duration::from_millis(50) > delay,
         "{:?}",
         settled.elapsed()
     );
@@ -274,7 +274,7 @@ async fn tag_filter(subject: Subject) {
     }
     let mut consume = Consume::new(&topic, unique("group"));
     consume.from = From::Earliest;
-    consume.filter = "A || D".to_owned();
+    consume.filter = "A || D".into();
     let subscription = broker.consume(&consume).await.expect("a subscription");
     let mut seen = Vec::new();
     for _ in 0..3 {

@@ -29,7 +29,12 @@ pub async fn ordered_topic_at(nameserver: &str, what: &str, queues: u32) -> Stri
 async fn create(nameserver: &str, name: &str, queues: u32, ordered: bool) {
     let mut brokers = Wire::brokers(nameserver).await;
     brokers.sort_by(|a, b| a.0.cmp(&b.0));
-    let (_, broker) = brokers.first_mut().expect("a broker");
+    let (broker_name, broker) = brokers.first_mut().expect("a broker");
+    if ordered {
+        // Brokers take the nameserver's word for it, not their own.
+        let mut wire = Wire::connect(nameserver).await.expect("the nameserver");
+        wire.declare_ordered(name, broker_name).await;
+    }
     broker.create_topic(name, queues, ordered).await;
     until(LIMIT, "the nameserver knows the topic", async || {
         let mut wire = Wire::connect(nameserver).await.expect("the nameserver");

@@ -75,6 +75,21 @@ impl Wire {
         self.ask(&request).await.code == 0
     }
 
+    /// Tells a nameserver that a topic is an ordered one, with one queue at `broker`.
+    pub async fn declare_ordered(&mut self, topic: &str, broker: &str) {
+        let value = format!("{broker}:1");
+        // apache/rocketmq: PutKVConfigRequestHeader, NamesrvUtil.NAMESPACE_ORDER_TOPIC_CONFIG
+        let fields: ExtFields = [
+            ("namespace", "ORDER_TOPIC_CONFIG"),
+            ("key", topic),
+            ("value", &value),
+        ]
+        .into_iter()
+        .collect();
+        let code = RequestCode::PUT_KV_CONFIG;
+        self.call(code, &fields, Bytes::new()).await.expect_ok();
+    }
+
     /// Creates or changes a topic at this broker, for both ways. An `ordered` one heeds the broker's own permission when it is written.
     pub async fn create_topic(&mut self, topic: &str, queues: u32, ordered: bool) {
         let (queues, ordered) = (queues.to_string(), ordered.to_string());
