@@ -78,9 +78,10 @@ fn rows(subject: &str, results: &[Ended]) -> Vec<(String, String)> {
 const CRATES: &[&str] = &["mq-rocketmq"];
 const OTHER_FLOWS: &[&str] = &["ordered", "transactional", "scheduled"];
 const HEAD: &str = "# Flows\n\n\
-    What each crate promises, and the test that shows it: against the dev broker of this workspace (dev), a real broker (real), and an\n\
-    official client over a real broker (foreign). `—`: no test has shown it.\n\n\
-    Generated from the results of the last runs by `cargo run -p integration-tests --bin flows`; not to be edited.\n";
+    Which promise of which crate is tested against what: the dev broker of this workspace (dev), a real broker (real), an official client\n\
+    over a real broker (foreign). A cell names a test, its last result, and the versions it ran on; `—` means that there is none.\n\n\
+    Made from the results of the conformance suite and the interop tests by `cargo run -p integration-tests --bin flows`; not written by\n\
+    hand.\n";
 
 #[cfg(test)]
 mod tests {
