@@ -70,7 +70,7 @@ async fn dead_letters(group: &str) -> i64 {
 async fn real_rocketmq_failing_handlers_retry_then_dead_letter() {
     let (client, topic, group) = (connect().await, topic("handler", 2).await, unique("group"));
     let consumer = from_first(&client, &group, &topic)
-        .max_attempts(2)
+        .max_redeliveries(2)
         .concurrency(400)
         .settle_timeout(Duration::from_secs(1))
         .build()
@@ -141,7 +141,7 @@ async fn run_failing(consumer: Consumer, seen: Attempts) -> mq_rocketmq::Result<
 async fn real_rocketmq_dropped_delivery_comes_again() {
     let (client, topic, group) = (connect().await, topic("dropped", 1).await, unique("group"));
     let consumer = from_first(&client, &group, &topic)
-        .max_attempts(1)
+        .max_redeliveries(1)
         .build()
         .await
         .unwrap();
@@ -638,6 +638,30 @@ async fn real_rocketmq_members_of_a_group_share_and_take_over() {
     assert_eq!(total, i64::from(number) + 40);
     one.close().await.unwrap();
     two.close().await.unwrap();
+}
+
+/// The topic is created by sending to it, after the consumer was built: found within seconds, and nothing of it is missed.
+#[tokio::test]
+#[ignore = "needs a RocketMQ broker (MQ_ROCKETMQ_URL)"]
+async fn real_rocketmq_a_topic_that_comes_later_is_found_soon() {
+    let (client, topic) = (connect().await, unique("later"));
+    let consumer = from_first(&client, &unique("group"), &topic)
+        .build()
+        .await
+        .unwrap();
+    send(&client, &topic, numbers(20)).await;
+    let started = now();
+    for _ in 0..20 {
+        next(&consumer).await.ack().await.unwrap();
+    }
+    // Looked for after 1, 2, 4 s; heard of by its brokers with the next heartbeat, which does not wait for the 30 s either.
+    assert!(
+        started.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        started.elapsed()
+    );
+    consumer.close().await;
+    client.close().await.unwrap();
 }
 
 /// A second consumer of the group in one client would be one to the broker.

@@ -285,9 +285,13 @@ impl<Code: fmt::Display> fmt::Display for Error<Code> {
     }
 }
 
-impl<Code: fmt::Debug> fmt::Debug for Error<Code> {
+/// The chain on one line, as `main` prints it when it returns an error; the alternate form (`{:#?}`) shows every part.
+impl<Code: fmt::Debug + fmt::Display> fmt::Debug for Error<Code> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.inner;
+        if !f.alternate() {
+            return write!(f, "{self:#}");
+        }
         f.debug_struct("Error")
             .field("kind", &inner.kind)
             .field("operation", &inner.operation)
@@ -332,6 +336,12 @@ mod tests {
             "send: no answer within 3 s at 127.0.0.1:10911; the copy you send again carries the same unique id"
         );
         assert!(format!("{:#}", sample()).ends_with(": outer"));
+    }
+
+    #[test]
+    fn debug_is_what_main_prints_and_its_alternate_form_shows_the_parts() {
+        assert_eq!(format!("{:?}", sample()), format!("{:#}", sample()));
+        assert!(format!("{:#?}", sample()).contains("outcome: Unknown"));
     }
 
     #[test]

@@ -187,9 +187,16 @@ mod tests {
                     unsigned.push(key, value);
                 }
             }
-            let added = Signer::new(&credentials).unwrap().sign(&unsigned, &frame.body);
+            let added = Signer::new(&credentials)
+                .unwrap()
+                .sign(&unsigned, &frame.body);
             let ours = added.iter().find(|(key, _)| *key == SIGNATURE).unwrap();
-            assert_eq!(Some(ours.1.as_str()), ext.text(SIGNATURE), "{:?}", frame.header);
+            assert_eq!(
+                Some(ours.1.as_str()),
+                ext.text(SIGNATURE),
+                "{:?}",
+                frame.header
+            );
         }
     }
 
@@ -205,8 +212,7 @@ mod tests {
             .collect();
         let mut buffer = bytes::BytesMut::from(&bytes[..]);
         let mut decoder = crate::proto::FrameDecoder::new(crate::proto::MAX_FRAME);
-        let frames: Vec<_> =
-            std::iter::from_fn(|| decoder.decode(&mut buffer).unwrap()).collect();
+        let frames: Vec<_> = std::iter::from_fn(|| decoder.decode(&mut buffer).unwrap()).collect();
         assert!(!frames.is_empty() && buffer.is_empty());
         frames
     }

@@ -147,7 +147,7 @@ impl Connections {
         wait: Duration,
         operation: &'static str,
     ) -> Result<Frame> {
-        match self.exchange(to, request, wait, false, operation).await? {
+        match self.exchange(to, request, wait, operation).await? {
             Done::Reply(frame) => Ok(frame),
             Done::Written => Err(protocol_error(operation, to, "an answer was lost inside")),
         }
@@ -168,25 +168,11 @@ impl Connections {
         parse_reply::<R>(&frame, to, operation)
     }
 
-    /// Sends a request that has no answer; resolves when it was handed to the socket.
-    pub(crate) async fn oneway<R: Request + Sync>(
-        &self,
-        to: &Endpoint,
-        request: &R,
-        wait: Duration,
-        operation: &'static str,
-    ) -> Result<()> {
-        self.exchange(to, request, wait, true, operation)
-            .await
-            .map(drop)
-    }
-
     async fn exchange<R: Request + Sync>(
         &self,
         to: &Endpoint,
         request: &R,
         wait: Duration,
-        oneway: bool,
         operation: &'static str,
     ) -> Result<Done> {
         let (sender, receiver) = oneshot::channel();
@@ -194,10 +180,10 @@ impl Connections {
         self.submit(
             to,
             Command {
-                head: self.identity.encode(request, &body, oneway),
+                head: self.identity.encode(request, &body, false),
                 body,
                 deadline: self.clock.now() + wait,
-                oneway,
+                oneway: false,
                 waiter: Box::new(Call(sender)),
             },
         );

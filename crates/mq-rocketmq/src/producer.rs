@@ -6,8 +6,10 @@
 //!    └──── receipt, or error and message ◄── retry task ◄── failures ◄───┘
 //! ```
 
+mod batch;
 mod compress;
 mod operation;
+mod pack;
 mod receipt;
 mod retry;
 mod send;

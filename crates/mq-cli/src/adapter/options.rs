@@ -55,7 +55,7 @@ pub struct Consume {
     /// How many messages of a queue may be here unsettled; default the client's.
     pub prefetch: Option<usize>,
     /// How often a message is delivered again before it is moved aside; default the client's.
-    pub max_attempts: Option<u16>,
+    pub max_redeliveries: Option<u16>,
     /// How long a delivery may be held; default the client's.
     pub settle_timeout: Option<Duration>,
 }
@@ -102,7 +102,7 @@ impl Consume {
             filter: "*".to_owned(),
             from: From::default(),
             prefetch: None,
-            max_attempts: None,
+            max_redeliveries: None,
             settle_timeout: None,
         }
     }

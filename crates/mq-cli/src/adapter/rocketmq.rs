@@ -126,8 +126,8 @@ impl RocketMq {
         if let Some(count) = consume.prefetch {
             builder = builder.prefetch_count(count);
         }
-        if let Some(count) = consume.max_attempts {
-            builder = builder.max_attempts(count);
+        if let Some(count) = consume.max_redeliveries {
+            builder = builder.max_redeliveries(count);
         }
         if let Some(timeout) = consume.settle_timeout {
             builder = builder.settle_timeout(timeout);

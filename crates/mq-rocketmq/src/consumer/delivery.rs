@@ -130,7 +130,7 @@ impl Acker {
     }
 
     /// Deliver it again after the broker's delay for this attempt; past
-    /// [`max_attempts`](crate::ConsumerBuilder::max_attempts) it goes to the dead-letter queue. Resolves when the broker has confirmed; until then
+    /// [`max_redeliveries`](crate::ConsumerBuilder::max_redeliveries) it goes to the dead-letter queue. Resolves when the broker has confirmed; until then
     /// the group's offset does not pass the message.
     ///
     /// # Errors

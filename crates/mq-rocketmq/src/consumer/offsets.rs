@@ -33,8 +33,7 @@ pub(super) async fn start(
 async fn stored(core: &Core, queue: &QueueId, to: &Endpoint) -> Result<Option<i64>> {
     // Left to itself a broker says 0 of a queue that is still in its memory, which would be before the time that was asked for. 4.x
     // brokers do not heed this.
-    let zero_if_not_found =
-        matches!(core.config.from, ConsumeFrom::Timestamp(_)).then_some(false);
+    let zero_if_not_found = matches!(core.config.from, ConsumeFrom::Timestamp(_)).then_some(false);
     let request = QueryOffset {
         consumer_group: Arc::clone(&core.group),
         topic: Arc::clone(&queue.topic),

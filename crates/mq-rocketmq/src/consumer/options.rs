@@ -33,7 +33,7 @@ pub(crate) struct Config {
     pub(crate) prefetch_bytes: usize,
     pub(crate) prefetch_count: usize,
     pub(crate) pull_batch: i32,
-    pub(crate) max_attempts: i32,
+    pub(crate) max_redeliveries: i32,
     pub(crate) settle_timeout: Duration,
     pub(crate) retry_level: DelayLevel,
 }
@@ -56,7 +56,7 @@ impl ConsumerBuilder {
             prefetch_bytes: 64 << 20,
             prefetch_count: 1000,
             pull_batch: 32,
-            max_attempts: 16,
+            max_redeliveries: 16,
             settle_timeout: Duration::from_secs(15 * 60),
             retry_level: DelayLevel::POLICY,
         };
@@ -109,8 +109,8 @@ impl ConsumerBuilder {
 
     /// How often a message is delivered again before it goes to the dead-letter queue instead; default 16. With 0 the first failure is the
     /// last.
-    pub const fn max_attempts(mut self, count: u16) -> Self {
-        self.config.max_attempts = count as i32;
+    pub const fn max_redeliveries(mut self, count: u16) -> Self {
+        self.config.max_redeliveries = count as i32;
         self
     }
 

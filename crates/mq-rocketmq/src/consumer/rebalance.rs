@@ -53,12 +53,23 @@ pub(super) async fn keep_balanced(core: Arc<Core>) {
             round = balance(&core) => round,
         };
         let complete = round.error.is_none() && !round.missing && !round.unlisted;
+        let unheard_of = round.unlisted || round.error.is_some();
         if let Some(error) = round.error {
             if is_final(&error) {
                 core.fail(error);
                 return;
             }
             tracing::warn!(group = %core.group, %error, "rebalancing is incomplete");
+        }
+        // A topic may be newer than our last heartbeat, and its brokers don't know us: they don't list us, or don't know the group.
+        if unheard_of
+            && let Err(error) = core.shared.heartbeat_now().await
+        {
+            if is_final(&error) {
+                core.fail(error);
+                return;
+            }
+            tracing::warn!(group = %core.group, %error, "a heartbeat failed");
         }
         if complete || pause(&core, &mut routes, soon).await {
             soon = SOON;

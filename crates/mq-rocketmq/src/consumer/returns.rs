@@ -101,7 +101,7 @@ async fn send_back(core: &Core, item: &Return, physical_offset: i64) -> Result<(
         origin_message_id: item.message.message_id(),
         origin_topic: Some(item.message.full_topic.as_str().into()),
         unit_mode: Some(false),
-        max_reconsume_times: Some(core.config.max_attempts),
+        max_reconsume_times: Some(core.config.max_redeliveries),
         broker_name: Some(Arc::clone(&id.broker)),
     };
     core.shared
@@ -144,7 +144,7 @@ fn retry_message(
     // The broker moves a retry to the dead-letter queue when it was consumed more often than allowed.
     // apache/rocketmq: SendMessageProcessor.handleRetryAndDLQ
     let reconsumed = if item.level == DelayLevel::DEAD {
-        core.config.max_attempts.saturating_add(1)
+        core.config.max_redeliveries.saturating_add(1)
     } else {
         message.reconsumed.saturating_add(1)
     };
@@ -160,7 +160,7 @@ fn retry_message(
         properties: Some(properties::encode(&retry_properties(message, item.level))),
         reconsume_times: Some(reconsumed),
         unit_mode: Some(false),
-        max_reconsume_times: Some(core.config.max_attempts),
+        max_reconsume_times: Some(core.config.max_redeliveries),
         batch: Some(false),
         broker_name: Some(Arc::clone(broker)),
         body: message.body().clone(),

@@ -9,7 +9,7 @@ pub enum Settle {
     /// Done with.
     Ack,
     /// Deliver it again after the broker's delay for this attempt: 10 s for the second, growing to 2 h. After
-    /// [`max_attempts`](crate::ConsumerBuilder::max_attempts) it goes to the dead-letter queue instead.
+    /// [`max_redeliveries`](crate::ConsumerBuilder::max_redeliveries) it goes to the dead-letter queue instead.
     Retry,
     /// Deliver it again after this time, rounded up to one of the broker's delay levels (1 s, 5 s, 10 s, 30 s, 1 to 10 min, 20 min,
     /// 30 min, 1 h, 2 h; longer is 2 h). It counts as an attempt.

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
 use mq_core::{Endpoint, ErrorKind, Outcome, Retry};
 use tokio::sync::oneshot;
 
+use super::pack::Packed;
 use super::shared::ProducerShared;
 use super::window::Entry;
 use crate::Message;
 use crate::conn::{Command, Done, Failure, QueueId, TopicRoute, Waiter, parse_reply};
 use crate::error::{Error, Result, answer_error, closed};
 use crate::proto::command::{SendBatch, SendMessage, SendReply};
-use crate::proto::message::{BatchItem, SysFlag, properties};
 use crate::proto::{Encoded, Frame, ResponseCode};
 
 /// What is sent in one request.
@@ -42,15 +41,6 @@ pub(crate) struct Failed {
 
 /// How a send ends. A one-way send ends without a [`Stored`].
 pub(crate) type Ended = Result<Option<Stored>, Failed>;
-
-/// Body and properties as they travel, made once and used by every attempt.
-#[derive(Debug, Clone)]
-pub(crate) struct Packed {
-    pub(crate) body: Bytes,
-    pub(crate) properties: String,
-    pub(crate) sys_flag: SysFlag,
-    pub(crate) flag: i32,
-}
 
 /// A send, from joining the line to its end.
 pub(crate) struct Operation {
@@ -380,50 +370,6 @@ fn no_queue(topic: &str) -> Error {
     .build()
 }
 
-/// Encodes one message.
-pub(crate) fn pack_one(producer: &ProducerShared, message: &Message) -> Result<Packed> {
-    let mut sys_flag = SysFlag(0);
-    let mut body = message.body().clone();
-    if let Some(compression) = &producer.compression
-        && let Some(packed) = compression.apply(&body)?
-    {
-        body = packed;
-        sys_flag = sys_flag.compressed(compression.kind());
-    }
-    let properties = encode_properties(message)?;
-    Ok(Packed {
-        body,
-        properties,
-        sys_flag,
-        flag: message.flag_value(),
-    })
-}
-
-/// Encodes several messages as one body. Batches are not compressed (apache/rocketmq: `tryToCompressMessage`).
-pub(crate) fn pack_item(message: &Message, into: &mut BytesMut) -> Result<()> {
-    encode_properties(message)?;
-    let item = BatchItem {
-        flag: message.flag_value(),
-        body: message.body().clone(),
-        properties: message.wire_properties(),
-        ..BatchItem::default()
-    };
-    item.encode(into);
-    Ok(())
-}
-
-fn encode_properties(message: &Message) -> Result<String> {
-    let text = properties::encode(&message.wire_properties());
-    if text.len() > MAX_PROPERTIES {
-        let found = format!(
-            "the properties have {} bytes, the limit is {MAX_PROPERTIES}",
-            text.len()
-        );
-        return Err(crate::error::invalid("check message", found));
-    }
-    Ok(text)
-}
-
 impl Failed {
     /// One error a message.
     pub(crate) fn into_send_errors(self) -> Vec<crate::SendError> {
@@ -444,7 +390,5 @@ const RETRY_ELSEWHERE: [ResponseCode; 3] = [
     ResponseCode::SYSTEM_ERROR,
     ResponseCode::NO_PERMISSION,
 ];
-/// The broker keeps the length in an i16.
-const MAX_PROPERTIES: usize = 32_767;
 /// What an operation holds besides body and properties, roughly.
 const OVERHEAD: usize = 512;

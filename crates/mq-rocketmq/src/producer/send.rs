@@ -7,21 +7,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
-use futures_util::future::join_all;
 use mq_core::{ErrorKind, Outcome};
 use tokio::sync::oneshot;
 
-use super::operation::{
-    Ended, Failed, Hearing, Operation, Packed, Payload, Plan, Stored, pack_item, pack_one,
-};
+use super::batch::send_batch;
+use super::operation::{Ended, Failed, Hearing, Operation, Payload, Plan, Stored};
+use super::pack::{Packed, pack_one};
 use super::shared::ProducerShared;
 use super::window::Window;
 use super::{Durability, Producer, Receipt};
 use crate::Message;
 use crate::conn::{QueueId, TopicRoute};
-use crate::error::{Error, Result, SendError, closed, invalid};
-use crate::proto::message::SysFlag;
+use crate::error::{Error, Result, SendError, closed};
 
 macro_rules! call {
     ($(#[$doc:meta])* $name:ident, $input:ty, $output:ty, $run:ident) => {
@@ -143,28 +140,6 @@ async fn enqueue(
     }
 }
 
-async fn send_batch(
-    producer: Producer,
-    messages: Vec<Message>,
-    timeout: Option<Duration>,
-) -> Vec<Result<Receipt, SendError>> {
-    let shared = &producer.shared;
-    let deadline = deadline(shared, timeout);
-    let chunks = match split(shared, messages) {
-        Ok(chunks) => chunks,
-        Err(failed) => return failed.into_send_errors().into_iter().map(Err).collect(),
-    };
-    let runs = chunks.into_iter().map(|(messages, packed)| async move {
-        let payload = Payload::Batch(messages);
-        let ended = match start(shared, payload, packed, deadline, false).await {
-            Ok((_place, hearing)) => hearing.end.await,
-            Err(failed) => Ok(Err(failed)),
-        };
-        receipts(ended, shared)
-    });
-    join_all(runs).await.into_iter().flatten().collect()
-}
-
 /// Checks and packs one message and puts it into the line.
 async fn begin(
     shared: &Arc<ProducerShared>,
@@ -185,7 +160,7 @@ async fn begin(
 }
 
 /// Finds the route, chooses a queue, and joins the line.
-async fn start(
+pub(super) async fn start(
     shared: &Arc<ProducerShared>,
     payload: Payload,
     packed: Packed,
@@ -236,7 +211,7 @@ async fn find_route(
 }
 
 /// A place in the line, left when the future is dropped.
-struct Place {
+pub(super) struct Place {
     window: Arc<Window<Operation>>,
     ticket: u64,
 }
@@ -247,88 +222,16 @@ impl Drop for Place {
     }
 }
 
-fn deadline(shared: &ProducerShared, timeout: Option<Duration>) -> Instant {
+pub(super) fn deadline(shared: &ProducerShared, timeout: Option<Duration>) -> Instant {
     shared.client.clock.now() + timeout.unwrap_or(shared.timeout)
 }
 
-fn prepare(shared: &ProducerShared, message: &mut Message) -> Result<()> {
+pub(super) fn prepare(shared: &ProducerShared, message: &mut Message) -> Result<()> {
     shared.client.check_open("send")?;
     message.check(&shared.client.namespace, shared.max_body)?;
     let client = &shared.client;
     message.unique_id_or(|| client.unique_ids.next(client.clock.wall()));
     Ok(())
-}
-
-/// Cuts messages into requests. All of them are checked before the first is sent.
-fn split(
-    shared: &ProducerShared,
-    mut messages: Vec<Message>,
-) -> Result<Vec<(Vec<Message>, Packed)>, Failed> {
-    if let Err(error) = check_batch(shared, &mut messages) {
-        return Err(Failed {
-            error,
-            payload: Payload::Batch(messages),
-        });
-    }
-    let properties = batch_properties(shared);
-    let packed = |body: BytesMut| Packed {
-        body: body.freeze(),
-        properties: properties.clone(),
-        sys_flag: SysFlag(0),
-        flag: 0,
-    };
-    let (mut chunks, mut chunk, mut body) = (Vec::new(), Vec::new(), BytesMut::new());
-    for message in messages {
-        let mut item = BytesMut::new();
-        // Checked above.
-        if pack_item(&message, &mut item).is_err() {
-            continue;
-        }
-        if !chunk.is_empty() && body.len() + item.len() > shared.max_body {
-            chunks.push((
-                std::mem::take(&mut chunk),
-                packed(std::mem::take(&mut body)),
-            ));
-        }
-        body.unsplit(item);
-        chunk.push(message);
-    }
-    if !chunk.is_empty() {
-        chunks.push((chunk, packed(body)));
-    }
-    Ok(chunks)
-}
-
-fn check_batch(shared: &ProducerShared, messages: &mut [Message]) -> Result<()> {
-    let topic = messages.first().map(|message| message.topic().to_owned());
-    for message in messages {
-        if Some(message.topic()) != topic.as_deref() {
-            return Err(invalid(
-                "send",
-                "the messages of a batch have different topics",
-            ));
-        }
-        prepare(shared, message)?;
-        let mut item = BytesMut::new();
-        pack_item(message, &mut item)?;
-        if item.len() > shared.max_body {
-            let found = format!(
-                "a message of the batch has {} bytes with its properties, the limit is {}",
-                item.len(),
-                shared.max_body
-            );
-            return Err(invalid("send", found));
-        }
-    }
-    Ok(())
-}
-
-/// The batch itself has an id too (apache/rocketmq: `DefaultMQProducer.batch`).
-fn batch_properties(shared: &ProducerShared) -> String {
-    let mut envelope = Message::new("", "");
-    let client = &shared.client;
-    envelope.unique_id_or(|| client.unique_ids.next(client.clock.wall()));
-    crate::proto::message::properties::encode(&envelope.wire_properties())
 }
 
 fn one_receipt(
@@ -339,7 +242,7 @@ fn one_receipt(
 }
 
 /// One result a message.
-fn receipts(
+pub(super) fn receipts(
     ended: Result<Ended, oneshot::error::RecvError>,
     shared: &ProducerShared,
 ) -> Vec<Result<Receipt, SendError>> {

@@ -226,7 +226,7 @@ async fn a_send_back_that_fails_holds_the_offset_and_goes_another_way() {
         "look message by offset failed",
     );
     broker.refuse::<SendMessage>(2, ResponseCode::SYSTEM_BUSY, "busy");
-    let consumer = consumer(&broker, |builder| builder.max_attempts(3)).await;
+    let consumer = consumer(&broker, |builder| builder.max_redeliveries(3)).await;
     let nacked = next(&consumer).await.nack();
     next(&consumer).await.ack().await.unwrap();
     tokio::time::sleep(Duration::from_millis(250)).await;

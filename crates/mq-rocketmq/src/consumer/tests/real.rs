@@ -103,7 +103,7 @@ async fn real_rocketmq_consumer_retries_then_dead_letters() {
         .consumer(&group)
         .subscribe(&topic, "*")
         .from(ConsumeFrom::First)
-        .max_attempts(2)
+        .max_redeliveries(2)
         .build()
         .await
         .unwrap();

@@ -1,0 +1,64 @@
+//! Messages as they travel: compressed bodies, properties as text, batches as one body.
+
+use bytes::{Bytes, BytesMut};
+
+use super::shared::ProducerShared;
+use crate::Message;
+use crate::error::{Result, invalid};
+use crate::proto::message::{BatchItem, SysFlag, properties};
+
+/// Body and properties as they travel, made once and used by every attempt.
+#[derive(Debug, Clone)]
+pub(crate) struct Packed {
+    pub(crate) body: Bytes,
+    pub(crate) properties: String,
+    pub(crate) sys_flag: SysFlag,
+    pub(crate) flag: i32,
+}
+
+/// Encodes one message.
+pub(crate) fn pack_one(producer: &ProducerShared, message: &Message) -> Result<Packed> {
+    let mut sys_flag = SysFlag(0);
+    let mut body = message.body().clone();
+    if let Some(compression) = &producer.compression
+        && let Some(packed) = compression.apply(&body)?
+    {
+        body = packed;
+        sys_flag = sys_flag.compressed(compression.kind());
+    }
+    let properties = encode_properties(message)?;
+    Ok(Packed {
+        body,
+        properties,
+        sys_flag,
+        flag: message.flag_value(),
+    })
+}
+
+/// Encodes several messages as one body. Batches are not compressed (apache/rocketmq: `tryToCompressMessage`).
+pub(crate) fn pack_item(message: &Message, into: &mut BytesMut) -> Result<()> {
+    encode_properties(message)?;
+    let item = BatchItem {
+        flag: message.flag_value(),
+        body: message.body().clone(),
+        properties: message.wire_properties(),
+        ..BatchItem::default()
+    };
+    item.encode(into);
+    Ok(())
+}
+
+fn encode_properties(message: &Message) -> Result<String> {
+    let text = properties::encode(&message.wire_properties());
+    if text.len() > MAX_PROPERTIES {
+        let found = format!(
+            "the properties have {} bytes, the limit is {MAX_PROPERTIES}",
+            text.len()
+        );
+        return Err(invalid("check message", found));
+    }
+    Ok(text)
+}
+
+/// The broker keeps the length in an i16.
+const MAX_PROPERTIES: usize = 32_767;
