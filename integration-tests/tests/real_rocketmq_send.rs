@@ -560,6 +560,24 @@ async fn real_rocketmq_a_dead_nameserver_in_the_list_is_passed_over() {
     }
 }
 
+/// The commonest wrong port: the broker's own.
+#[tokio::test]
+#[ignore = "needs a RocketMQ broker (MQ_ROCKETMQ_URL)"]
+async fn real_rocketmq_a_broker_taken_for_a_nameserver_is_recognised() {
+    let mut wire = Wire::connect(&nameserver()).await.unwrap();
+    let route = wire.route("TBW102").await;
+    let broker = &route.brokers[0].broker_addrs[&0];
+    let connecting = Client::from_url(&format!("rocketmq://{broker}"))
+        .unwrap()
+        .connect();
+    let error = within(Duration::from_secs(4), "an error", connecting)
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains(broker), "{text}");
+    assert!(text.contains("this looks like a broker"), "{text}");
+}
+
 /// Messages of 64 KiB with a window of 1 MiB: no more than 16 are ever without an answer.
 #[tokio::test]
 #[ignore = "needs a RocketMQ broker (MQ_ROCKETMQ_URL)"]
