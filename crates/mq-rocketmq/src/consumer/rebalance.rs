@@ -62,9 +62,7 @@ pub(super) async fn keep_balanced(core: Arc<Core>) {
             tracing::warn!(group = %core.group, %error, "rebalancing is incomplete");
         }
         // A topic may be newer than our last heartbeat, and its brokers don't know us: they don't list us, or don't know the group.
-        if unheard_of
-            && let Err(error) = core.shared.heartbeat_now().await
-        {
+        if unheard_of && let Err(error) = core.shared.heartbeat_now().await {
             if is_final(&error) {
                 core.fail(error);
                 return;
