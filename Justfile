@@ -40,6 +40,11 @@ e2e4:
 soak:
     MQ_SOAK=1 cargo run --release -p integration-tests --bin brokers -- run -- cargo test --release --workspace -- --ignored real_ --test-threads=1
 
+# Record the fixtures of the wire codec again: the Java client with brokers that answer in JSON, then in binary.
+capture-rocketmq:
+    cargo run -p integration-tests --bin brokers -- run -- cargo run -p integration-tests --bin capture
+    ROCKETMQ_SERIALIZE_TYPE=ROCKETMQ cargo run -p integration-tests --bin brokers -- run -- cargo run -p integration-tests --bin capture
+
 # Known vulnerabilities in dependencies (needs the network, and cargo-deny).
 audit:
     cargo deny check

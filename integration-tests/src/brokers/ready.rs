@@ -5,15 +5,18 @@
 //!   105 GET_ROUTEINFO_BY_TOPIC(topic = broker's name) -> nameserver   until 0
 //!   28  GET_BROKER_RUNTIME_INFO, unsigned             -> broker       until 0, or refused (ACL)
 //! ```
-//! This speaks the protocol by itself, thirty lines of it: a launcher that used the client under
-//! test could not tell a broker's failure from the client's.
+//! Of the client only the codec is used: a launcher that used its connections could not tell a broker's failure from the client's.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::{Value, json};
+use bytes::BytesMut;
+use mq_rocketmq::proto::command::GetRoute;
+use mq_rocketmq::proto::{
+    Fields, Flags, FrameDecoder, HeaderCodec, HeaderParts, Language, NoFields, Request,
+    RequestCode, encode,
+};
 
 /// What the answer to an unsigned request must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +30,9 @@ pub(super) enum Guard {
 }
 
 /// The part of a response header that matters.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     code: i32,
-    #[serde(default)]
     remark: Option<String>,
 }
 
@@ -54,7 +56,7 @@ pub(super) fn broker(
     if routed.code != 0 {
         return Err(format!("no route to it yet: {routed:?}"));
     }
-    let answer = call(address, 28, &json!({}))?;
+    let answer = call(address, RequestCode::GET_BROKER_RUNTIME_INFO, &NoFields)?;
     if guard.accepts(&answer) {
         Ok(())
     } else {
@@ -75,53 +77,49 @@ impl Guard {
 }
 
 fn route(nameserver: SocketAddr, topic: &str) -> Result<Answer, String> {
-    call(
-        nameserver,
-        105,
-        &json!({ "topic": topic, "acceptStandardJsonOnly": "true" }),
-    )
+    let request = GetRoute {
+        topic: topic.into(),
+        standard_json_only: Some(true),
+    };
+    call(nameserver, GetRoute::CODE, &request)
 }
 
-fn call(address: SocketAddr, code: i32, fields: &Value) -> Result<Answer, String> {
+fn call(address: SocketAddr, code: RequestCode, fields: &dyn Fields) -> Result<Answer, String> {
     let mut stream = TcpStream::connect_timeout(&address, LIMIT).map_err(text)?;
     stream.set_read_timeout(Some(LIMIT)).map_err(text)?;
     stream.set_write_timeout(Some(LIMIT)).map_err(text)?;
-    stream.write_all(&request(code, fields)?).map_err(text)?;
+    let parts = HeaderParts {
+        code: code.0,
+        flags: Flags::REQUEST,
+        remark: None,
+        language: Language::OTHER,
+        version: 513,
+        codec: HeaderCodec::Json,
+    };
+    let request = encode(&parts, fields, &[], 0).into_bytes();
+    stream.write_all(&request).map_err(text)?;
     answer(&mut stream)
 }
 
-fn request(code: i32, fields: &Value) -> Result<Vec<u8>, String> {
-    let header = json!({
-        "code": code, "language": "OTHER", "version": 513, "opaque": 1, "flag": 0,
-        "extFields": fields,
-    })
-    .to_string();
-    let length = u32::try_from(header.len()).map_err(text)?;
-    let mut frame = (length + 4).to_be_bytes().to_vec();
-    frame.extend(length.to_be_bytes());
-    frame.extend(header.as_bytes());
-    Ok(frame)
-}
-
+/// The next frame, in either codec: a broker may be told to answer in binary. Read to its end: closing with bytes unread
+/// resets the connection, which the broker logs with a stack trace.
 fn answer(stream: &mut impl Read) -> Result<Answer, String> {
-    let mut word = [0; 4];
-    stream.read_exact(&mut word).map_err(text)?;
-    let length = u32::from_be_bytes(word);
-    if !(4..=CAP).contains(&length) {
-        return Err(format!("a frame of {length} bytes"));
+    let mut decoder = FrameDecoder::new(CAP);
+    let (mut buf, mut chunk) = (BytesMut::new(), [0; 8192]);
+    loop {
+        if let Some(frame) = decoder.decode(&mut buf).map_err(text)? {
+            return Ok(Answer {
+                code: frame.header.code,
+                remark: frame.header.remark,
+            });
+        }
+        let count = stream.read(&mut chunk).map_err(text)?;
+        let read = chunk.get(..count).unwrap_or_default();
+        if read.is_empty() {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).to_string());
+        }
+        buf.extend_from_slice(read);
     }
-    stream.read_exact(&mut word).map_err(text)?;
-    // The upper byte says how the header is encoded.
-    let header = u32::from_be_bytes(word) & 0x00ff_ffff;
-    if header > length - 4 {
-        return Err(format!("a header of {header} bytes in a frame of {length}"));
-    }
-    let mut bytes = vec![0; usize::try_from(header).map_err(text)?];
-    stream.read_exact(&mut bytes).map_err(text)?;
-    // Closing with bytes unread resets the connection, which the broker logs with a stack trace.
-    let body = u64::from(length - 4 - header);
-    io::copy(&mut stream.take(body), &mut io::sink()).map_err(text)?;
-    serde_json::from_slice(&bytes).map_err(text)
 }
 
 fn text(cause: impl std::fmt::Display) -> String {
@@ -129,44 +127,36 @@ fn text(cause: impl std::fmt::Display) -> String {
 }
 
 const LIMIT: Duration = Duration::from_secs(2);
-const CAP: u32 = 4 << 20;
+const CAP: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn frame(header: &str, claimed: u32) -> Vec<u8> {
-        let mut bytes = (u32::try_from(header.len()).unwrap() + 4)
-            .to_be_bytes()
-            .to_vec();
-        bytes.extend(claimed.to_be_bytes());
-        bytes.extend(header.as_bytes());
-        bytes
-    }
-
     #[test]
-    fn a_frame_is_read_and_lengths_are_checked() {
-        let header = r#"{"code":17,"remark":"No topic route info","opaque":1}"#;
-        let length = u32::try_from(header.len()).unwrap();
-        let read = answer(&mut frame(header, length).as_slice()).unwrap();
-        assert_eq!(
-            read,
-            Answer {
+    fn an_answer_is_read_in_either_codec_and_in_pieces() {
+        for codec in [HeaderCodec::Json, HeaderCodec::Binary] {
+            let parts = HeaderParts {
                 code: 17,
-                remark: Some("No topic route info".into())
-            }
-        );
-        assert!(answer(&mut frame(header, length + 1).as_slice()).is_err());
+                flags: Flags::RESPONSE,
+                remark: Some("No topic route info"),
+                language: Language::JAVA,
+                version: 513,
+                codec,
+            };
+            let frame = encode(&parts, &NoFields, &[], 4).into_bytes();
+            let frame = [&frame, &b"body"[..]].concat();
+            let (head, tail) = frame.split_at(7);
+            let read = answer(&mut head.chain(tail)).unwrap();
+            let expected = Answer {
+                code: 17,
+                remark: Some("No topic route info".into()),
+            };
+            assert_eq!(read, expected);
+            assert!(answer(&mut &head[..]).is_err());
+        }
         assert!(answer(&mut u32::MAX.to_be_bytes().as_slice()).is_err());
         assert!(answer(&mut [0; 4].as_slice()).is_err());
-    }
-
-    #[test]
-    fn a_request_is_length_prefixed_twice() {
-        let bytes = request(28, &json!({})).unwrap();
-        let word = |at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
-        assert_eq!(usize::try_from(word(0)).unwrap(), bytes.len() - 4);
-        assert_eq!(usize::try_from(word(4)).unwrap(), bytes.len() - 8);
     }
 
     #[test]
