@@ -1,7 +1,7 @@
 //! Errors that say what failed, where, whether the broker may have applied it, and whether to try again.
 
 use std::error::Error as StdError;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 /// What became of something that was to reach the broker and did not succeed.
@@ -202,6 +202,12 @@ impl<Code> ErrorBuilder<Code> {
     /// The broker's own code.
     pub fn code(mut self, code: Code) -> Self {
         self.code = Some(code);
+        self
+    }
+
+    /// Says how many attempts were made, behind what failed.
+    pub fn attempts(mut self, count: u32) -> Self {
+        let _ = write!(self.message, " (attempt {count})");
         self
     }
 

@@ -263,3 +263,6 @@ impl ProducerBuilder {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

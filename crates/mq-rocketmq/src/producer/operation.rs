@@ -51,6 +51,8 @@ pub(crate) struct Operation {
     deadline: Instant,
     oneway: bool,
     attempt: u32,
+    /// An attempt ended without an answer: whatever the later ones say, the message may be stored.
+    may_be_stored: bool,
     target: Target,
     /// Set until launched.
     head: Option<Encoded>,
@@ -111,6 +113,7 @@ impl Operation {
             deadline,
             oneway,
             attempt: 1,
+            may_be_stored: false,
             target,
             head: None,
             admitted: false,
@@ -232,7 +235,8 @@ impl Operation {
     }
 
     /// Tries again where that can help and time allows, or ends.
-    fn failed(self: Box<Self>, error: Error, again: bool) {
+    fn failed(mut self: Box<Self>, error: Error, again: bool) {
+        self.may_be_stored |= error.outcome() == Outcome::Unknown;
         let in_time = self.producer.client.clock.now() < self.deadline;
         if again && in_time && !self.oneway && self.attempt < self.producer.max_attempts {
             tracing::debug!(topic = %self.topic, attempt = self.attempt, %error, "send again");
@@ -244,13 +248,14 @@ impl Operation {
     /// Ends with `error`.
     pub(super) fn give_up(mut self: Box<Self>, error: Error) {
         if let Some(payload) = self.payload.take() {
-            let error = match self.attempt {
-                1 => error,
-                attempt => {
-                    let message = format!("{} (attempt {attempt})", error.message());
-                    error.into_builder().message(message).build()
-                }
-            };
+            let mut told = error.into_builder();
+            if self.attempt > 1 {
+                told = told.attempts(self.attempt);
+            }
+            if self.may_be_stored {
+                told = told.outcome(Outcome::Unknown);
+            }
+            let error = told.build();
             self.end(Err(Failed { error, payload }));
         }
     }

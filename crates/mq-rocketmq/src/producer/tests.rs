@@ -1,0 +1,223 @@
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use mq_core::{ErrorKind, Outcome};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::proto::command::{
+    BrokerData, GetRoute, QueueData, Reply, Request, SendMessage, SendReply, TopicRoute,
+};
+use crate::proto::message::properties;
+use crate::proto::{ExtFields, Fields, Flags, Frame, FrameDecoder, MAX_FRAME, ResponseCode};
+use crate::{Client, Message};
+
+/// How the next send is dealt with.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Store,
+    Refuse(ResponseCode),
+    /// Closes the connection without an answer.
+    Cut,
+    /// The same, and takes no connection any more.
+    Die,
+}
+
+/// A nameserver and broker in one, which follows a script.
+#[derive(Clone)]
+struct Server {
+    address: String,
+    script: Arc<Mutex<Vec<Step>>>,
+    sends: Arc<Mutex<Vec<SendMessage>>>,
+}
+
+impl Server {
+    async fn start(script: &[Step]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = Self {
+            address: listener.local_addr().unwrap().to_string(),
+            script: Arc::new(Mutex::new(script.iter().rev().copied().collect())),
+            sends: Arc::default(),
+        };
+        let serving = server.clone();
+        tokio::spawn(async move {
+            let (died, mut death) = tokio::sync::mpsc::channel::<()>(1);
+            loop {
+                tokio::select! {
+                    accepted = listener.accept() => {
+                        let (serving, died) = (serving.clone(), died.clone());
+                        tokio::spawn(async move {
+                            if serving.serve(accepted.unwrap().0).await {
+                                died.send(()).await.unwrap();
+                            }
+                        });
+                    }
+                    _ = death.recv() => return,
+                }
+            }
+        });
+        server
+    }
+
+    /// Serves a connection; the answer is whether the server dies with it.
+    async fn serve(&self, mut stream: TcpStream) -> bool {
+        let (mut decoder, mut buffer) = (FrameDecoder::new(MAX_FRAME), BytesMut::new());
+        loop {
+            while let Some(frame) = decoder.decode(&mut buffer).unwrap() {
+                let (code, reply, body) = if frame.header.code == GetRoute::CODE.0 {
+                    (ResponseCode::SUCCESS, ExtFields::new(), self.route())
+                } else if frame.header.code == SendMessage::CODE.0 {
+                    let send = SendMessage::parse(&frame.header.ext, &frame.body).unwrap();
+                    self.sends.lock().unwrap().push(send);
+                    let step = self
+                        .script
+                        .lock()
+                        .unwrap()
+                        .pop()
+                        .expect("more sends than steps");
+                    match step {
+                        Step::Store => (ResponseCode::SUCCESS, stored(), Bytes::new()),
+                        Step::Refuse(code) => (code, ExtFields::new(), Bytes::new()),
+                        Step::Cut => return false,
+                        Step::Die => return true,
+                    }
+                } else {
+                    (ResponseCode::SUCCESS, ExtFields::new(), Bytes::new())
+                };
+                answer(&mut stream, &frame, code, reply, &body).await;
+            }
+            if !matches!(stream.read_buf(&mut buffer).await, Ok(count) if count > 0) {
+                return false;
+            }
+        }
+    }
+
+    fn route(&self) -> Bytes {
+        let share = QueueData {
+            broker_name: "b".into(),
+            read_queue_nums: 1,
+            write_queue_nums: 1,
+            perm: 6,
+            ..QueueData::default()
+        };
+        let broker = BrokerData {
+            broker_name: "b".into(),
+            broker_addrs: [(0, self.address.clone())].into(),
+            ..BrokerData::default()
+        };
+        TopicRoute {
+            queues: vec![share],
+            brokers: vec![broker],
+            ..TopicRoute::default()
+        }
+        .body()
+    }
+
+    async fn client(&self) -> Client {
+        let url = format!("rocketmq://{}", self.address);
+        Client::from_url(&url).unwrap().connect().await.unwrap()
+    }
+
+    fn unique_ids(&self) -> Vec<String> {
+        let sends = self.sends.lock().unwrap();
+        let id = |send: &SendMessage| {
+            let all = properties::decode(send.properties.as_deref().unwrap());
+            all.get("UNIQ_KEY").unwrap().to_owned()
+        };
+        sends.iter().map(id).collect()
+    }
+}
+
+async fn answer(
+    stream: &mut TcpStream,
+    request: &Frame,
+    code: ResponseCode,
+    ext: ExtFields,
+    body: &Bytes,
+) {
+    let mut header = request.header.clone();
+    header.flags = Flags::RESPONSE;
+    header.code = code.0;
+    header.ext = ext;
+    let mut bytes = BytesMut::from(&header.encode(body.len()).into_bytes()[..]);
+    bytes.extend_from_slice(body);
+    // The client may have gone.
+    let _ = stream.write_all(&bytes).await;
+}
+
+fn stored() -> ExtFields {
+    let mut ext = ExtFields::new();
+    SendReply {
+        message_id: "00".into(),
+        queue_offset: 7,
+        ..SendReply::default()
+    }
+    .fields(&mut ext);
+    ext
+}
+
+fn message() -> Message {
+    Message::new("t", "body")
+}
+
+#[tokio::test]
+async fn a_busy_broker_is_tried_again_under_the_same_id() {
+    let busy = Step::Refuse(ResponseCode::SYSTEM_BUSY);
+    let server = Server::start(&[busy, busy, Step::Store]).await;
+    let producer = server.client().await.producer("g").build().await.unwrap();
+    let receipt = producer.send(message()).await.unwrap();
+    assert_eq!(receipt.offset(), 7);
+    assert_eq!(server.unique_ids(), [receipt.unique_id(); 3]);
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_tried_again_under_the_same_id() {
+    let server = Server::start(&[Step::Cut, Step::Store]).await;
+    let producer = server.client().await.producer("g").build().await.unwrap();
+    let receipt = producer.send(message()).await.unwrap();
+    assert_eq!(server.unique_ids(), [receipt.unique_id(); 2]);
+}
+
+#[tokio::test]
+async fn what_may_be_stored_stays_unknown_whatever_later_attempts_say() {
+    let refused = Step::Refuse(ResponseCode::MESSAGE_ILLEGAL);
+    for script in [&[Step::Cut, refused][..], &[Step::Die][..]] {
+        let server = Server::start(script).await;
+        let producer = server.client().await.producer("g").build().await.unwrap();
+        let failed = producer.send(message()).await.unwrap_err();
+        assert_eq!(failed.outcome(), Outcome::Unknown, "{script:?}: {failed}");
+        assert!(failed.error.to_string().contains("attempt"), "{failed}");
+        assert_eq!(
+            failed.message.unique_id(),
+            server.unique_ids().first().map(String::as_str)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_no_attempt_can_cure_is_not_tried_again() {
+    let server = Server::start(&[Step::Refuse(ResponseCode::MESSAGE_ILLEGAL)]).await;
+    let producer = server.client().await.producer("g").build().await.unwrap();
+    let failed = producer.send(message()).await.unwrap_err();
+    assert_eq!(failed.outcome(), Outcome::Rejected);
+    assert_eq!(server.unique_ids().len(), 1);
+}
+
+#[tokio::test]
+async fn a_closed_client_sends_nothing_and_gives_the_message_back() {
+    let server = Server::start(&[]).await;
+    let client = server.client().await;
+    let producer = client.producer("g").build().await.unwrap();
+    client.close().await.unwrap();
+    let failed = producer
+        .send(message())
+        .timeout(Duration::from_secs(1))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (failed.error.kind(), failed.outcome()),
+        (ErrorKind::Closed, Outcome::NotSent)
+    );
+    assert_eq!(failed.message.body(), message().body());
+}
