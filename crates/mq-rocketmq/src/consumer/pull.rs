@@ -42,20 +42,12 @@ impl Answer {
     }
 }
 
-/// Asks `replica` of the queue's broker, or the master if there is no such replica. The group's offset is committed on the way if the
-/// master is asked.
+/// Asks `replica` of the queue's broker, or the master if there is no such replica.
 pub(crate) async fn pull(core: &Core, queue: &Queue, replica: i64) -> Result<Answer> {
     let (endpoint, is_master) = endpoint(core, queue, replica).await?;
-    let (from, commit) = {
-        let ledger = queue.ledger();
-        (ledger.next(), ledger.commit())
-    };
-    let commits = is_master.then_some(commit);
-    let request = request(core, queue.id().id, queue.topic(), from, commits);
+    let from = queue.ledger().next();
+    let request = request(core, queue.id().id, queue.topic(), from);
     let (code, reply) = ask(core, &endpoint, &request, WAIT).await?;
-    if is_master {
-        queue.ledger().persisted(commit);
-    }
     judge(code, reply, from, is_master, &endpoint)
 }
 
@@ -65,7 +57,7 @@ pub(super) async fn end(core: &Core, queue: &QueueId, topic: &Topic, to: &Endpoi
         max_messages: 1,
         sys_flag: pull_flag::SUBSCRIPTION,
         suspend_timeout_ms: 0,
-        ..request(core, queue.id, topic, 0, None)
+        ..request(core, queue.id, topic, 0)
     };
     let (_, reply) = ask(core, to, &request, core.shared.request_timeout).await?;
     Ok(reply.max_offset)
@@ -129,18 +121,7 @@ fn judge(
     }
 }
 
-fn request(
-    core: &Core,
-    queue_id: i32,
-    topic: &Topic,
-    from: i64,
-    commit: Option<i64>,
-) -> PullMessage {
-    let commits = if commit.is_some() {
-        pull_flag::COMMIT
-    } else {
-        0
-    };
+fn request(core: &Core, queue_id: i32, topic: &Topic, from: i64) -> PullMessage {
     PullMessage {
         consumer_group: Arc::clone(&core.group),
         topic: Arc::clone(&topic.name),
@@ -148,8 +129,10 @@ fn request(
         queue_offset: from,
         max_messages: core.config.pull_batch,
         // The filter comes along, so that a broker that has restarted since the last heartbeat knows it.
-        sys_flag: commits | pull_flag::SUSPEND | pull_flag::SUBSCRIPTION,
-        commit_offset: commit.unwrap_or(0),
+        // No offset comes along (pull_flag::COMMIT): brokers store it in another thread than an offset that is told by itself, and
+        // neither looks at which is higher, so that the offset of an old pull could undo that of a close.
+        // apache/rocketmq: PullMessageProcessor.tryCommitOffset, ConsumerOffsetManager.commitOffset warns of a lower one and stores it
+        sys_flag: pull_flag::SUSPEND | pull_flag::SUBSCRIPTION,
         suspend_timeout_ms: SUSPEND_MS,
         subscription: Some(topic.subscription.expression.as_str().into()),
         subscription_version: core.version,

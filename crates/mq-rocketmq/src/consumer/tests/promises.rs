@@ -127,14 +127,10 @@ async fn an_offset_is_persisted_while_the_consumer_runs() {
     for _ in 0..3 {
         next(&consumer).await.ack().await.unwrap();
     }
-    // With a pull, or by itself.
     until("offset 3", || broker.offset("t", 0) == Some(3)).await;
-    assert!(
-        broker
-            .requests::<PullMessage>()
-            .iter()
-            .any(|pull| pull.sys_flag & 1 == 1)
-    );
+    // Never with a pull: a broker may store that after, and so undo, one that is told by itself.
+    let pulls = broker.requests::<PullMessage>();
+    assert!(pulls.iter().all(|pull| pull.sys_flag & 1 == 0));
 }
 
 #[tokio::test]
