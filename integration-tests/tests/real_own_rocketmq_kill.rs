@@ -23,7 +23,7 @@ const WAIT: Duration = Duration::from_secs(60);
 
 /// Ten messages, all acknowledged but the fifth, then kill -9: it comes back, and none is skipped.
 ///
-/// CI: once after the offset was persisted and once before. Full: twenty times each.
+/// CI: once after the offset was persisted and once without waiting for that. Full: twenty times each.
 #[test]
 #[ignore = "needs a RocketMQ broker (MQ_ROCKETMQ_URL)"]
 fn real_rocketmq_killed_consumer_gets_the_unsettled_message_back() {
@@ -82,7 +82,12 @@ async fn kill_consumer(persisted: bool) {
         assert_eq!(delivery.attempt(), 1, "a death is no failed attempt");
         delivery.ack().await.unwrap();
     }
-    let first = if persisted { UNSETTLED } else { 0 };
+    // What was settled below it may come twice when its offset was not persisted in time; nothing is left out.
+    let first = back[0];
+    assert!(
+        first == UNSETTLED || (!persisted && first < UNSETTLED),
+        "{back:?}"
+    );
     assert!(back.iter().copied().eq(first..13), "{back:?}");
     consumer.close().await;
     assert_eq!(committed(&group, &topic, 0).await, Some(13));
