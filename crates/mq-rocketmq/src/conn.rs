@@ -195,7 +195,8 @@ impl Connections {
 
     fn sender(&self, to: &Endpoint) -> mpsc::Sender<Command> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = open.get(to) {
+        // One whose task is gone is replaced.
+        if let Some(sender) = open.get(to).filter(|sender| !sender.is_closed()) {
             return sender.clone();
         }
         let (sender, receiver) = mpsc::channel(COMMANDS);

@@ -33,7 +33,7 @@ use std::task::{Context, Poll};
 
 use futures_util::Stream;
 
-use self::core::{Core, Phase};
+use self::core::{Core, Phase, Receiver};
 pub use self::delivery::{Acker, Delivery, Settling};
 pub use self::options::{ConsumeFrom, ConsumerBuilder};
 pub use self::received::{Received, Undecoded};
@@ -67,6 +67,8 @@ use crate::proto::command::{ConsumerData, Subscription as SubscriptionData};
 #[must_use = "a consumer that is dropped leaves its group"]
 pub struct Consumer {
     life: Life,
+    /// The place of the one who polls it as a stream.
+    stream: Receiver,
 }
 
 /// What ends the consumer when it is dropped.
@@ -94,7 +96,8 @@ impl Consumer {
     ///
     /// Cancel-safe: dropped, no message is lost. Polled once and left alone, it keeps nothing from other callers.
     pub async fn recv(&self) -> Result<Option<Delivery>> {
-        poll_fn(|cx| self.life.core.poll_recv(cx)).await
+        let receiver = self.life.core.receiver();
+        poll_fn(|cx| receiver.poll(cx)).await
     }
 
     /// Closes it from elsewhere.
@@ -140,7 +143,7 @@ impl Stream for Consumer {
     type Item = Result<Delivery>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.life.core.poll_recv(cx).map(Result::transpose)
+        self.stream.poll(cx).map(Result::transpose)
     }
 }
 

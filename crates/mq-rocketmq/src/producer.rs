@@ -45,8 +45,9 @@ pub struct Producer {
 impl Producer {
     /// Sends a message and waits until the broker has stored it.
     ///
-    /// `producer.send(message).await` gives the [`Receipt`]; `.timeout(…)` before `.await` bounds the wait. The send joins the
-    /// producer's line at its first poll and then goes on by itself, whether it is polled or not.
+    /// `producer.send(message).await` gives the [`Receipt`]; `.timeout(…)` before `.await` bounds the wait. At its first poll the
+    /// send joins the producer's line and then goes on by itself, whether it is polled or not. The first of a topic joins when the route
+    /// has come, which it must be polled for.
     ///
     /// # Errors
     ///

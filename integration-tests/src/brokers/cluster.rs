@@ -190,12 +190,17 @@ impl Broker {
         Ok(())
     }
 
-    /// Freezes it (SIGSTOP): its sockets stay open and nobody answers.
+    /// Freezes it (SIGSTOP): its sockets stay open and nobody answers. Returns when every thread stands still.
     ///
     /// # Errors
     /// If it doesn't run.
     pub fn stop(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let process = self.identity()?;
+        while process.alive() && !process.stopped() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// Lets it go on after [`Broker::stop`].

@@ -43,6 +43,20 @@ impl Identity {
         Stat::read(self.pid).is_some_and(|stat| stat.start == self.start && stat.state != 'Z')
     }
 
+    /// Whether every thread of it stands still. It takes a moment after the signal.
+    pub(super) fn stopped(self) -> bool {
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.pid)) else {
+            return false;
+        };
+        threads.flatten().all(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat"));
+            // A thread that is gone moves no more either.
+            stat.map_or(true, |text| {
+                Stat::parse(&text).is_some_and(|stat| matches!(stat.state, 'T' | 't'))
+            })
+        })
+    }
+
     /// Signals this process; `false` if it is gone or the id belongs to another one by now.
     pub(super) fn signal(self, signal: Signal) -> bool {
         self.alive() && Pid::from_raw(self.pid).is_some_and(|pid| kill_process(pid, signal).is_ok())

@@ -229,6 +229,8 @@ async fn serve(
     tokio::pin!(sleep);
     let mut armed: Option<Instant> = None;
     loop {
+        // What came too late is not written.
+        session.expire(setting.clock.now());
         let blocked = match write_all_there_is(stream, session) {
             Ok(blocked) => blocked,
             Err(cause) => return format!("writing failed: {cause}").into(),
@@ -260,10 +262,7 @@ async fn serve(
                     return cause.to_string().into();
                 }
             }
-            () = &mut sleep, if wake.is_some() => {
-                armed = None;
-                session.expire(setting.clock.now());
-            }
+            () = &mut sleep, if wake.is_some() => armed = None,
         }
     }
 }

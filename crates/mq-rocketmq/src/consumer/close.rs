@@ -31,6 +31,8 @@ async fn close(core: &Arc<Core>) {
         tracing::warn!(group = %core.group, "deliveries are still held: they are delivered again to others");
     }
     offsets::hand_over(core, &core.queues()).await;
+    // Those of a rebalance that closing has stopped in the middle of it.
+    offsets::store_last(core, core.leaving()).await;
     unregister(core).await;
     core.shared.groups.remove_consumer(&core.group);
     tracing::info!(group = %core.group, "consumer closed");

@@ -20,7 +20,7 @@ use super::delivery::Delivery;
 use super::offset::Stale;
 use super::options::Config;
 use super::queue::Queue;
-use super::ready::Ready;
+use super::ready::{Ready, Ticket};
 use super::received::Received;
 use super::settle::DelayLevel;
 use super::subscription::Subscription;
@@ -74,6 +74,8 @@ pub(crate) struct Core {
     pub(crate) returning: Notify,
     ready: Ready<(Arc<Queue>, i64)>,
     assigned: Mutex<BTreeMap<QueueId, Arc<Queue>>>,
+    /// Last offsets of queues that were given up, which are on their way to the broker.
+    leaving: Mutex<BTreeMap<QueueId, i64>>,
     bytes: AtomicUsize,
     returns: Mutex<VecDeque<Return>>,
     dropped: AtomicU64,
@@ -107,6 +109,7 @@ impl Core {
             returning: Notify::new(),
             ready: Ready::new(),
             assigned: Mutex::default(),
+            leaving: Mutex::default(),
             bytes: AtomicUsize::new(0),
             returns: Mutex::default(),
             dropped: AtomicU64::new(0),
@@ -146,12 +149,21 @@ impl Core {
         self.enter(Phase::Closing);
     }
 
-    pub(crate) fn poll_recv(
+    /// A receiver's place; it is left when the receiver is dropped.
+    pub(crate) fn receiver(self: &Arc<Self>) -> Receiver {
+        Receiver {
+            ticket: self.ready.ticket(),
+            core: Arc::clone(self),
+        }
+    }
+
+    fn poll_recv(
         self: &Arc<Self>,
+        ticket: Ticket,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Delivery>>> {
         loop {
-            let (queue, offset) = match self.ready.poll_take(cx) {
+            let (queue, offset) = match self.ready.poll_take(ticket, cx) {
                 Poll::Ready(Ok(Some(item))) => item,
                 Poll::Ready(Ok(None)) => return Poll::Ready(Ok(None)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -177,18 +189,18 @@ impl Core {
         found: Vec<(i64, usize, Arc<Received>)>,
         next: i64,
     ) {
-        let (taken, cost) = {
+        let taken = {
             let mut ledger = queue.ledger();
             let before = ledger.bytes();
-            (
-                ledger.pulled(found, next),
-                ledger.bytes().saturating_sub(before),
-            )
+            let taken = ledger.pulled(found, next);
+            let cost = ledger.bytes().saturating_sub(before);
+            // Under the lock: whoever frees these bytes comes later.
+            self.bytes.fetch_add(cost, Ordering::AcqRel);
+            taken
         };
         if taken.is_empty() {
             return;
         }
-        self.bytes.fetch_add(cost, Ordering::AcqRel);
         self.ready
             .push(taken.into_iter().map(|offset| (Arc::clone(queue), offset)));
     }
@@ -304,6 +316,23 @@ impl Core {
         self.freeze(queue)
     }
 
+    /// Gives a queue up. The answer is the last offset, if it is still to be persisted; until [`Core::has_left`] it is [`Core::leaving`].
+    pub(crate) fn leave(&self, queue: &Arc<Queue>) -> Option<(QueueId, i64)> {
+        let last = (queue.id().clone(), self.revoke(queue)?);
+        lock(&self.leaving).insert(last.0.clone(), last.1);
+        Some(last)
+    }
+
+    pub(crate) fn has_left(&self, queue: &QueueId) {
+        lock(&self.leaving).remove(queue);
+    }
+
+    /// Last offsets that nobody persists any more if the one who began it was stopped.
+    pub(crate) fn leaving(&self) -> Vec<(QueueId, i64)> {
+        let leaving = lock(&self.leaving);
+        leaving.iter().map(|(id, at)| (id.clone(), *at)).collect()
+    }
+
     /// Nothing of this epoch moves any more. The answer is the offset that is still to be persisted.
     pub(crate) fn freeze(&self, queue: &Arc<Queue>) -> Option<i64> {
         let (commit, freed) = {
@@ -324,6 +353,24 @@ impl Core {
         if before >= limit && before.saturating_sub(bytes) < limit {
             self.room.notify_waiters();
         }
+    }
+}
+
+/// Somebody who waits for deliveries.
+pub(crate) struct Receiver {
+    core: Arc<Core>,
+    ticket: Ticket,
+}
+
+impl Receiver {
+    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Delivery>>> {
+        self.core.poll_recv(self.ticket, cx)
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.core.ready.leave(self.ticket);
     }
 }
 

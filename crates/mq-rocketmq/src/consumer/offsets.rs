@@ -139,12 +139,16 @@ pub(super) async fn persist(core: &Core, queues: &[Arc<Queue>]) {
 
 /// Gives queues up and persists their last offsets.
 pub(super) async fn hand_over(core: &Core, queues: &[Arc<Queue>]) {
-    let last: Vec<_> = queues
-        .iter()
-        .filter_map(|queue| Some((queue.id(), core.revoke(queue)?)))
-        .collect();
-    join_all(last.into_iter().map(|(id, offset)| async move {
-        if let Err(error) = store(core, id, offset).await {
+    let last = queues.iter().filter_map(|queue| core.leave(queue));
+    store_last(core, last.collect()).await;
+}
+
+/// Persists the offsets of queues that were given up.
+pub(super) async fn store_last(core: &Core, last: Vec<(QueueId, i64)>) {
+    join_all(last.iter().map(|(id, offset)| async move {
+        let stored = store(core, id, *offset).await;
+        core.has_left(id);
+        if let Err(error) = stored {
             tracing::warn!(group = %core.group, topic = %id.topic, broker = %id.broker, queue = id.id, %error, "the last offset was not persisted: messages come again");
         }
     }))

@@ -152,6 +152,7 @@ impl ConsumerBuilder {
             .add_consumer(&group, Arc::new(super::Member(Arc::downgrade(&core))))?;
         // From here on dropping it takes the consumer out again.
         let consumer = Consumer {
+            stream: core.receiver(),
             life: Life {
                 core,
                 _handle: self.handle,

@@ -8,7 +8,7 @@
 //!
 //! A push wakes every receiver, not one: a receiver that was polled once and then left alone would keep a single wake-up to itself.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -23,17 +23,23 @@ pub(crate) struct Ready<T> {
 #[derive(Debug)]
 struct State<T> {
     items: VecDeque<T>,
-    waiting: Vec<Waker>,
+    waiting: BTreeMap<Ticket, Waker>,
+    next_ticket: u64,
     ended: bool,
     error: Option<Error>,
 }
+
+/// Who waits. One that does not wait any more is [left](Ready::leave), so that those of receivers that were dropped don't pile up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
 
 impl<T> Ready<T> {
     pub(crate) fn new() -> Self {
         Self {
             state: Mutex::new(State {
                 items: VecDeque::new(),
-                waiting: Vec::new(),
+                waiting: BTreeMap::new(),
+                next_ticket: 0,
                 ended: false,
                 error: None,
             }),
@@ -66,8 +72,26 @@ impl<T> Ready<T> {
         });
     }
 
-    /// The next item; `None` after the end.
-    pub(crate) fn poll_take(&self, cx: &mut Context<'_>) -> Poll<Result<Option<T>>> {
+    /// A place for one receiver.
+    pub(crate) fn ticket(&self) -> Ticket {
+        let mut state = self.lock();
+        state.next_ticket += 1;
+        Ticket(state.next_ticket)
+    }
+
+    /// The receiver does not wait any more.
+    pub(crate) fn leave(&self, ticket: Ticket) {
+        let gone = self.lock().waiting.remove(&ticket);
+        // Outside the lock: a waker's end may run anything.
+        drop(gone);
+    }
+
+    /// The next item; `None` after the end. The latest waker of a ticket is woken.
+    pub(crate) fn poll_take(
+        &self,
+        ticket: Ticket,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<T>>> {
         let mut state = self.lock();
         if state.ended {
             return Poll::Ready(state.error.take().map_or(Ok(None), Err));
@@ -75,13 +99,9 @@ impl<T> Ready<T> {
         if let Some(item) = state.items.pop_front() {
             return Poll::Ready(Ok(Some(item)));
         }
-        if !state
-            .waiting
-            .iter()
-            .any(|waker| waker.will_wake(cx.waker()))
-        {
-            state.waiting.push(cx.waker().clone());
-        }
+        let last = state.waiting.insert(ticket, cx.waker().clone());
+        drop(state);
+        drop(last);
         Poll::Pending
     }
 
@@ -91,7 +111,7 @@ impl<T> Ready<T> {
             change(&mut state);
             std::mem::take(&mut state.waiting)
         };
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_values().for_each(Waker::wake);
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
@@ -111,7 +131,8 @@ mod tests {
     use crate::error::closed;
 
     fn take(ready: &Ready<u8>) -> impl Future<Output = Result<Option<u8>>> {
-        poll_fn(|cx| ready.poll_take(cx))
+        let ticket = ready.ticket();
+        poll_fn(move |cx| ready.poll_take(ticket, cx))
     }
 
     #[test]
@@ -161,11 +182,15 @@ mod tests {
     }
 
     #[test]
-    fn one_task_that_polls_often_waits_once() {
+    fn receivers_that_poll_often_or_are_gone_don_t_pile_up() {
         let ready: Ready<u8> = Ready::new();
         let mut cx = Context::from_waker(Waker::noop());
+        let stays = ready.ticket();
         for _ in 0..1000 {
-            assert!(ready.poll_take(&mut cx).is_pending());
+            assert!(ready.poll_take(stays, &mut cx).is_pending());
+            let goes = ready.ticket();
+            assert!(ready.poll_take(goes, &mut cx).is_pending());
+            ready.leave(goes);
         }
         assert_eq!(ready.lock().waiting.len(), 1);
     }
@@ -178,7 +203,9 @@ mod tests {
                 let ready = Arc::clone(&ready);
                 tokio::spawn(async move {
                     let mut got = Vec::new();
-                    while let Some(item) = poll_fn(|cx| ready.poll_take(cx)).await.unwrap() {
+                    let ticket = ready.ticket();
+                    let take = || poll_fn(|cx| ready.poll_take(ticket, cx));
+                    while let Some(item) = take().await.unwrap() {
                         got.push(item);
                     }
                     got

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::operation::Operation;
 use super::shared::ProducerShared;
-use super::window::Window;
+use super::window::{Entry as _, Window};
 use crate::error::Error;
 
 /// A send to be tried again, and why.
@@ -58,11 +58,15 @@ async fn work(
                 let Some(again) = again else { return };
                 count += 1;
                 let pause = pause(&again.operation);
+                // Not `now`: it may be long ago that this round began.
+                let at = again.operation.shared().client.clock.now() + pause;
                 if pause.is_zero() {
                     again.operation.again();
+                } else if at >= again.operation.deadline() {
+                    again.operation.give_up(again.error);
                 } else {
                     tracing::trace!(error = %again.error, ?pause, "pause before the next attempt");
-                    pending.insert((now + pause, count), again);
+                    pending.insert((at, count), again);
                 }
             }
             () = sleep_until(wake) => {}

@@ -1,11 +1,12 @@
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use mq_core::{ErrorKind, Outcome};
+use mq_core::{Clock as _, ErrorKind, Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::conn::TimerClock;
 use crate::proto::command::{
     BrokerData, GetRoute, QueueData, Reply, Request, SendMessage, SendReply, TopicRoute,
 };
@@ -30,6 +31,8 @@ struct Server {
     address: String,
     script: Arc<Mutex<Vec<Step>>>,
     sends: Arc<Mutex<Vec<SendMessage>>>,
+    /// When each send came.
+    times: Arc<Mutex<Vec<Instant>>>,
 }
 
 impl Server {
@@ -39,6 +42,7 @@ impl Server {
             address: listener.local_addr().unwrap().to_string(),
             script: Arc::new(Mutex::new(script.iter().rev().copied().collect())),
             sends: Arc::default(),
+            times: Arc::default(),
         };
         let serving = server.clone();
         tokio::spawn(async move {
@@ -70,6 +74,7 @@ impl Server {
                 } else if frame.header.code == SendMessage::CODE.0 {
                     let send = SendMessage::parse(&frame.header.ext, &frame.body).unwrap();
                     self.sends.lock().unwrap().push(send);
+                    self.times.lock().unwrap().push(TimerClock.now());
                     let step = self
                         .script
                         .lock()
@@ -169,6 +174,38 @@ async fn a_busy_broker_is_tried_again_under_the_same_id() {
     let receipt = producer.send(message()).await.unwrap();
     assert_eq!(receipt.offset(), 7);
     assert_eq!(server.unique_ids(), [receipt.unique_id(); 3]);
+}
+
+#[tokio::test]
+async fn the_pause_before_the_same_broker_begins_with_its_refusal() {
+    let busy = Step::Refuse(ResponseCode::SYSTEM_BUSY);
+    let server = Server::start(&[Step::Store, busy, busy, Step::Store]).await;
+    let producer = server.client().await.producer("g").build().await.unwrap();
+    producer.send(message()).await.unwrap();
+    // The retry task was last awake long before the refusal.
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    producer.send(message()).await.unwrap();
+    let times = server.times.lock().unwrap();
+    for (attempt, pair) in (1..).zip(times[1..].windows(2)) {
+        let pause = pair[1] - pair[0];
+        assert!(
+            pause >= Duration::from_millis(100) * attempt,
+            "{pause:?} after attempt {attempt}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_attempt_is_made_past_the_deadline() {
+    let busy = Step::Refuse(ResponseCode::SYSTEM_BUSY);
+    let server = Server::start(&[busy]).await;
+    let producer = server.client().await.producer("g").build().await.unwrap();
+    // Shorter than the pause before the second attempt.
+    let sending = producer.send(message()).timeout(Duration::from_millis(80));
+    let failed = sending.await.unwrap_err();
+    assert_eq!(failed.error.kind(), ErrorKind::Busy, "{failed}");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(server.unique_ids().len(), 1);
 }
 
 #[tokio::test]

@@ -161,6 +161,24 @@ async fn a_peer_that_speaks_something_else_is_named() {
     let failure = call.await.unwrap().unwrap_err();
     assert_eq!(failure.outcome, Outcome::Unknown);
     assert!(failure.reason.contains("HTTP"), "{}", failure.reason);
+    // The connection is replaced, whatever is wrong with the peer's bytes.
+    let too_long = u32::MAX.to_be_bytes();
+    for wrong in [[0; 4], (-1_i32).to_be_bytes(), too_long] {
+        let call = driver.call(LONG);
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_frames(&mut stream, 1).await;
+        stream.write_all(&wrong).await.unwrap();
+        assert_eq!(
+            call.await.unwrap().unwrap_err().outcome,
+            Outcome::Unknown,
+            "{wrong:?}"
+        );
+    }
+    let call = driver.call(LONG);
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let frames = read_frames(&mut stream, 1).await;
+    answer(&mut stream, &frames[0]).await;
+    assert!(matches!(call.await.unwrap(), Ok(Done::Reply(_))));
 }
 
 #[tokio::test]

@@ -518,6 +518,28 @@ async fn a_queue_that_moves_to_another_member_is_given_up_with_its_offset() {
 }
 
 #[tokio::test]
+async fn an_offset_whose_hand_over_closing_stops_is_persisted_by_closing() {
+    let broker = Broker::start("t", 1).await;
+    broker.store("t", 0, "A", numbers(0..1));
+    let consumer = consumer(&broker, |builder| builder).await;
+    next(&consumer).await.ack().await.unwrap();
+    let updates = || broker.requests::<UpdateOffset>().len();
+    let before = updates();
+    // The broker takes the offset of the lost queue and stalls.
+    let hour = Duration::from_secs(3600);
+    let kind = <UpdateOffset as crate::proto::Request>::CODE.0;
+    broker.state().delay.insert(kind, hour);
+    broker.state().others.push("0.0.0.0@1".to_owned());
+    broker.tell(&NotifyConsumersChanged {
+        consumer_group: "g".into(),
+    });
+    until("it is being handed over", || updates() > before).await;
+    broker.state().delay.clear();
+    within(consumer.close()).await;
+    assert_eq!(broker.offset("t", 0), Some(1));
+}
+
+#[tokio::test]
 async fn a_list_without_this_consumer_changes_nothing() {
     let broker = Broker::start("t", 1).await;
     let consumer = consumer(&broker, |builder| builder).await;
