@@ -1,5 +1,6 @@
 //! How the command ends: exit codes, and what is said of a failure.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::io;
 use std::process::ExitCode;
@@ -78,28 +79,36 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Hides the user part of anything that looks like a URL: what the argument parser quotes may hold a secret.
-pub(crate) fn redact(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("://") {
-        out.push_str(before);
-        out.push_str("://");
-        let end = after
-            .find(|c: char| c.is_whitespace() || c == '\'')
-            .unwrap_or(after.len());
-        let (address, tail) = after.split_at(end);
-        match address.rsplit_once('@') {
-            Some((_, host)) => {
-                out.push_str("***@");
-                out.push_str(host);
-            }
-            None => out.push_str(address),
-        }
-        rest = tail;
+/// Hides what was typed and may be a secret, in a text that quotes what was typed. What nobody typed stays, such as the placeholders of a
+/// help text.
+pub(crate) fn redact(text: &str, typed: &[OsString]) -> String {
+    let mut text = text.to_owned();
+    for (secret, mask) in typed.iter().flat_map(|argument| secrets(argument)) {
+        // Some texts quote as `{:?}` does.
+        let quoted = format!("{secret:?}");
+        let quoted = quoted.get(1..quoted.len() - 1).unwrap_or_default();
+        text = text.replace(&secret, mask).replace(quoted, mask);
     }
-    out.push_str(rest);
-    out
+    text
+}
+
+/// What an argument may give away, and what to put in its place: everything before the last `@`; and of an address without one, where the
+/// host may have been forgotten, all.
+fn secrets(argument: &OsStr) -> Vec<(String, &'static str)> {
+    let argument = argument.to_string_lossy();
+    // `--flag=value`: either the whole or the value is quoted.
+    let value = argument.split_once('=').map(|(_, value)| value);
+    let mut found = Vec::new();
+    for text in std::iter::once(&*argument).chain(value) {
+        let address = text.split_once("://").map(|(_, address)| address);
+        let user = address.unwrap_or(text).rsplit_once('@');
+        match (user, address) {
+            (Some(("", _)), _) | (None, None | Some("")) => {}
+            (Some((user, _)), _) => found.push((format!("{user}@"), "***@")),
+            (None, Some(address)) => found.push((format!("://{address}"), "://***")),
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -121,11 +130,45 @@ mod tests {
     }
 
     #[test]
-    fn urls_lose_their_user_part() {
-        let text = "error: unexpected argument 'rocketmq://ak:s@c/r@h:1/ns' found, not http://x";
-        assert_eq!(
-            redact(text),
-            "error: unexpected argument 'rocketmq://***@h:1/ns' found, not http://x"
-        );
+    fn what_was_typed_loses_its_secret_and_what_was_not_stays() {
+        let help = "--url <URL>  rocketmq://[access:secret@]host:9876[;host2:9876]";
+        for (typed, text, redacted) in [
+            (
+                "rocketmq://ak:s@c/r@h:1/ns",
+                "unexpected argument 'rocketmq://ak:s@c/r@h:1/ns' found",
+                "unexpected argument 'rocketmq://***@h:1/ns' found",
+            ),
+            (
+                "rocketmq://ak:with a blank@h:1",
+                "'rocketmq://ak:with a blank@h:1' found",
+                "'rocketmq://***@h:1' found",
+            ),
+            ("ak:key@h:1", "argument 'ak:key@h:1'", "argument '***@h:1'"),
+            (
+                "--count=ak:key@h:1",
+                "invalid value 'ak:key@h:1' for '--count <N>'",
+                "invalid value '***@h:1' for '--count <N>'",
+            ),
+            (
+                r#"r://ak:"\@h"#,
+                r#"-p "r://ak:\"\\@h" is not"#,
+                r#"-p "r://***@h" is not"#,
+            ),
+            // The host was forgotten.
+            (
+                "rocketmq://ak:key",
+                "'rocketmq://ak:key'",
+                "'rocketmq://***'",
+            ),
+            (
+                "rocketmq://h:1",
+                "cannot connect to h:1",
+                "cannot connect to h:1",
+            ),
+            ("--help", help, help),
+            ("rocketmq://ak:key@host:9876", help, help),
+        ] {
+            assert_eq!(redact(text, &[typed.into()]), redacted, "{typed}");
+        }
     }
 }

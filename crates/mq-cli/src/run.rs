@@ -17,10 +17,12 @@ use crate::{inspect, recv, send};
 
 /// Runs `mq` with these arguments, the first of which is its own name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let typed = match Typed::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let typed = match Typed::try_parse_from(&arguments) {
         Ok(typed) => typed,
-        Err(told) => return tell(&told).into(),
+        Err(told) => return tell(&told, &arguments).into(),
     };
+    let report = |failure: &Failure| report(failure, &arguments);
     let variable = std::env::var("MQ_ROCKETMQ_URL").ok();
     let plan = match Plan::new(typed, variable) {
         Ok(plan) => plan,
@@ -64,9 +66,9 @@ async fn act(plan: Plan) -> Result<Exit, Failure> {
 }
 
 /// Says what went wrong, unless nobody is there to whom it matters.
-fn report(failure: &Failure) -> Exit {
+fn report(failure: &Failure, typed: &[OsString]) -> Exit {
     if !matches!(failure, Failure::ClosedPipe) {
-        say(failure);
+        say(redact(&failure.to_string(), typed));
     }
     if matches!(failure, Failure::Usage(_)) {
         say("try --help");
@@ -75,7 +77,7 @@ fn report(failure: &Failure) -> Exit {
 }
 
 /// Help and version to stdout, what is wrong with the arguments to stderr.
-fn tell(told: &clap::Error) -> Exit {
+fn tell(told: &clap::Error, typed: &[OsString]) -> Exit {
     let rendered = told.render();
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let written = if told.use_stderr() {
@@ -85,7 +87,7 @@ fn tell(told: &clap::Error) -> Exit {
         } else {
             rendered.to_string()
         };
-        write!(io::stderr(), "{}", redact(&text))
+        write!(io::stderr(), "{}", redact(&text, typed))
     } else if colour && io::stdout().is_terminal() {
         write!(io::stdout(), "{}", rendered.ansi())
     } else {

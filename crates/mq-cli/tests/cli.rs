@@ -135,6 +135,14 @@ fn no_output_has_the_secret() {
         format!("rocketmq topics {url}"),
         format!("rocketmq {url}"),
         format!("{url} topics"),
+        format!("rocketmq --url {url}"),
+        format!("rocketmq topics ak:{CANARY}@127.0.0.1:9876"),
+        format!("rocketmq topics rocketmq://ak:{CANARY}"),
+        format!("rocketmq recv --topic t --count={url}"),
+        format!("rocketmq recv --topic t --from ak:{CANARY}@h:1"),
+        format!("rocketmq recv --topic t --timeout {url}"),
+        format!("rocketmq send --topic t x -p {url}"),
+        format!("rocketmq send --topic {url} x"),
     ];
     for line in typed.iter().map(String::as_str).chain(COMMANDS) {
         let ended = mq(line)
@@ -146,6 +154,14 @@ fn no_output_has_the_secret() {
         let told = stderr(&ended) + &String::from_utf8_lossy(&ended.stdout);
         assert!(!told.contains(CANARY), "{line}: {told}");
     }
+}
+
+#[test]
+fn help_on_wrong_usage_keeps_its_placeholders() {
+    let told = mq("rocketmq").output().unwrap();
+    assert_eq!(told.status.code(), Some(2));
+    let placeholders = "rocketmq://[access:secret@]host:9876[;host2:9876][/namespace]";
+    assert!(stderr(&told).contains(placeholders), "{}", stderr(&told));
 }
 
 #[test]
