@@ -164,6 +164,9 @@ fn plan_recv(typed: args::Recv) -> Result<Recv, Failure> {
     }
     let mut consume = Consume::new(typed.topic, typed.group);
     consume.filter = typed.filter;
+    consume
+        .check_rocketmq()
+        .map_err(|error| usage(format!("--filter: {error}")))?;
     consume.from = typed.from;
     if typed.no_ack {
         // What is only looked at is held to the end.
@@ -292,6 +295,9 @@ mod tests {
             ("recv --topic t --exit-on-idle 0s", "10s"),
             ("recv --topic t -f %x", "%x means nothing"),
             ("recv --topic t --filter a=1", "SQL92"),
+            ("recv --topic t --filter A||", "an empty part"),
+            ("recv --topic t --filter A&&", "only one tag"),
+            ("recv --topic t --filter=", "an empty part"),
             ("recv --topic t --json -f %b", "cannot be used with"),
             ("recv --topic t --ordered", "unexpected argument"),
             ("send --topic t x --ordering-key k", "unexpected argument"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mq_rocketmq::{Client, ClientBuilder};
+use mq_rocketmq::{Client, ClientBuilder, ConsumerBuilder};
 
 use super::Result;
 
@@ -105,6 +105,15 @@ impl Consume {
             max_redeliveries: None,
             settle_timeout: None,
         }
+    }
+
+    /// Whether RocketMQ has such a filter, told before anything is connected.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid`, as the client has it.
+    pub fn check_rocketmq(&self) -> Result<()> {
+        Ok(ConsumerBuilder::check_expression(&self.filter)?)
     }
 }
 

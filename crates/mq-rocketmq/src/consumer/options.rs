@@ -70,9 +70,21 @@ impl ConsumerBuilder {
 
     /// Adds a topic, and which of its messages are wanted: `*` for all, or tags as in `A || B`. All members of a group have to subscribe to
     /// the same.
+    ///
+    /// A `|` alone, a `&&`, an empty part and a `*` beside tags are refused by [`build`](Self::build); Java lets them pass,
+    /// skips the empty part, and takes the rest for tags that no message has.
     pub fn subscribe(mut self, topic: impl Into<String>, expression: impl Into<String>) -> Self {
         self.topics.push((topic.into(), expression.into()));
         self
+    }
+
+    /// Whether [`subscribe`](Self::subscribe) takes this expression; for programs that are given one, and want to say so before they connect.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid`, as from [`build`](Self::build).
+    pub fn check_expression(expression: &str) -> Result<()> {
+        Subscription::parse(expression).map(drop)
     }
 
     /// Where a new group begins; default [`ConsumeFrom::Last`].

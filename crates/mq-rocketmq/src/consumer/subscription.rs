@@ -25,7 +25,7 @@ impl Subscription {
     /// Reads `*` or `A || B`.
     ///
     /// # Errors
-    /// `Invalid` for an empty part, a `*` beside tags, and a single `|`, which would be taken as part of a tag.
+    /// `Invalid` for an empty part, a `*` beside tags, and a single `|` or a `&&`, which would be taken as part of a tag.
     pub(crate) fn parse(expression: &str) -> Result<Self, Error> {
         let expression = expression.trim();
         if expression == "*" {
@@ -37,6 +37,8 @@ impl Subscription {
                 "" => "an empty part",
                 "*" => "a \"*\" beside tags",
                 _ if part.contains('|') => "a single \"|\"",
+                // Java takes it for a tag of that name, and receives nothing.
+                _ if part.contains("&&") => "\"&&\", but a message has only one tag",
                 _ => {
                     tags.insert(part.to_owned());
                     continue;
@@ -83,9 +85,24 @@ mod tests {
         let two = Subscription::parse("TagB || TagA||TagB").unwrap();
         assert_eq!(two.expression, "TagA||TagB");
         assert_eq!(two.codes().len(), 2);
-        for bad in ["", "  ", "A ||", "|| A", "A || || B", "A || *", "A|B"] {
+        assert!(Subscription::parse("R&D").is_ok());
+        for (bad, part) in [
+            ("", "an empty part"),
+            ("  ", "an empty part"),
+            ("A ||", "an empty part"),
+            ("|| A", "an empty part"),
+            ("A || || B", "an empty part"),
+            ("A || *", "beside tags"),
+            ("A|B", "a single \"|\""),
+            ("A &&", "\"&&\", but a message has only one tag"),
+            ("&& A", "\"&&\""),
+            ("A && B", "\"&&\""),
+            ("A || B&&C", "\"&&\""),
+        ] {
             let error = Subscription::parse(bad).unwrap_err();
             assert_eq!(error.kind(), mq_core::ErrorKind::Invalid, "{bad:?}");
+            let text = error.to_string();
+            assert!(text.contains(part) && text.contains(bad.trim()), "{text}");
         }
     }
 
