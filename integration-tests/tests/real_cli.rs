@@ -113,10 +113,20 @@ fn real_rocketmq_cli_too_few_is_5_and_what_came_is_printed() {
     let received = receive(&topic, &group, &flags);
     assert_eq!(code(&received), 5);
     assert_eq!(out(&received), format!("{topic}|k||0|only\n"));
+    let said = err(&received);
+    assert!(said.starts_with("mq: timed out after "), "{said}");
+    assert!(said.ends_with("received: 1 of 2\n"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
     // Idle is an end like any other, unless a number was asked for.
-    assert_eq!(code(&receive(&topic, &group, &["--exit-on-idle", "1s"])), 0);
+    let idle = receive(&topic, &group, &["--exit-on-idle", "1s"]);
+    assert_eq!((code(&idle), err(&idle)), (0, String::new()));
     let short = receive(&topic, &group, &["--exit-on-idle", "1s", "--count", "1"]);
     assert_eq!(code(&short), 5);
+    assert!(
+        err(&short).ends_with("received: 0 of 1\n"),
+        "{}",
+        err(&short)
+    );
 }
 
 #[test]
@@ -253,6 +263,7 @@ fn real_rocketmq_cli_what_does_not_exist_is_said() {
     let waited = receive("nosuch-topic", &unique("group"), &["--timeout", "1s"]);
     assert_eq!(code(&waited), 5);
     assert!(err(&waited).contains("does not exist"), "{}", err(&waited));
+    assert!(err(&waited).ends_with("received: 0\n"), "{}", err(&waited));
 }
 
 #[test]

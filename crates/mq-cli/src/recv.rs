@@ -58,19 +58,24 @@ async fn print_all(
     let mut printed = 0;
     let mut stop = pin!(interrupt.wanted());
     let mut closed = pin!(hung_up());
+    let late = |printed| {
+        let waited = SystemClock.now() - begun;
+        say(too_few(printed, plan.count, waited));
+        Exit::TimedOut
+    };
     // Fewer than were asked for is not done.
-    let short = || plan.count.map_or(Exit::Done, |_| Exit::TimedOut);
+    let short = |printed| plan.count.map_or(Exit::Done, |_| late(printed));
     while plan.count.is_none_or(|count| printed < count) {
         let delivery = tokio::select! {
             biased;
             () = &mut stop => return Ok(Exit::Done),
             () = &mut closed => return Err(Failure::ClosedPipe),
             received = subscription.recv() => received?,
-            () = passed(begun, plan.timeout) => return Ok(Exit::TimedOut),
-            () = passed(last, plan.idle) => return Ok(short()),
+            () = passed(begun, plan.timeout) => return Ok(late(printed)),
+            () = passed(last, plan.idle) => return Ok(short(printed)),
         };
         let Some(Delivery { message, acker, .. }) = delivery else {
-            return Ok(short());
+            return Ok(short(printed));
         };
         if let Err(failure) = print(&message, &plan.show, output) {
             held.keep(acker);
@@ -85,6 +90,12 @@ async fn print_all(
         }
     }
     Ok(Exit::Done)
+}
+
+fn too_few(printed: u64, count: Option<u64>, waited: Duration) -> String {
+    let wanted = count.map_or_else(String::new, |count| format!(" of {count}"));
+    let seconds = waited.as_secs_f64();
+    format!("timed out after {seconds:.1} s; messages received: {printed}{wanted}")
 }
 
 /// Messages that are given back at the end.
@@ -132,5 +143,20 @@ async fn passed(from: Instant, limit: Option<Duration>) {
     match limit {
         Some(limit) => tokio::time::sleep_until((from + limit).into()).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_few_is_told_with_numbers() {
+        for (count, told) in [
+            (Some(5), "timed out after 2.0 s; messages received: 3 of 5"),
+            (None, "timed out after 2.0 s; messages received: 3"),
+        ] {
+            assert_eq!(too_few(3, count, Duration::from_millis(2004)), told);
+        }
     }
 }
