@@ -7,6 +7,8 @@
 mod crates;
 #[path = "architecture/graph.rs"]
 mod graph;
+#[path = "architecture/justfile.rs"]
+mod justfile;
 #[path = "architecture/policy.rs"]
 mod policy;
 #[path = "architecture/source.rs"]
@@ -67,6 +69,13 @@ fn no_machine_and_no_registry_is_named() {
     let files = tree::text_files().unwrap();
     assert!(files.len() >= 40, "found only {} files", files.len());
     assert_none(&text::breaches(&files));
+}
+
+#[test]
+fn recipes_are_one_plain_command_each() {
+    let (recipes, breaches) = justfile::breaches(&tree::read("Justfile").unwrap());
+    assert!(recipes >= 10, "found only {recipes} recipes");
+    assert_none(&breaches);
 }
 
 #[track_caller]

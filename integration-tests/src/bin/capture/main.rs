@@ -6,12 +6,12 @@
 //!                        └─► crates/mq-rocketmq/tests/fixtures/java-5.5.0/{json,binary}/<code>-<name>-{request,response}.hex
 //! ```
 //!
-//! A broker answers in the encoding it is configured with, whatever the request was written in. So the binary headers need
-//! a second run, with `ROCKETMQ_SERIALIZE_TYPE=ROCKETMQ` in the environment of brokers and client:
+//! A broker answers in the encoding it is configured with, whatever the request was written in. So each encoding has brokers of its
+//! own: without an argument this program starts itself twice below the launcher, and there it is told which encoding to record.
 //!
 //! ```text
-//!   cargo run -p integration-tests --bin brokers -- run -- cargo run -p integration-tests --bin capture
-//!   ROCKETMQ_SERIALIZE_TYPE=ROCKETMQ cargo run -p integration-tests --bin brokers -- run -- cargo run …
+//!   capture ─┬─► brokers run -- capture json
+//!            └─► brokers run -- capture binary      with ROCKETMQ_SERIALIZE_TYPE=ROCKETMQ, for brokers and client
 //! ```
 
 #![allow(
@@ -20,7 +20,11 @@
     reason = "a program for people"
 )]
 
-use std::{error::Error, process::ExitCode, time::Duration};
+use std::{
+    error::Error,
+    process::{Command, ExitCode},
+    time::Duration,
+};
 
 use integration_tests::foreign::{Call, Failure, Foreign};
 use mq_dev::proxy::{Proxy, Recorded};
@@ -32,9 +36,14 @@ mod fixtures;
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match run().await {
+fn main() -> ExitCode {
+    let ended = match std::env::args().nth(1).as_deref() {
+        None => [Codec::Json, Codec::Binary].into_iter().try_for_each(below),
+        Some("json") => record(Codec::Json),
+        Some("binary") => record(Codec::Binary),
+        Some(_) => Err("the argument is json, binary, or nothing for both".into()),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("capture: {error}");
@@ -43,9 +52,25 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<()> {
+/// Runs this program below brokers that answer in this encoding.
+fn below(codec: Codec) -> Result<()> {
+    let ended = Command::new(env!("CARGO"))
+        .args(["run", "-p", "integration-tests", "--bin", "brokers"])
+        .args(["--", "run", "--"])
+        .arg(std::env::current_exe()?)
+        .arg(codec.name())
+        .env("ROCKETMQ_SERIALIZE_TYPE", codec.upstream_name())
+        .status()?;
+    if ended.success() {
+        Ok(())
+    } else {
+        Err(format!("recording {} headers: {ended}", codec.name()).into())
+    }
+}
+
+#[tokio::main]
+async fn record(codec: Codec) -> Result<()> {
     let nameserver = nameserver()?;
-    let codec = Codec::of_environment()?;
     println!("recording {} headers, about a minute", codec.name());
     let mut fixtures = Fixtures::new(codec);
     let capture = Capture::new(&nameserver, codec);
@@ -79,18 +104,6 @@ enum Codec {
 }
 
 impl Codec {
-    /// As the JVMs of brokers and client read it.
-    fn of_environment() -> Result<Self> {
-        match std::env::var("ROCKETMQ_SERIALIZE_TYPE").as_deref() {
-            Err(_) | Ok("JSON") => Ok(Self::Json),
-            Ok("ROCKETMQ") => Ok(Self::Binary),
-            Ok(other) => {
-                let reason = format!("ROCKETMQ_SERIALIZE_TYPE: {other} is not JSON or ROCKETMQ");
-                Err(reason.into())
-            }
-        }
-    }
-
     /// The directory of its fixtures.
     const fn name(self) -> &'static str {
         match self {
@@ -99,10 +112,11 @@ impl Codec {
         }
     }
 
-    const fn jvm_property(self) -> &'static str {
+    /// As a JVM's property or variable has it.
+    const fn upstream_name(self) -> &'static str {
         match self {
-            Self::Json => "rocketmq.serialize.type=JSON",
-            Self::Binary => "rocketmq.serialize.type=ROCKETMQ",
+            Self::Json => "JSON",
+            Self::Binary => "ROCKETMQ",
         }
     }
 
@@ -142,7 +156,10 @@ impl<'a> Capture<'a> {
         let nameserver = proxy.addr().to_string();
         Foreign::Java
             .call(&nameserver, &topic, &group)
-            .jvm(self.codec.jvm_property())
+            .jvm(&format!(
+                "rocketmq.serialize.type={}",
+                self.codec.upstream_name()
+            ))
     }
 
     /// Every command in one life of a topic: sent to, consumed with a failure and a second consumer, asked about.
