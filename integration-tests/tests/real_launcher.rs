@@ -20,7 +20,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
 #[ignore = "needs JDK 17 and Maven"]
-fn real_rocketmq_launcher_passes_variables_and_the_code_on() {
+fn real_own_rocketmq_launcher_passes_variables_and_the_code_on() {
     let sandbox = Sandbox::new();
     let mut launcher = sandbox.run("env; exit 42");
     let mut text = String::new();
@@ -37,7 +37,7 @@ fn real_rocketmq_launcher_passes_variables_and_the_code_on() {
 
 #[test]
 #[ignore = "needs JDK 17 and Maven"]
-fn real_rocketmq_launcher_takes_everything_down_on_signals() {
+fn real_own_rocketmq_launcher_takes_everything_down_on_signals() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let sandbox = Sandbox::new();
         // The command starts one more process and ignores what would end it.
@@ -56,7 +56,7 @@ fn real_rocketmq_launcher_takes_everything_down_on_signals() {
 
 #[test]
 #[ignore = "needs JDK 17 and Maven"]
-fn real_rocketmq_launcher_signalled_while_brokers_start() {
+fn real_own_rocketmq_launcher_signalled_while_brokers_start() {
     let sandbox = Sandbox::new();
     let mut launcher = sandbox.run("echo never");
     while sandbox.processes().is_empty() {
@@ -69,7 +69,7 @@ fn real_rocketmq_launcher_signalled_while_brokers_start() {
 
 #[test]
 #[ignore = "needs JDK 17 and Maven"]
-fn real_rocketmq_launcher_killed_is_cleaned_up_after_by_the_next_up() {
+fn real_own_rocketmq_launcher_killed_is_cleaned_up_after_by_the_next_up() {
     let sandbox = Sandbox::new();
     let mut launcher = sandbox.run("echo up; sleep 5");
     first_word(&mut launcher);
@@ -119,7 +119,7 @@ fn real_rocketmq_launcher_killed_is_cleaned_up_after_by_the_next_up() {
 
 #[test]
 #[ignore = "needs JDK 17 and Maven"]
-fn real_rocketmq_launcher_panic_takes_everything_down() {
+fn real_own_rocketmq_launcher_panic_takes_everything_down() {
     let pids = std::panic::catch_unwind(|| {
         let cluster = Cluster::start(Profile::Rocketmq4).unwrap();
         let pids = ["namesrv", "broker-a", "broker-b"]
@@ -133,7 +133,7 @@ fn real_rocketmq_launcher_panic_takes_everything_down() {
 
 #[tokio::test]
 #[ignore = "needs JDK 17 and Maven"]
-async fn real_rocketmq_launcher_cluster_kills_stops_continues_and_restarts() {
+async fn real_own_rocketmq_launcher_cluster_kills_stops_continues_and_restarts() {
     let cluster = Cluster::start(Profile::Rocketmq).unwrap();
     let beside = Cluster::start(Profile::Rocketmq4).unwrap();
     assert_ne!(cluster.namesrv(), beside.namesrv());
@@ -166,7 +166,7 @@ async fn real_rocketmq_launcher_cluster_kills_stops_continues_and_restarts() {
 
 #[test]
 #[ignore = "needs JDK 17 and Maven"]
-fn real_rocketmq_launcher_acl_profiles_are_ready_when_they_refuse() {
+fn real_own_rocketmq_launcher_acl_profiles_are_ready_when_they_refuse() {
     for profile in [Profile::RocketmqAcl, Profile::Rocketmq4Acl] {
         let cluster = Cluster::start(profile).unwrap();
         assert!(
