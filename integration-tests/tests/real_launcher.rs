@@ -16,6 +16,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use integration_tests::brokers::{Cluster, Profile};
+use integration_tests::harness::{drain, topic_at};
+use mq_rocketmq::{Client, Message};
 use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
@@ -175,6 +177,20 @@ fn real_own_rocketmq_launcher_acl_profiles_are_ready_when_they_refuse() {
                 .starts_with("rocketmq://rocketmq:12345678@127.0.0.1:")
         );
     }
+}
+
+#[tokio::test]
+#[ignore = "needs JDK 17, Maven and 2 GiB of memory"]
+async fn real_own_rocketmq_launcher_bench_profile_boots() {
+    let cluster = Cluster::start(Profile::RocketmqBench).unwrap();
+    let topic = topic_at(cluster.namesrv(), "bench", 1).await;
+    let client = Client::from_url(cluster.url()).unwrap();
+    let client = client.connect().await.unwrap();
+    let producer = client.producer("bench").build().await.unwrap();
+    producer.send(Message::new(&topic, "hello")).await.unwrap();
+    let received = drain(&client, &topic, 1).await;
+    assert_eq!(received[0].body(), "hello");
+    client.close().await.unwrap();
 }
 
 /// 4.9.7 boots in half the time of 5.5.0.
