@@ -28,7 +28,9 @@ pub use self::child::{Child, role};
 pub use self::listener::{Behaviour, Listener};
 pub use self::log::Capture;
 pub use self::meter::Meter;
-pub use self::traffic::{committed, drain, next, ordered_topic_at, topic, topic_at};
+pub use self::traffic::{
+    committed, drain, from_first, next, ordered_topic_at, producer, text, topic, topic_at,
+};
 pub use self::wire::{Answer, Wire};
 
 /// A name for a topic or group that no other test and no other run uses.

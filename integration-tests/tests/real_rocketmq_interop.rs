@@ -20,7 +20,7 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use integration_tests::conformance::{Record, Tier};
 use integration_tests::foreign::{Call, Failure, Foreign, Received, Sent};
-use integration_tests::harness::{Wire, committed, connect, nameserver, next, topic, unique};
+use integration_tests::harness::{Wire, committed, connect, nameserver, next, text, topic, unique};
 use mq_core::decompress::Compression as Kind;
 use mq_dev::proxy::{Direction, Proxy, Recorded};
 use mq_rocketmq::proto::message::SysFlag;
@@ -167,10 +167,6 @@ async fn recording() -> Proxy {
 fn passed(proxy: &Proxy) -> BTreeSet<Form> {
     assert!(proxy.is_complete());
     proxy.transcript().iter().filter_map(Form::of).collect()
-}
-
-fn text(received: &mq_rocketmq::Received) -> String {
-    String::from_utf8(received.body().to_vec()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

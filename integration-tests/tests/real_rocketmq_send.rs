@@ -12,16 +12,12 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, poll, stream};
 use integration_tests::harness::{
-    Listener, Wire, connect, drain, nameserver, now, size, topic, unique, url, within,
+    Listener, Wire, connect, drain, nameserver, now, producer, size, topic, unique, url, within,
 };
 use mq_dev::proxy::{Action, Direction, Observed, Proxy};
 use mq_rocketmq::{
     Client, Compression, ErrorKind, HeaderCodec, Message, Outcome, Producer, Receipt,
 };
-
-async fn producer(client: &Client) -> Producer {
-    client.producer(&unique("producer")).build().await.unwrap()
-}
 
 /// A producer with a window of 64 and a topic whose route it knows.
 async fn small_window() -> (Client, Producer, String) {

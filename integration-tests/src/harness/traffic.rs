@@ -1,9 +1,9 @@
-//! Topics with a known number of queues, and what is in them.
+//! Topics with a known number of queues, what is in them, and who sends and receives.
 
 use std::time::Duration;
 
 use mq_rocketmq::proto::command::{ConsumerOffset, QueryOffset};
-use mq_rocketmq::{Client, ConsumeFrom, Delivery, Received};
+use mq_rocketmq::{Client, ConsumeFrom, ConsumerBuilder, Delivery, Producer, Received};
 
 use super::{Wire, nameserver, unique, until, within};
 
@@ -43,15 +43,29 @@ async fn create(nameserver: &str, name: &str, queues: u32, ordered: bool) {
     .await;
 }
 
-/// Receives and acknowledges `count` messages from the beginning of a topic, by a new group.
-pub async fn drain(client: &Client, topic: &str, count: usize) -> Vec<Received> {
-    let consumer = client
-        .consumer(&unique("drain"))
+/// A producer of a group of its own.
+pub async fn producer(client: &Client) -> Producer {
+    let building = client.producer(&unique("producer")).build();
+    building.await.expect("a producer")
+}
+
+/// A consumer of everything in a topic, from the beginning for a new group.
+pub fn from_first(client: &Client, group: &str, topic: &str) -> ConsumerBuilder {
+    client
+        .consumer(group)
         .subscribe(topic, "*")
         .from(ConsumeFrom::First)
-        .build()
-        .await
-        .expect("a consumer");
+}
+
+/// A body that is text.
+pub fn text(received: &Received) -> String {
+    String::from_utf8(received.body().to_vec()).expect("UTF-8")
+}
+
+/// Receives and acknowledges `count` messages from the beginning of a topic, by a new group.
+pub async fn drain(client: &Client, topic: &str, count: usize) -> Vec<Received> {
+    let building = from_first(client, &unique("drain"), topic).build();
+    let consumer = building.await.expect("a consumer");
     let mut all = Vec::new();
     while all.len() < count {
         let what = format!("message {} of {count}", all.len() + 1);
