@@ -151,7 +151,8 @@ fn refuses_login(code: ResponseCode, remark: &str) -> bool {
     }
 }
 
-/// The first line of a remark, without the Java class and the link to the FAQ that brokers add, at most 300 characters.
+/// The first line of a remark, without what brokers add for those who read Java (class, link to the FAQ, place in the source), at most
+/// 300 characters.
 fn first_line(remark: &str, code: ResponseCode) -> String {
     let line = remark.lines().next().unwrap_or_default().trim();
     let line = line
@@ -162,11 +163,28 @@ fn first_line(remark: &str, code: ResponseCode) -> String {
         .next()
         .unwrap_or(line)
         .trim();
+    let line = without_place(line);
     let text: String = line.chars().filter(|c| !c.is_control()).take(300).collect();
     if text.is_empty() {
         code.name().unwrap_or("the broker refused").to_lowercase()
     } else {
         text
+    }
+}
+
+/// Without `, org.apache.….Class.method(Class.java:683)` at the end.
+// apache/rocketmq: RemotingHelper.exceptionSimpleDesc
+fn without_place(line: &str) -> &str {
+    let is_place = |last: &str| {
+        last.split_once('(').is_some_and(|(method, file)| {
+            let named = method.contains('.') && !method.contains(char::is_whitespace);
+            let known = file.contains(".java:") || JAVA_NOWHERE.contains(&file);
+            named && known && file.ends_with(')')
+        })
+    };
+    match line.rsplit_once(", ") {
+        Some((text, last)) if is_place(last) => text,
+        _ => line,
     }
 }
 
@@ -187,5 +205,46 @@ impl From<crate::Unheard> for Error {
             .operation("flush")
             .outcome(outcome)
             .build()
+    }
+}
+
+/// Java's word for a place that it doesn't know.
+const JAVA_NOWHERE: [&str; 2] = ["Unknown Source)", "Native Method)"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_remark_is_told_without_its_java() {
+        for (remark, told) in [
+            // As brokers 4.9.7 and 5.5.0 worded them.
+            (
+                "org.apache.rocketmq.acl.common.AclException: Check signature failed for accessKey=rocketmq, \
+                 org.apache.rocketmq.acl.plain.PlainPermissionManager.validate(PlainPermissionManager.java:683)",
+                "Check signature failed for accessKey=rocketmq",
+            ),
+            (
+                "User:alice_mq has no permission to access Topic:tt from 127.0.0.1, no matched policies.",
+                "User:alice_mq has no permission to access Topic:tt from 127.0.0.1, no matched policies.",
+            ),
+            (
+                "java.lang.RuntimeException: no, really, app//a.B$$Lambda$1/0x7.run(Unknown Source)\nmore",
+                "no, really",
+            ),
+            ("the topic, see a.b(c)", "the topic, see a.b(c)"),
+            (
+                "full, see b.c(d.java:1) for it",
+                "full, see b.c(d.java:1) for it",
+            ),
+            (
+                "no route\nFor more information, please visit the url, http://x",
+                "no route",
+            ),
+            ("bad\u{1} text For more information, see", "bad text"),
+            ("", "system_error"),
+        ] {
+            assert_eq!(first_line(remark, ResponseCode::SYSTEM_ERROR), told);
+        }
     }
 }
