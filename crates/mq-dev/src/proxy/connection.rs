@@ -1,10 +1,10 @@
 //! One client connection and its upstream: two pumps, each a reader that cuts frames and a writer.
 //!
 //! ```text
-//!   client ─► cut ─► count, record ─► policy ─► queue ─► write ─► server
-//!                                       │ delay
-//!                                       └─ timer ─► queue
+//!   client ─► cut ─► count, record ─► faults, policy ─► queue, toxics ─► server
 //! ```
+//!
+//! Each way ends by itself, in line with what it carries; the connection ends with the first of the two.
 
 use std::{
     collections::HashMap,
@@ -18,14 +18,16 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
+        tcp::{ReadHalf, WriteHalf},
     },
-    sync::mpsc,
-    task::JoinSet,
+    sync::oneshot,
 };
 
 use super::{
-    Action, Direction, Observed, Recorded, route,
+    Action, Direction, Ending, Observed, Recorded,
+    link::Link,
+    passing::{Outlet, Passing, Writer},
+    route,
     shared::{Shared, lock},
 };
 
@@ -36,6 +38,12 @@ pub(super) struct Connection {
     /// Requests without an answer yet, by opaque: an answer does not say what it answers.
     asked_by_client: Mutex<HashMap<i32, i32>>,
     asked_by_server: Mutex<HashMap<i32, i32>>,
+}
+
+/// The two sockets, as far as they are open.
+struct Ends {
+    client: Option<TcpStream>,
+    server: Option<TcpStream>,
 }
 
 impl Connection {
@@ -49,70 +57,141 @@ impl Connection {
         }
     }
 
-    pub(super) const fn id(&self) -> u64 {
-        self.id
+    /// Forwards until either side ends, or it is cut.
+    pub(super) async fn run(&self, client: TcpStream, cut: oneshot::Receiver<Ending>) {
+        let mut ends = Ends {
+            client: Some(client),
+            server: None,
+        };
+        tokio::select! {
+            biased;
+            Ok(ending) = cut => {
+                finish(ends.client, ending).await;
+                finish(ends.server, ending).await;
+            }
+            () = self.live(&mut ends) => {}
+        }
     }
 
-    /// Forwards until either side ends.
-    pub(super) async fn run(&self, client: TcpStream) -> io::Result<()> {
+    async fn live(&self, ends: &mut Ends) {
+        let ending = self.exchange(ends).await.unwrap_or_else(|error| {
+            tracing::debug!(connection = self.id, %error, "proxied connection ended");
+            Ending::Close
+        });
+        // What a black hole swallows includes the end of a connection, and that there never was one.
+        let Ends { client, server } = ends;
+        let never_connected = server.is_none();
+        let end_client = async {
+            if never_connected {
+                self.passable(Direction::ToServer).await;
+            }
+            self.passable(Direction::ToClient).await;
+            finish(client.take(), ending).await;
+        };
+        let end_server = async {
+            self.passable(Direction::ToServer).await;
+            finish(server.take(), ending).await;
+        };
+        tokio::join!(end_client, end_server);
+    }
+
+    async fn passable(&self, direction: Direction) {
+        self.shared.passable(&self.upstream, direction).await;
+    }
+
+    async fn exchange(&self, ends: &mut Ends) -> io::Result<Ending> {
+        let Some(client) = &mut ends.client else {
+            return Ok(Ending::Close);
+        };
         let server = TcpStream::connect(&*self.upstream).await?;
+        let server = ends.server.insert(server);
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
-        let (client_read, client_write) = client.into_split();
-        let (server_read, server_write) = server.into_split();
+        // Borrowed halves: an owned one says FIN when it is dropped, and then there would be no reset.
+        let (client_read, client_write) = client.split();
+        let (server_read, server_write) = server.split();
         tokio::select! {
             ended = self.forward(Direction::ToServer, client_read, server_write) => ended,
             ended = self.forward(Direction::ToClient, server_read, client_write) => ended,
         }
     }
 
-    /// Ends when the reader has ended and everything it let pass is written.
+    /// Ends when the reader has ended and everything it let pass is written, or at once when a toxic says so.
     async fn forward(
         &self,
         direction: Direction,
-        read: OwnedReadHalf,
-        write: OwnedWriteHalf,
-    ) -> io::Result<()> {
-        let (queue, frames) = mpsc::channel(QUEUE);
-        tokio::try_join!(self.pump(direction, read, queue), write_all(write, frames))?;
-        Ok(())
+        read: ReadHalf<'_>,
+        write: WriteHalf<'_>,
+    ) -> io::Result<Ending> {
+        let (outlet, passing) = Outlet::new(self.shared.released());
+        let writer = Writer {
+            link: Link::new(self.id),
+            toxics: self.shared.toxics(),
+            upstream: &self.upstream,
+            direction,
+        };
+        let ended = tokio::select! {
+            // The reader first, so that the writer finds what it read in the same turn.
+            biased;
+            Err(error) = self.pump(direction, read, outlet) => return Err(error),
+            ended = writer.run(write, passing) => ended,
+        };
+        match ended {
+            Ok(ending) => Ok(ending),
+            // Who takes no more may have said something before, and that is still under way: reading it has the last word.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     async fn pump(
         &self,
         direction: Direction,
-        mut read: OwnedReadHalf,
-        queue: mpsc::Sender<Bytes>,
+        mut read: ReadHalf<'_>,
+        mut outlet: Outlet,
     ) -> io::Result<()> {
-        let mut delayed = JoinSet::new();
         let mut buf = BytesMut::new();
         loop {
             while let Some((raw, frame)) = cut(&mut buf)? {
-                let request = self.matched(direction, &frame.header)?;
-                let action = self.observe(direction, request, &raw, &frame);
-                let raw = self.stay_on_proxy(direction, request, raw, &frame)?;
-                match action {
-                    Action::Forward => queue.send(raw).await.map_err(|_| closed())?,
-                    Action::Drop => {}
-                    Action::Delay(time) => {
-                        while delayed.try_join_next().is_some() {}
-                        if delayed.len() >= MAX_DELAYED {
-                            delayed.join_next().await;
-                        }
-                        let queue = queue.clone();
-                        delayed.spawn(async move {
-                            tokio::time::sleep(time).await;
-                            // The connection may have ended meanwhile.
-                            let _ = queue.send(raw).await;
-                        });
-                    }
-                    Action::Close => return Ok(()),
+                if let Some(ending) = self.take(direction, raw, &frame, &mut outlet).await? {
+                    return outlet.pass(Passing::End(ending)).await;
                 }
             }
-            if read.read_buf(&mut buf).await? == 0 {
-                return Ok(());
+            let ending = match read.read_buf(&mut buf).await {
+                Ok(0) => Ending::Close,
+                Ok(_) => continue,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => Ending::Reset,
+                Err(error) => return Err(error),
+            };
+            return outlet.pass(Passing::End(ending)).await;
+        }
+    }
+
+    /// Does to one frame what is to be done to it; an ending if it was the last.
+    async fn take(
+        &self,
+        direction: Direction,
+        raw: Bytes,
+        frame: &Frame,
+        outlet: &mut Outlet,
+    ) -> io::Result<Option<Ending>> {
+        let request = self.matched(direction, &frame.header)?;
+        outlet.listen_for_release();
+        let action = self.observe(direction, request, &raw, frame);
+        let raw = self.stay_on_proxy(direction, request, raw, frame)?;
+        match action {
+            Action::Forward => outlet.pass(Passing::Bytes(raw)).await?,
+            Action::Drop => {}
+            Action::Delay(time) => outlet.delay(time, raw).await,
+            Action::Hold => outlet.hold(raw).await,
+            Action::Close => return Ok(Some(Ending::Close)),
+            Action::Reset => return Ok(Some(Ending::Reset)),
+            Action::CutMid { at, ending } => {
+                let length = at.unwrap_or(raw.len() / 2).min(raw.len() - 1);
+                outlet.pass(Passing::Bytes(raw.slice(..length))).await?;
+                return Ok(Some(ending));
             }
         }
+        Ok(None)
     }
 
     /// The code of the request that this frame is or answers.
@@ -157,13 +236,15 @@ impl Connection {
         });
         let upstream = &*self.upstream;
         let connection = self.id;
-        self.shared.policy.decide(&Observed {
+        let action = self.shared.decide(&Observed {
             connection,
             direction,
             upstream,
             request,
             header,
-        })
+        });
+        self.shared.changed().notify_waiters();
+        action
     }
 
     /// A route answer with our listeners in place of the brokers; anything else unchanged.
@@ -215,20 +296,17 @@ fn cut(buf: &mut BytesMut) -> io::Result<Option<(Bytes, Frame)>> {
     Ok(Some((raw, frame)))
 }
 
-async fn write_all(mut write: OwnedWriteHalf, mut frames: mpsc::Receiver<Bytes>) -> io::Result<()> {
-    while let Some(frame) = frames.recv().await {
-        write.write_all(&frame).await?;
-    }
-    write.shutdown().await
-}
-
-fn closed() -> io::Error {
-    io::Error::from(ErrorKind::BrokenPipe)
+/// Ends one side, so that its peer hears of it in this way.
+async fn finish(stream: Option<TcpStream>, ending: Ending) {
+    let Some(mut stream) = stream else { return };
+    // Either fails when the peer has ended it already.
+    let _ = match ending {
+        // The FIN goes before the RST that unread bytes would make of it.
+        Ending::Close => stream.shutdown().await,
+        Ending::Reset => stream.set_zero_linger(),
+    };
 }
 
 const LENGTH: usize = 4;
 const FIRST_STEP: usize = 64 << 10;
-/// Frames between reader and writer; a slow writer holds up its reader, and by that the sender.
-const QUEUE: usize = 16;
-const MAX_DELAYED: usize = 4096;
 const MAX_UNANSWERED: usize = 1 << 16;

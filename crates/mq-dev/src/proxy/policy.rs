@@ -17,8 +17,29 @@ pub enum Action {
     Drop,
     /// Pass it on later. Frames behind it are not held up: they overtake it.
     Delay(Duration),
+    /// Pass it on at the next [`Proxy::release`](super::Proxy::release). Frames behind it overtake it. A connection that
+    /// ends loses what it holds.
+    Hold,
     /// End the connection, both ways, before this frame; what was forwarded before it still arrives.
     Close,
+    /// Reset the connection, both ways, before this frame; what was forwarded before it may be lost with it.
+    Reset,
+    /// Pass on only the beginning of it, then end the connection, both ways.
+    CutMid {
+        /// How many bytes, of those with the length prefix; one byte at least is missing. `None`: half of them.
+        at: Option<usize>,
+        /// How the connection ends.
+        ending: Ending,
+    },
+}
+
+/// How a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// It is closed (FIN): what was written before arrives.
+    Close,
+    /// It is reset (RST): what was written before may be lost, and the peer hears of an error.
+    Reset,
 }
 
 /// A frame the policy is asked about.

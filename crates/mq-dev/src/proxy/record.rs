@@ -6,9 +6,9 @@ use mq_rocketmq::proto::Header;
 /// Which way a frame goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// From the client to the nameserver or broker.
+    /// From the client to the nameserver or broker: "up".
     ToServer,
-    /// From the nameserver or broker to the client.
+    /// From the nameserver or broker to the client: "down".
     ToClient,
 }
 
