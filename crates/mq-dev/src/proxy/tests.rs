@@ -3,18 +3,23 @@
 use std::{
     net::SocketAddr,
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::{Bytes, BytesMut};
+use mq_core::{Clock, SystemClock};
 use mq_rocketmq::proto::{ExtFields, Flags, Frame, FrameDecoder, Header, HeaderCodec, Language};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::timeout,
 };
 
 use super::*;
+
+mod control;
+mod faults;
+mod toxics;
 
 const ROUTE: i32 = 105;
 const SEND: i32 = 310;
@@ -167,9 +172,7 @@ async fn no_frame_no_connection() {
 
 #[tokio::test]
 async fn dead_upstream_and_wrong_upstream() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let dead = listener.local_addr().unwrap();
-    drop(listener);
+    let (_reserved, dead) = dead();
     let proxy = Proxy::builder(dead.to_string()).start().await.unwrap();
     assert!(Peer::connect(proxy.addr()).await.read().await.is_none());
     let error = Proxy::builder("nowhere").start().await.unwrap_err();
@@ -260,6 +263,67 @@ async fn serve(answer: impl Fn(&Frame) -> (i32, Bytes) + Copy + Send + 'static) 
     addr
 }
 
+/// A recording proxy before a broker.
+async fn proxy() -> Proxy {
+    proxy_before(broker().await).await
+}
+
+async fn proxy_before(upstream: SocketAddr) -> Proxy {
+    let builder = Proxy::builder(upstream.to_string()).record(true);
+    builder.start().await.unwrap()
+}
+
+/// A server of which the test plays the part.
+async fn silent() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    (listener, addr)
+}
+
+/// Nobody listens here, and nobody else can.
+fn dead() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let addr = socket.local_addr().unwrap();
+    (socket, addr)
+}
+
+/// The other end of a connection through the proxy.
+async fn accepted(listener: &TcpListener) -> Peer {
+    let (socket, _) = soon(listener.accept()).await.unwrap();
+    Peer {
+        socket,
+        buf: BytesMut::new(),
+    }
+}
+
+/// How many answers the proxy read from the server: as many requests did arrive there.
+fn answers(proxy: &Proxy) -> usize {
+    let transcript = proxy.transcript();
+    let down = |frame: &&Recorded| frame.direction == Direction::ToClient;
+    transcript.iter().filter(down).count()
+}
+
+/// What has to happen; generous, for machines that are busy.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    let limit = Duration::from_secs(20);
+    timeout(limit, future).await.expect("not within 20 s")
+}
+
+/// What must not happen: a test that is wrong about it may pass, but one that is right never fails.
+async fn never<T>(future: impl Future<Output = T>) {
+    let happened = timeout(Duration::from_millis(150), future).await;
+    assert!(happened.is_err(), "it happened");
+}
+
+fn now() -> Instant {
+    SystemClock.now()
+}
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
 struct Peer {
     socket: TcpStream,
     buf: BytesMut,
@@ -306,8 +370,24 @@ impl Peer {
                 }
             }
         };
-        timeout(Duration::from_secs(5), read)
-            .await
-            .expect("no frame within 5 s")
+        soon(read).await
+    }
+
+    /// All bytes until the end, and whether that was a close or a reset.
+    async fn rest(&mut self) -> (Vec<u8>, Ending) {
+        let mut bytes = self.buf.split().to_vec();
+        let end = soon(self.socket.read_to_end(&mut bytes)).await;
+        let ending = match end {
+            Ok(_) => Ending::Close,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ending::Reset,
+            Err(error) => panic!("{error}"),
+        };
+        (bytes, ending)
+    }
+
+    /// Nothing arrives and nothing ends.
+    async fn stays_silent(&mut self) {
+        assert!(self.buf.is_empty());
+        never(self.socket.peek(&mut [0])).await;
     }
 }
