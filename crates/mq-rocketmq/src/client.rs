@@ -66,7 +66,7 @@ pub(crate) struct Shared {
     pub(crate) namespace: Namespace,
     pub(crate) unique_ids: UniqueIds,
     pub(crate) request_timeout: Duration,
-    client_id: String,
+    client_id: Arc<str>,
     closed: AtomicBool,
 }
 
@@ -176,7 +176,7 @@ impl Shared {
     /// The first refusal of login or permission; else the first failure, when no broker could be told.
     pub(crate) async fn heartbeat_now(&self) -> Result<()> {
         let heartbeat = Heartbeat {
-            client_id: self.client_id.clone(),
+            client_id: self.client_id.to_string(),
             producers: self
                 .groups
                 .producer_groups()
@@ -237,7 +237,7 @@ impl Shared {
         let requests: Vec<_> = groups
             .into_iter()
             .map(|group| Unregister {
-                client_id: self.client_id.as_str().into(),
+                client_id: Arc::clone(&self.client_id),
                 producer_group: Some(group.into()),
                 ..Unregister::default()
             })

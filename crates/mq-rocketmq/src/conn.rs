@@ -28,14 +28,16 @@ pub(crate) use self::tasks::Tasks;
 pub(crate) use self::upkeep::start_upkeep;
 use crate::auth::Signer;
 use crate::error::{Error, Result, answer_error};
+use crate::proto::command::Heartbeat;
 use crate::proto::{
     Encoded, Flags, Frame, HeaderCodec, HeaderParts, Language, Malformed, Reply, Request,
     ResponseCode, encode,
 };
 
-/// How this client writes its headers.
+/// Who this client is, and how it writes its headers.
 #[derive(Debug, Clone)]
 pub(crate) struct Identity {
+    pub(crate) client_id: Arc<str>,
     pub(crate) codec: HeaderCodec,
     pub(crate) language: Language,
     pub(crate) version: i32,
@@ -69,10 +71,19 @@ impl Identity {
     }
 }
 
+/// How long a peer may keep silent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    /// Until a connection stands.
+    pub(crate) connect: Duration,
+    /// While something is awaited, before the connection is given up.
+    pub(crate) half_open: Duration,
+}
+
 /// All connections of a client; each is made when it is first needed.
 pub(crate) struct Connections {
-    identity: Identity,
-    connect_timeout: Duration,
+    identity: Arc<Identity>,
+    patience: Patience,
     clock: Arc<dyn Clock>,
     tasks: Arc<Tasks>,
     on_request: OnRequest,
@@ -89,7 +100,7 @@ impl std::fmt::Debug for Connections {
 impl Connections {
     pub(crate) fn new(
         identity: Identity,
-        connect_timeout: Duration,
+        patience: Patience,
         clock: Arc<dyn Clock>,
         tasks: Arc<Tasks>,
         on_request: OnRequest,
@@ -97,8 +108,8 @@ impl Connections {
     ) -> Self {
         let open = Mutex::default();
         Self {
-            identity,
-            connect_timeout,
+            identity: Arc::new(identity),
+            patience,
             clock,
             tasks,
             on_request,
@@ -111,7 +122,7 @@ impl Connections {
         self.clock.now()
     }
 
-    pub(crate) const fn identity(&self) -> &Identity {
+    pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
 
@@ -204,7 +215,9 @@ impl Connections {
         drop(open);
         let setting = driver::Setting {
             endpoint: to.clone(),
-            connect_timeout: self.connect_timeout,
+            connect_timeout: self.patience.connect,
+            half_open_timeout: self.patience.half_open,
+            probe: probe(Arc::clone(&self.identity)),
             clock: Arc::clone(&self.clock),
             on_request: Arc::clone(&self.on_request),
             on_loss: Arc::clone(&self.on_loss),
@@ -212,6 +225,18 @@ impl Connections {
         self.tasks.spawn(driver::drive(setting, receiver));
         sender
     }
+}
+
+/// A heartbeat of no group: it changes nothing at a broker, and a nameserver says that it does not know it.
+fn probe(identity: Arc<Identity>) -> driver::Probe {
+    Arc::new(move || {
+        let heartbeat = Heartbeat {
+            client_id: identity.client_id.to_string(),
+            ..Heartbeat::default()
+        };
+        let body = heartbeat.body();
+        (identity.encode(&heartbeat, &body, false), body)
+    })
 }
 
 /// Reads a successful answer.

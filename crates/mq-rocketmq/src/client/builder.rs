@@ -10,7 +10,8 @@ use mq_core::{Clock, Endpoint, ErrorKind, ServiceUrl};
 use super::{Client, Groups, Handle, Shared, client_id};
 use crate::auth::{Credentials, Signer};
 use crate::conn::{
-    Connections, Identity, Nameservers, OnLoss, OnRequest, Routes, Tasks, TimerClock, start_upkeep,
+    Connections, Identity, Nameservers, OnLoss, OnRequest, Patience, Routes, Tasks, TimerClock,
+    start_upkeep,
 };
 use crate::error::{Error, Result, invalid};
 use crate::id::{UniqueIds, local_address};
@@ -27,6 +28,7 @@ pub struct ClientBuilder {
     namespace: String,
     header_codec: HeaderCodec,
     connect_timeout: Duration,
+    half_open_timeout: Duration,
     request_timeout: Duration,
     new_topic_queues: i32,
 }
@@ -39,6 +41,7 @@ impl ClientBuilder {
             namespace: String::new(),
             header_codec: HeaderCodec::Json,
             connect_timeout: Duration::from_secs(3),
+            half_open_timeout: Duration::from_secs(18),
             request_timeout: Duration::from_secs(3),
             new_topic_queues: 4,
         }
@@ -94,6 +97,13 @@ impl ClientBuilder {
     /// How long connecting may take, and with it finding out that no nameserver answers; default 3 s.
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long a connection may be silent while an answer is awaited, before it is given up and made anew; default 18 s, at least 100 ms.
+    /// After half of it the peer is asked for a sign of life, so that long polls may well be silent for longer.
+    pub fn half_open_timeout(mut self, timeout: Duration) -> Self {
+        self.half_open_timeout = timeout.max(Duration::from_millis(100));
         self
     }
 
@@ -157,7 +167,13 @@ impl ClientBuilder {
     fn share(self, endpoints: Vec<Endpoint>) -> Result<Arc<Shared>> {
         let clock: Arc<dyn Clock> = Arc::new(TimerClock);
         let (tasks, groups) = (Arc::new(Tasks::new()), Arc::new(Groups::default()));
+        let first = endpoints
+            .first()
+            .map(|to| local_address(to.host(), to.port()));
+        let address = first.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let client_id: Arc<str> = client_id(address).into();
         let identity = Identity {
+            client_id: Arc::clone(&client_id),
             codec: self.header_codec,
             language: Language::RUST,
             version: VERSION,
@@ -166,16 +182,15 @@ impl ClientBuilder {
         let lost: Arc<OnceLock<Routes>> = Arc::default();
         let connections = Arc::new(Connections::new(
             identity,
-            self.connect_timeout,
+            Patience {
+                connect: self.connect_timeout,
+                half_open: self.half_open_timeout,
+            },
             Arc::clone(&clock),
             Arc::clone(&tasks),
             on_request(Arc::clone(&groups)),
             on_loss(Arc::clone(&lost)),
         ));
-        let first = endpoints
-            .first()
-            .map(|to| local_address(to.host(), to.port()));
-        let address = first.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let nameservers =
             Nameservers::new(endpoints, Arc::clone(&connections), self.connect_timeout);
         let routes = Routes::new(
@@ -195,7 +210,7 @@ impl ClientBuilder {
             namespace: Namespace::new(&self.namespace)?,
             unique_ids: UniqueIds::new(address),
             request_timeout: self.request_timeout,
-            client_id: client_id(address),
+            client_id,
             closed: AtomicBool::new(false),
         }))
     }
@@ -245,8 +260,9 @@ fn check_option(key: &str, value: &str) -> Result<()> {
 
 const NAMESERVER_PORT: u16 = 9876;
 
-/// Brokers decide by this number what a client understands. 5.3.0's: new enough for standard JSON and full signatures.
-const VERSION: i32 = 473;
+/// Brokers decide by this number what a client understands. 5.3.3's: new enough for standard JSON, full signatures, and to be asked for
+/// a new connection (1500) instead of being cut off.
+const VERSION: i32 = 479;
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,10 @@
 //! ```
 //!
 //! A connection is made when the first command wants one. While it is being made, and while it stands, commands expire at their
-//! deadlines. When it breaks, each waiter hears whether its request had left.
+//! deadlines. When it breaks, each waiter hears whether its request had left. A peer that keeps silent is given up (`liveness`); one
+//! that asks for a new connection gets it.
+
+mod liveness;
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -18,10 +21,11 @@ use mq_core::{Clock, Endpoint, ErrorKind, Outcome};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+use self::liveness::{Act, Liveness};
 use super::transport;
 use crate::error::Error;
 use crate::proto::session::{Event, Outgoing, Progress, Session};
-use crate::proto::{Encoded, Frame};
+use crate::proto::{Encoded, Frame, ResponseCode};
 
 /// A request on its way to a connection.
 pub(crate) struct Command {
@@ -73,10 +77,16 @@ pub(crate) type OnRequest = Arc<dyn Fn(&Endpoint, Frame) + Send + Sync>;
 /// Told when a connection could not be made or broke: the route may be out of date.
 pub(crate) type OnLoss = Arc<dyn Fn(&Endpoint) + Send + Sync>;
 
+/// Makes a request that any peer answers, with whatever code: header and body.
+pub(crate) type Probe = Arc<dyn Fn() -> (Encoded, Bytes) + Send + Sync>;
+
 /// What a driver needs besides its channel.
 pub(crate) struct Setting {
     pub(crate) endpoint: Endpoint,
     pub(crate) connect_timeout: Duration,
+    /// After so long a silence, a probe unanswered, the peer is gone.
+    pub(crate) half_open_timeout: Duration,
+    pub(crate) probe: Probe,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) on_request: OnRequest,
     pub(crate) on_loss: OnLoss,
@@ -228,33 +238,47 @@ async fn serve(
     let sleep = tokio::time::sleep_until(setting.clock.now().into());
     tokio::pin!(sleep);
     let mut armed: Option<Instant> = None;
+    let mut liveness = Liveness::new(setting.half_open_timeout);
+    let mut leaving: Option<Instant> = None;
     loop {
-        // What came too late is not written.
-        session.expire(setting.clock.now());
+        let now = setting.clock.now();
+        if !pass_time(setting, session, &mut liveness, now) {
+            return format!("nothing was heard for {:?}", setting.half_open_timeout).into();
+        }
         let blocked = match write_all_there_is(stream, session) {
             Ok(blocked) => blocked,
             Err(cause) => return format!("writing failed: {cause}").into(),
         };
-        dispatch(session, setting);
-        let wake = session.next_deadline();
+        if dispatch(session, setting) && leaving.is_none() {
+            leaving = Some(now + LEAVING);
+        }
+        if leaving.is_some_and(|until| session.in_flight() == 0 || until <= now) {
+            return "the peer asks for a new connection".into();
+        }
+        let wakes = [session.next_deadline(), liveness.next(), leaving];
+        let wake = wakes.into_iter().flatten().min();
         if let Some(at) = wake.filter(|at| armed != Some(*at)) {
             sleep.as_mut().reset(at.into());
             armed = Some(at);
         }
         tokio::select! {
-            count = commands.recv_many(&mut batch, BATCH) => {
+            count = commands.recv_many(&mut batch, BATCH), if leaving.is_none() => {
                 if count == 0 {
                     return "the client is closed".into();
                 }
                 batch.drain(..).for_each(|command| submit(session, command, setting));
             }
             ready = stream.readable() => {
-                if let Err(reason) = ready.and_then(|()| read_some(stream, &mut inbound)) {
-                    return reason.to_string().into();
-                }
+                let any = match ready.and_then(|()| read_some(stream, &mut inbound)) {
+                    Ok(any) => any,
+                    Err(reason) => return reason.to_string().into(),
+                };
                 if let Err(malformed) = session.received(&mut inbound) {
                     dispatch(session, setting);
                     return format!("the peer does not speak this protocol: {malformed}").into();
+                }
+                if any {
+                    liveness.heard(setting.clock.now(), session.in_flight() > 0);
                 }
             }
             ready = stream.writable(), if blocked => {
@@ -286,7 +310,8 @@ fn write_all_there_is(
     Ok(false)
 }
 
-fn read_some(stream: &TcpStream, inbound: &mut BytesMut) -> io::Result<()> {
+/// The answer is whether there was anything.
+fn read_some(stream: &TcpStream, inbound: &mut BytesMut) -> io::Result<bool> {
     if inbound.capacity() - inbound.len() < READ_SIZE / 4 {
         inbound.reserve(READ_SIZE);
     }
@@ -295,16 +320,22 @@ fn read_some(stream: &TcpStream, inbound: &mut BytesMut) -> io::Result<()> {
             io::ErrorKind::UnexpectedEof,
             "the peer closed the connection",
         )),
-        Ok(_) => Ok(()),
-        Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Ok(_) => Ok(true),
+        Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => Ok(false),
         Err(cause) => Err(cause),
     }
 }
 
-fn dispatch(session: &mut Session<Box<dyn Waiter>>, setting: &Setting) {
+/// Tells waiters what happened. The answer is whether the peer asks for a new connection.
+fn dispatch(session: &mut Session<Box<dyn Waiter>>, setting: &Setting) -> bool {
+    let mut go_away = false;
     while let Some(event) = session.poll_event() {
         match event {
-            Event::Reply(waiter, frame) => waiter.done(Ok(Done::Reply(frame))),
+            Event::Reply(waiter, frame) => {
+                // apache/rocketmq: NettyRemotingClient.invokeImpl. It was not carried out.
+                go_away |= frame.header.code == ResponseCode::GO_AWAY.0;
+                waiter.done(Ok(Done::Reply(frame)));
+            }
             Event::Written(waiter) => waiter.done(Ok(Done::Written)),
             Event::Expired(waiter, progress) => waiter.done(Err(Failure {
                 kind: ErrorKind::Timeout,
@@ -315,6 +346,45 @@ fn dispatch(session: &mut Session<Box<dyn Waiter>>, setting: &Setting) {
             Event::Request(frame) => (setting.on_request)(&setting.endpoint, frame),
         }
     }
+    go_away
+}
+
+/// Before writing. The answer is whether the connection goes on.
+fn pass_time(
+    setting: &Setting,
+    session: &mut Session<Box<dyn Waiter>>,
+    liveness: &mut Liveness,
+    now: Instant,
+) -> bool {
+    // What came too late is not written.
+    session.expire(now);
+    match liveness.act(now) {
+        Act::Wait => {}
+        Act::Probe => submit(session, probe(setting, now), setting),
+        Act::GiveUp => return false,
+    }
+    if session.wants_write() {
+        liveness.wrote(now);
+    }
+    true
+}
+
+fn probe(setting: &Setting, now: Instant) -> Command {
+    let (head, body) = (setting.probe)();
+    Command {
+        head,
+        body,
+        deadline: now + setting.half_open_timeout,
+        oneway: false,
+        waiter: Box::new(Nobody),
+    }
+}
+
+/// Waits for the answer to a probe, which counts as soon as its first byte is there.
+struct Nobody;
+
+impl Waiter for Nobody {
+    fn done(self: Box<Self>, _: Result<Done, Failure>) {}
 }
 
 async fn until(deadline: Option<Instant>) {
@@ -327,6 +397,8 @@ async fn until(deadline: Option<Instant>) {
 const BATCH: usize = 128;
 const SLICES: usize = 128;
 const READ_SIZE: usize = 64 * 1024;
+/// How long requests under way still have when the peer asks for a new connection.
+const LEAVING: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]

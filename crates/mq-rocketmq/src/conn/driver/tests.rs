@@ -25,12 +25,18 @@ struct Driver {
 
 impl Driver {
     fn start(port: u16) -> Self {
+        Self::with(port, LONG)
+    }
+
+    fn with(port: u16, half_open_timeout: Duration) -> Self {
         let (commands, receiver) = mpsc::channel(1024);
         let losses = Arc::new(Mutex::new(0));
         let counted = Arc::clone(&losses);
         let setting = Setting {
             endpoint: Endpoint::new("127.0.0.1", port),
             connect_timeout: Duration::from_secs(2),
+            half_open_timeout,
+            probe: Arc::new(|| (encode(&parts(11), &NoFields, &[], 0), Bytes::new())),
             clock: Arc::new(TimerClock),
             on_request: Arc::new(|_, _| {}),
             on_loss: Arc::new(move |_| *counted.lock().unwrap() += 1),
@@ -40,17 +46,9 @@ impl Driver {
     }
 
     fn call(&self, wait: Duration) -> oneshot::Receiver<Result<Done, Failure>> {
-        let parts = HeaderParts {
-            code: 10,
-            flags: Flags::REQUEST,
-            remark: None,
-            language: Language::RUST,
-            version: 1,
-            codec: HeaderCodec::Json,
-        };
         let (sender, receiver) = oneshot::channel();
         let command = Command {
-            head: encode(&parts, &NoFields, &[], 0),
+            head: encode(&parts(10), &NoFields, &[], 0),
             body: Bytes::new(),
             deadline: TimerClock.now() + wait,
             oneway: false,
@@ -58,6 +56,17 @@ impl Driver {
         };
         assert!(self.commands.try_send(command).is_ok());
         receiver
+    }
+}
+
+fn parts(code: i32) -> HeaderParts<'static> {
+    HeaderParts {
+        code,
+        flags: Flags::REQUEST,
+        remark: None,
+        language: Language::RUST,
+        version: 1,
+        codec: HeaderCodec::Json,
     }
 }
 
@@ -197,6 +206,79 @@ async fn a_silent_peer_does_not_keep_a_call_past_its_deadline() {
     answer(&mut stream, &frames[0]).await;
     answer(&mut stream, &frames[1]).await;
     assert!(matches!(long.await.unwrap(), Ok(Done::Reply(_))));
+}
+
+#[tokio::test]
+async fn a_peer_that_keeps_silent_is_probed_then_given_up_and_its_late_answer_finds_nobody() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let limit = Duration::from_millis(400);
+    let driver = Driver::with(listener.local_addr().unwrap().port(), limit);
+    let (lost, begun) = (driver.call(LONG), TimerClock.now());
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let frames = read_frames(&mut stream, 2).await;
+    assert_eq!([frames[0].header.code, frames[1].header.code], [10, 11]);
+    let failure = lost.await.unwrap().unwrap_err();
+    assert_eq!(
+        (failure.kind, failure.outcome),
+        (ErrorKind::Disconnected, Outcome::Unknown)
+    );
+    assert!(failure.reason.contains("nothing was heard"), "{failure:?}");
+    let waited = TimerClock.now() - begun;
+    assert!(limit <= waited && waited < limit * 4, "{waited:?}");
+
+    let mut next = driver.call(LONG);
+    let (mut fresh, _) = listener.accept().await.unwrap();
+    let asked = read_frames(&mut fresh, 1).await;
+    // The frozen peer goes on and answers what it had read.
+    let _ = stream
+        .write_all(&frames[0].header.encode(0).into_bytes())
+        .await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(next.try_recv().is_err());
+    answer(&mut fresh, &asked[0]).await;
+    assert!(matches!(next.await.unwrap(), Ok(Done::Reply(_))));
+}
+
+#[tokio::test]
+async fn a_long_poll_may_be_silent_when_the_probe_is_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let limit = Duration::from_millis(400);
+    let driver = Driver::with(listener.local_addr().unwrap().port(), limit);
+    let poll = driver.call(LONG);
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let first = read_frames(&mut stream, 1).await;
+    for _ in 0..4 {
+        let probe = read_frames(&mut stream, 1).await;
+        assert_eq!(probe[0].header.code, 11);
+        answer(&mut stream, &probe[0]).await;
+    }
+    answer(&mut stream, &first[0]).await;
+    assert!(matches!(poll.await.unwrap(), Ok(Done::Reply(_))));
+}
+
+#[tokio::test]
+async fn a_peer_that_asks_to_go_away_gets_nothing_more_on_that_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let driver = Driver::start(listener.local_addr().unwrap().port());
+    let (told, under_way) = (driver.call(LONG), driver.call(LONG));
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut frames = read_frames(&mut stream, 2).await;
+    frames[0].header.code = ResponseCode::GO_AWAY.0;
+    answer(&mut stream, &frames[0]).await;
+    let Ok(Done::Reply(frame)) = told.await.unwrap() else {
+        panic!("it was answered");
+    };
+    assert_eq!(frame.header.code, ResponseCode::GO_AWAY.0);
+    let next = driver.call(LONG);
+    // What is under way has its time, and the next request its own connection.
+    answer(&mut stream, &frames[1]).await;
+    assert!(matches!(under_way.await.unwrap(), Ok(Done::Reply(_))));
+    let (mut fresh, _) = listener.accept().await.unwrap();
+    let asked = read_frames(&mut fresh, 1).await;
+    answer(&mut fresh, &asked[0]).await;
+    assert!(matches!(next.await.unwrap(), Ok(Done::Reply(_))));
+    let mut rest = BytesMut::new();
+    assert_eq!(stream.read_buf(&mut rest).await.unwrap(), 0, "closed");
 }
 
 #[tokio::test]
