@@ -10,8 +10,9 @@
 //! that asks for a new connection gets it.
 
 mod liveness;
+mod socket;
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use self::liveness::{Act, Liveness};
+use self::socket::{READ_SIZE, read_some, write_all_there_is};
 use super::transport;
 use crate::error::Error;
 use crate::proto::session::{Event, Outgoing, Progress, Session};
@@ -291,41 +293,6 @@ async fn serve(
     }
 }
 
-/// Writes until nothing is left or the socket takes no more; says whether the latter.
-fn write_all_there_is(
-    stream: &TcpStream,
-    session: &mut Session<Box<dyn Waiter>>,
-) -> io::Result<bool> {
-    while session.wants_write() {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let count = session.chunks(&mut slices);
-        let filled = slices.get(..count).unwrap_or_default();
-        match stream.try_write_vectored(filled) {
-            Ok(written) => session.written(written),
-            Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => return Ok(true),
-            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-            Err(cause) => return Err(cause),
-        }
-    }
-    Ok(false)
-}
-
-/// The answer is whether there was anything.
-fn read_some(stream: &TcpStream, inbound: &mut BytesMut) -> io::Result<bool> {
-    if inbound.capacity() - inbound.len() < READ_SIZE / 4 {
-        inbound.reserve(READ_SIZE);
-    }
-    match stream.try_read_buf(inbound) {
-        Ok(0) => Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "the peer closed the connection",
-        )),
-        Ok(_) => Ok(true),
-        Err(cause) if cause.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        Err(cause) => Err(cause),
-    }
-}
-
 /// Tells waiters what happened. The answer is whether the peer asks for a new connection.
 fn dispatch(session: &mut Session<Box<dyn Waiter>>, setting: &Setting) -> bool {
     let mut go_away = false;
@@ -395,8 +362,6 @@ async fn until(deadline: Option<Instant>) {
 }
 
 const BATCH: usize = 128;
-const SLICES: usize = 128;
-const READ_SIZE: usize = 64 * 1024;
 /// How long requests under way still have when the peer asks for a new connection.
 const LEAVING: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
