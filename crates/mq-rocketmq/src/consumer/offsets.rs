@@ -23,7 +23,8 @@ pub(super) async fn start(
 ) -> Result<(i64, Option<i64>)> {
     let to = master(core, queue).await?;
     if let Some(stored) = stored(core, queue, &to).await? {
-        return Ok((stored, Some(stored)));
+        // A broker may say 0 without having stored it, and would say otherwise once the queue has grown: then it is to be stored.
+        return Ok((stored, Some(stored).filter(|offset| *offset > 0)));
     }
     let first = first(core, queue, topic, &to).await?;
     Ok((first.max(0), None))

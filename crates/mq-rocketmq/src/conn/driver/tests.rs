@@ -273,7 +273,9 @@ async fn a_peer_that_asks_to_go_away_gets_nothing_more_on_that_connection() {
     // What is under way has its time, and the next request its own connection.
     answer(&mut stream, &frames[1]).await;
     assert!(matches!(under_way.await.unwrap(), Ok(Done::Reply(_))));
-    let (mut fresh, _) = listener.accept().await.unwrap();
+    // At once: nothing is under way any more.
+    let accepted = tokio::time::timeout(LEAVING / 2, listener.accept()).await;
+    let (mut fresh, _) = accepted.expect("a new connection").unwrap();
     let asked = read_frames(&mut fresh, 1).await;
     answer(&mut fresh, &asked[0]).await;
     assert!(matches!(next.await.unwrap(), Ok(Done::Reply(_))));

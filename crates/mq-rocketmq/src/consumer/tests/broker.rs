@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) pull_answers: Vec<(i32, i64)>,
     /// Queues' first offsets, if not 0.
     pub(super) begins: i64,
+    /// Offsets that are not stored are said to be 0.
+    pub(super) young: bool,
     /// Clients that are listed before the one that sent heartbeats.
     pub(super) others: Vec<String>,
     own: Vec<String>,
@@ -322,6 +324,10 @@ impl State {
                 match self.offsets.get(&(asked.topic.to_string(), asked.queue_id)) {
                     Some(offset) => {
                         reply(ResponseCode::SUCCESS, &ConsumerOffset { offset: *offset })
+                    }
+                    // apache/rocketmq: ConsumerManageProcessor.queryConsumerOffset, a queue that is still in memory
+                    None if self.young => {
+                        reply(ResponseCode::SUCCESS, &ConsumerOffset { offset: 0 })
                     }
                     None => plain(ResponseCode::QUERY_NOT_FOUND.0, "none"),
                 },

@@ -134,6 +134,18 @@ async fn an_offset_is_persisted_while_the_consumer_runs() {
 }
 
 #[tokio::test]
+async fn an_offset_of_0_that_the_broker_made_up_is_stored() {
+    let broker = Broker::start("t", 1).await;
+    broker.state().young = true;
+    broker.store("t", 0, "A", numbers(0..3));
+    let consumer = consumer(&broker, |builder| builder).await;
+    next(&consumer).await.release().await.unwrap();
+    within(consumer.close()).await;
+    // Or else the group would begin anew, perhaps at the end, once the broker says that there is none.
+    assert_eq!(broker.offset("t", 0), Some(0));
+}
+
+#[tokio::test]
 async fn what_is_sent_after_build_comes_for_a_group_that_begins_last() {
     let broker = Broker::start("t", 2).await;
     broker.store("t", 0, "A", ["old".to_owned()]);
