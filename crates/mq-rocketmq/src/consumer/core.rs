@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, OwnedMutexGuard, oneshot, watch};
 
 use super::delivery::Delivery;
 use super::offset::Stale;
@@ -76,6 +76,7 @@ pub(crate) struct Core {
     assigned: Mutex<BTreeMap<QueueId, Arc<Queue>>>,
     /// Last offsets of queues that were given up, which are on their way to the broker.
     leaving: Mutex<BTreeMap<QueueId, i64>>,
+    turns: Mutex<BTreeMap<QueueId, Arc<tokio::sync::Mutex<()>>>>,
     bytes: AtomicUsize,
     returns: Mutex<VecDeque<Return>>,
     dropped: AtomicU64,
@@ -110,6 +111,7 @@ impl Core {
             ready: Ready::new(),
             assigned: Mutex::default(),
             leaving: Mutex::default(),
+            turns: Mutex::default(),
             bytes: AtomicUsize::new(0),
             returns: Mutex::default(),
             dropped: AtomicU64::new(0),
@@ -321,6 +323,12 @@ impl Core {
         let last = (queue.id().clone(), self.revoke(queue)?);
         lock(&self.leaving).insert(last.0.clone(), last.1);
         Some(last)
+    }
+
+    /// The turn to store an offset of the queue: of two under way a broker may carry out the later one first.
+    pub(crate) async fn turn(&self, queue: &QueueId) -> OwnedMutexGuard<()> {
+        let turn = Arc::clone(lock(&self.turns).entry(queue.clone()).or_default());
+        turn.lock_owned().await
     }
 
     pub(crate) fn has_left(&self, queue: &QueueId) {

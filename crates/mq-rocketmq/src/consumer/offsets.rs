@@ -105,7 +105,7 @@ async fn first(core: &Core, queue: &QueueId, topic: &Topic, to: &Endpoint) -> Re
     }
 }
 
-/// Stores the group's offset for a queue, and waits for the broker's word.
+/// Stores the group's offset for a queue, and waits for the broker's word. Whose [turn](Core::turn) it is calls it.
 pub(super) async fn store(core: &Core, queue: &QueueId, offset: i64) -> Result<()> {
     let to = master(core, queue).await?;
     let request = UpdateOffset {
@@ -126,6 +126,7 @@ pub(super) async fn store(core: &Core, queue: &QueueId, offset: i64) -> Result<(
 /// Persists the offsets that the brokers don't have yet. What fails is tried again next time.
 pub(super) async fn persist(core: &Core, queues: &[Arc<Queue>]) {
     join_all(queues.iter().map(|queue| async move {
+        let _turn = core.turn(queue.id()).await;
         let Some(offset) = queue.ledger().unpersisted() else { return };
         match store(core, queue.id(), offset).await {
             Ok(()) => queue.ledger().persisted(offset),
@@ -147,6 +148,7 @@ pub(super) async fn hand_over(core: &Core, queues: &[Arc<Queue>]) {
 /// Persists the offsets of queues that were given up.
 pub(super) async fn store_last(core: &Core, last: Vec<(QueueId, i64)>) {
     join_all(last.iter().map(|(id, offset)| async move {
+        let _turn = core.turn(id).await;
         let stored = store(core, id, *offset).await;
         core.has_left(id);
         if let Err(error) = stored {

@@ -156,7 +156,10 @@ async fn go_back(core: &Arc<Core>, queue: &Arc<Queue>, next: i64) {
     tracing::warn!(topic = %queue.id.topic, broker = %queue.id.broker, queue = queue.id.id, next, "the offset goes back");
     // Not through `stop`: this runs in the task that it would end.
     core.freeze(queue);
-    let stored = offsets::store(core, &queue.id, next).await;
+    let stored = {
+        let _turn = core.turn(&queue.id).await;
+        offsets::store(core, &queue.id, next).await
+    };
     if let Err(error) = &stored {
         tracing::warn!(topic = %queue.id.topic, queue = queue.id.id, %error, "the corrected offset is not persisted yet");
     }

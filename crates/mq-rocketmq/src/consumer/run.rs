@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, interval_at, timeout};
 
 use super::core::{Core, Phase};
 use super::delivery::{Acker, Delivery};
@@ -44,7 +44,7 @@ pub(super) fn take_on(core: &Arc<Core>, queue: &Arc<Queue>) {
 async fn tick(core: Arc<Core>) {
     let limit = core.config.settle_timeout;
     let mut sweep = interval((limit / 8).clamp(Duration::from_millis(20), Duration::from_secs(1)));
-    let mut commit = interval(COMMIT);
+    let mut commit = interval_at((core.shared.clock.now() + COMMIT).into(), COMMIT);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     commit.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

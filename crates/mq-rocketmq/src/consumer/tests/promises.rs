@@ -796,6 +796,26 @@ async fn an_offset_is_persisted_without_any_pull() {
     );
 }
 
+/// A broker carries requests out by several threads.
+#[tokio::test]
+async fn an_offset_is_not_stored_while_an_earlier_one_is_under_way() {
+    let broker = Broker::start("t", 1).await;
+    broker.store("t", 0, "A", numbers(0..2));
+    let consumer = consumer(&broker, |builder| builder).await;
+    next(&consumer).await.ack().await.unwrap();
+    let second = next(&consumer).await;
+    let kind = <UpdateOffset as crate::proto::Request>::CODE.0;
+    let slow = Duration::from_secs(1);
+    broker.state().delay.insert(kind, slow);
+    let updates = || broker.requests::<UpdateOffset>().len();
+    until("the first offset is under way", || updates() > 0).await;
+    broker.state().delay.clear();
+    second.ack().await.unwrap();
+    within(consumer.close()).await;
+    tokio::time::sleep(slow).await;
+    assert_eq!(broker.offset("t", 0), Some(2));
+}
+
 #[tokio::test]
 async fn nothing_of_an_epoch_moves_while_its_offset_is_corrected() {
     let broker = Broker::start("t", 1).await;
