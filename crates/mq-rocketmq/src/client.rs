@@ -2,6 +2,7 @@
 
 mod builder;
 mod groups;
+mod health;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,6 +15,8 @@ use mq_core::{Clock, Endpoint, ErrorKind};
 
 pub use self::builder::ClientBuilder;
 pub(crate) use self::groups::{Flush, GroupMember, Groups};
+pub(crate) use self::health::Board;
+pub use self::health::{Event, Events, Health, PeerHealth};
 use crate::admin::Admin;
 use crate::conn::{Connections, Routes, Tasks};
 use crate::consumer::ConsumerBuilder;
@@ -62,6 +65,7 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) groups: Arc<Groups>,
+    pub(crate) board: Arc<Board>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) namespace: Namespace,
     pub(crate) unique_ids: UniqueIds,
@@ -99,6 +103,17 @@ impl Client {
     /// Reads topics, their queues, and how far groups are.
     pub fn admin(&self) -> Admin {
         Admin::new(Arc::clone(&self.handle))
+    }
+
+    /// What happens from now on: connections made and lost, routes changed, queues taken on and given up.
+    pub fn events(&self) -> Events {
+        self.handle.shared.board.events()
+    }
+
+    /// How the servers are that this client has spoken to: a look, without asking any of them.
+    pub fn health(&self) -> Health {
+        let shared = &self.handle.shared;
+        shared.board.look(shared.clock.now())
     }
 
     /// Waits for sends under way, closes consumers, tells the brokers and ends all tasks. Calling it twice is harmless.

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use mq_core::{Clock, Endpoint, ErrorKind, Outcome};
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use self::driver::{Command, Done, Failure, OnLoss, OnRequest, Waiter};
+pub(crate) use self::driver::{Command, Contact, Done, Failure, OnContact, OnRequest, Waiter};
 pub(crate) use self::nameserver::Nameservers;
 pub(crate) use self::route::{DEFAULT_TOPIC, QueueId, Routes, TopicRoute};
 pub(crate) use self::tasks::Tasks;
@@ -87,7 +87,8 @@ pub(crate) struct Connections {
     clock: Arc<dyn Clock>,
     tasks: Arc<Tasks>,
     on_request: OnRequest,
-    on_loss: OnLoss,
+    on_contact: OnContact,
+    probe: driver::Probe,
     open: Mutex<HashMap<Endpoint, mpsc::Sender<Command>>>,
 }
 
@@ -104,16 +105,17 @@ impl Connections {
         clock: Arc<dyn Clock>,
         tasks: Arc<Tasks>,
         on_request: OnRequest,
-        on_loss: OnLoss,
+        on_contact: OnContact,
     ) -> Self {
-        let open = Mutex::default();
+        let (identity, open) = (Arc::new(identity), Mutex::default());
         Self {
-            identity: Arc::new(identity),
+            probe: probe(Arc::clone(&identity)),
+            identity,
             patience,
             clock,
             tasks,
             on_request,
-            on_loss,
+            on_contact,
             open,
         }
     }
@@ -204,6 +206,12 @@ impl Connections {
         }
     }
 
+    /// Asks for any answer at all.
+    fn ask_after(&self, to: &Endpoint, waiter: Box<dyn Waiter>) {
+        let until = self.clock.now() + self.patience.connect;
+        self.submit(to, driver::question(&self.probe, until, waiter));
+    }
+
     fn sender(&self, to: &Endpoint) -> mpsc::Sender<Command> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         // One whose task is gone is replaced.
@@ -217,10 +225,10 @@ impl Connections {
             endpoint: to.clone(),
             connect_timeout: self.patience.connect,
             half_open_timeout: self.patience.half_open,
-            probe: probe(Arc::clone(&self.identity)),
+            probe: Arc::clone(&self.probe),
             clock: Arc::clone(&self.clock),
             on_request: Arc::clone(&self.on_request),
-            on_loss: Arc::clone(&self.on_loss),
+            on_contact: Arc::clone(&self.on_contact),
         };
         self.tasks.spawn(driver::drive(setting, receiver));
         sender

@@ -19,7 +19,7 @@ pub use mq_core::{Endpoint, ErrorKind, Outcome, Properties, Retry, Secret};
 
 pub use self::admin::{Admin, GroupLag, QueueLag, QueueRange, TopicDescription};
 pub use self::auth::Credentials;
-pub use self::client::{Client, ClientBuilder};
+pub use self::client::{Client, ClientBuilder, Event, Events, Health, PeerHealth};
 pub use self::consumer::{
     Acker, ConsumeFrom, Consumer, ConsumerBuilder, ConsumerHandle, Delivery, Received, Settle,
     Settling, Undecoded,

@@ -14,6 +14,7 @@ mod receipt;
 mod retry;
 mod send;
 mod shared;
+mod target;
 mod window;
 
 use std::fmt;
@@ -156,6 +157,7 @@ pub struct ProducerBuilder {
     handle: Arc<Handle>,
     group: String,
     timeout: Duration,
+    attempt_timeout: Option<Duration>,
     max_attempts: u32,
     max_body: usize,
     max_in_flight: usize,
@@ -170,6 +172,7 @@ impl ProducerBuilder {
             handle,
             group: group.to_owned(),
             timeout: Duration::from_secs(3),
+            attempt_timeout: None,
             max_attempts: 3,
             max_body: 4 << 20,
             max_in_flight: 1024,
@@ -182,6 +185,15 @@ impl ProducerBuilder {
     /// How long a send may take, from its first poll, the wait for room and all attempts included; default 3 s.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// How long one attempt may take before the next is made; default none, so that an attempt without an answer lasts as long as the
+    /// send. With it a broker that is frozen costs a send this time, not its success; one that is only slow stores the message
+    /// twice.
+    // apache/rocketmq: DefaultMQProducer.sendMsgMaxTimeoutPerRequest
+    pub const fn attempt_timeout(mut self, timeout: Duration) -> Self {
+        self.attempt_timeout = Some(timeout);
         self
     }
 

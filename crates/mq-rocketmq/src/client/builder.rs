@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use mq_core::{Clock, Endpoint, ErrorKind, ServiceUrl};
 
-use super::{Client, Groups, Handle, Shared, client_id};
+use super::{Board, Client, Groups, Handle, Shared, client_id};
 use crate::auth::{Credentials, Signer};
 use crate::conn::{
-    Connections, Identity, Nameservers, OnLoss, OnRequest, Patience, Routes, Tasks, TimerClock,
-    start_upkeep,
+    Connections, Contact, Identity, Nameservers, OnContact, OnRequest, Patience, Routes, Tasks,
+    TimerClock, start_upkeep,
 };
 use crate::error::{Error, Result, invalid};
 use crate::id::{UniqueIds, local_address};
@@ -179,7 +179,7 @@ impl ClientBuilder {
             version: VERSION,
             signer: self.credentials.as_ref().map(Signer::new).transpose()?,
         };
-        let lost: Arc<OnceLock<Routes>> = Arc::default();
+        let (stale, board): (Arc<OnceLock<Routes>>, _) = (Arc::default(), Arc::new(Board::new()));
         let connections = Arc::new(Connections::new(
             identity,
             Patience {
@@ -189,7 +189,7 @@ impl ClientBuilder {
             Arc::clone(&clock),
             Arc::clone(&tasks),
             on_request(Arc::clone(&groups)),
-            on_loss(Arc::clone(&lost)),
+            on_contact(Arc::clone(&board), Arc::clone(&stale)),
         ));
         let nameservers =
             Nameservers::new(endpoints, Arc::clone(&connections), self.connect_timeout);
@@ -197,15 +197,17 @@ impl ClientBuilder {
             nameservers,
             &tasks,
             Arc::clone(&clock),
+            Arc::clone(&board),
             self.new_topic_queues,
         );
         // The driver tasks and the routes know each other from here on.
-        drop(lost.set(routes.clone()));
+        drop(stale.set(routes.clone()));
         Ok(Arc::new(Shared {
             connections,
             routes,
             tasks,
             groups,
+            board,
             clock,
             namespace: Namespace::new(&self.namespace)?,
             unique_ids: UniqueIds::new(address),
@@ -231,9 +233,14 @@ fn on_request(groups: Arc<Groups>) -> OnRequest {
 }
 
 /// After a lost connection the routes may be out of date.
-fn on_loss(routes: Arc<OnceLock<Routes>>) -> OnLoss {
-    Arc::new(move |_| {
-        let Some(routes) = routes.get() else { return };
+fn on_contact(board: Arc<Board>, stale: Arc<OnceLock<Routes>>) -> OnContact {
+    Arc::new(move |peer, contact| {
+        match contact {
+            Contact::Made => return board.connected(peer),
+            Contact::Failed(reason) => board.connect_failed(peer, reason),
+            Contact::Lost(reason) => board.lost(peer, reason),
+        }
+        let Some(routes) = stale.get() else { return };
         for topic in routes.topics() {
             routes.refresh_soon(&topic);
         }

@@ -76,8 +76,18 @@ impl Failure {
 
 /// Told what a broker asks of this client.
 pub(crate) type OnRequest = Arc<dyn Fn(&Endpoint, Frame) + Send + Sync>;
-/// Told when a connection could not be made or broke: the route may be out of date.
-pub(crate) type OnLoss = Arc<dyn Fn(&Endpoint) + Send + Sync>;
+/// Told what became of a connection.
+pub(crate) type OnContact = Arc<dyn Fn(&Endpoint, Contact<'_>) + Send + Sync>;
+
+/// What became of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Contact<'a> {
+    Made,
+    /// It could not be made.
+    Failed(&'a Arc<str>),
+    /// It broke or was given up.
+    Lost(&'a Arc<str>),
+}
 
 /// Makes a request that any peer answers, with whatever code: header and body.
 pub(crate) type Probe = Arc<dyn Fn() -> (Encoded, Bytes) + Send + Sync>;
@@ -91,7 +101,7 @@ pub(crate) struct Setting {
     pub(crate) probe: Probe,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) on_request: OnRequest,
-    pub(crate) on_loss: OnLoss,
+    pub(crate) on_contact: OnContact,
 }
 
 /// Serves one endpoint until the channel's senders are gone.
@@ -113,21 +123,23 @@ pub(crate) async fn drive(setting: Setting, mut commands: mpsc::Receiver<Command
                 tracing::debug!(peer = %setting.endpoint, "connected");
                 refused = None;
                 pauses = self::pauses();
+                (setting.on_contact)(&setting.endpoint, Contact::Made);
                 let reason = serve(&setting, &stream, &mut session, &mut commands).await;
                 tracing::debug!(peer = %setting.endpoint, reason = %reason, "disconnected");
+                // First this, so that who hears of a failure finds the server known to be away.
+                (setting.on_contact)(&setting.endpoint, Contact::Lost(&reason));
                 lose(session, ErrorKind::Disconnected, &reason, &setting.endpoint);
-                (setting.on_loss)(&setting.endpoint);
             }
             Err(cause) => {
                 let reason: Arc<str> = cause.to_string().into();
                 tracing::debug!(peer = %setting.endpoint, reason = %reason, "could not connect");
+                (setting.on_contact)(&setting.endpoint, Contact::Failed(&reason));
                 let failure = lose(session, ErrorKind::Connect, &reason, &setting.endpoint);
                 let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
                 refused = Some(Refusal {
                     until: setting.clock.now() + pause,
                     failure,
                 });
-                (setting.on_loss)(&setting.endpoint);
             }
         }
     }
@@ -327,7 +339,14 @@ fn pass_time(
     session.expire(now);
     match liveness.act(now) {
         Act::Wait => {}
-        Act::Probe => submit(session, probe(setting, now), setting),
+        Act::Probe => {
+            let until = now + setting.half_open_timeout;
+            submit(
+                session,
+                question(&setting.probe, until, Box::new(Nobody)),
+                setting,
+            );
+        }
         Act::GiveUp => return false,
     }
     if session.wants_write() {
@@ -336,18 +355,18 @@ fn pass_time(
     true
 }
 
-fn probe(setting: &Setting, now: Instant) -> Command {
-    let (head, body) = (setting.probe)();
+/// A request for any answer at all; who answers counts as there as soon as the first byte has come.
+pub(super) fn question(probe: &Probe, deadline: Instant, waiter: Box<dyn Waiter>) -> Command {
+    let (head, body) = probe();
     Command {
         head,
         body,
-        deadline: now + setting.half_open_timeout,
+        deadline,
         oneway: false,
-        waiter: Box::new(Nobody),
+        waiter,
     }
 }
 
-/// Waits for the answer to a probe, which counts as soon as its first byte is there.
 struct Nobody;
 
 impl Waiter for Nobody {

@@ -36,6 +36,10 @@ impl Nameservers {
         }
     }
 
+    pub(crate) fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
     /// Asks one server after the other, the next after [`STAGGER`] or as soon as one fails; the first success wins.
     ///
     /// A topic may be known to one server only, so that "no such topic" counts when all who answer say so.

@@ -10,6 +10,7 @@ use mq_core::{Clock, Endpoint, ErrorKind, Retry};
 use tokio::sync::{oneshot, watch};
 
 use super::{Nameservers, Tasks};
+use crate::client::{Board, Event};
 use crate::error::{Error, Result, closed};
 use crate::proto::ResponseCode;
 use crate::proto::command::{self, GetRoute};
@@ -113,6 +114,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
     changes: watch::Sender<u64>,
+    board: Arc<Board>,
     new_topic_queues: i32,
 }
 
@@ -131,6 +133,7 @@ impl Routes {
         nameservers: Nameservers,
         tasks: &Arc<Tasks>,
         clock: Arc<dyn Clock>,
+        board: Arc<Board>,
         new_topic_queues: i32,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -139,6 +142,7 @@ impl Routes {
             clock,
             state: Mutex::default(),
             changes: watch::Sender::new(0),
+            board,
             new_topic_queues,
         }))
     }
@@ -291,13 +295,13 @@ impl Inner {
 
     fn store(&self, topic: &str, found: Result<command::TopicRoute>) {
         let mut state = self.lock();
-        let mut changed = false;
+        let (mut changed, mut new) = (false, false);
         let result = found.map(|data| {
             state.to_create.remove(topic);
             match state.known.get(topic) {
                 Some(known) if known.data == data => Arc::clone(known),
-                _ => {
-                    changed = true;
+                known => {
+                    (changed, new) = (true, known.is_none());
                     let route = Arc::new(TopicRoute::new(topic, data, MOST_QUEUES));
                     state.known.insert(topic.to_owned(), Arc::clone(&route));
                     route
@@ -312,6 +316,11 @@ impl Inner {
             let _ = waiter.send(result.clone());
         }
         if changed {
+            if !new {
+                self.board.tell(|| Event::RouteChanged {
+                    topic: topic.to_owned(),
+                });
+            }
             self.changes.send_modify(|count| *count += 1);
         }
     }

@@ -1,24 +1,39 @@
-//! What a client does by itself: heartbeats and fresh routes.
+//! What a client does by itself: heartbeats, fresh routes, and asking after servers that are away.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::client::Shared;
+use mq_core::Endpoint;
 
-/// Starts the client's own task.
+use super::{Done, Failure, Waiter};
+use crate::client::{Board, Shared};
+
+/// Starts the client's own tasks.
 pub(crate) fn start_upkeep(shared: &Arc<Shared>) {
     let weak = Arc::downgrade(shared);
-    shared.tasks.spawn(upkeep(weak));
+    shared
+        .tasks
+        .spawn(upkeep(Weak::clone(&weak), Arc::clone(&shared.board)));
+    shared
+        .tasks
+        .spawn(look_after(weak, Arc::clone(&shared.board)));
 }
 
-async fn upkeep(shared: Weak<Shared>) {
+async fn upkeep(shared: Weak<Shared>, board: Arc<Board>) {
     loop {
-        tokio::time::sleep(PERIOD).await;
+        let all = tokio::select! {
+            () = tokio::time::sleep(PERIOD) => true,
+            // One that was restarted has forgotten who is here.
+            () = board.returned.notified() => false,
+        };
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        for topic in shared.routes.topics() {
-            shared.routes.refresh_soon(&topic);
+        if all {
+            for topic in shared.routes.topics() {
+                shared.routes.refresh_soon(&topic);
+            }
         }
         if let Err(error) = shared.heartbeat_now().await {
             tracing::warn!(%error, "a heartbeat failed");
@@ -26,5 +41,55 @@ async fn upkeep(shared: Weak<Shared>) {
     }
 }
 
+/// Asks the servers that are away until they answer, so that no send need find out.
+async fn look_after(shared: Weak<Shared>, board: Arc<Board>) {
+    let mut any_away = false;
+    loop {
+        tokio::select! {
+            () = board.trouble.notified() => {}
+            () = tokio::time::sleep(pause()), if any_away => {}
+        }
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let known = known(&shared);
+        any_away = false;
+        for peer in board.all_away() {
+            if known.contains(&peer) {
+                any_away = true;
+                let asked = Asked(Arc::clone(&board), peer.clone());
+                shared.connections.ask_after(&peer, Box::new(asked));
+            } else {
+                board.forget(&peer);
+            }
+        }
+    }
+}
+
+fn known(shared: &Shared) -> BTreeSet<Endpoint> {
+    let nameservers = shared.routes.nameservers().endpoints().iter().cloned();
+    let brokers = shared.routes.known_brokers();
+    let brokers = brokers
+        .into_values()
+        .flat_map(std::collections::BTreeMap::into_values);
+    nameservers.chain(brokers).collect()
+}
+
+struct Asked(Arc<Board>, Endpoint);
+
+impl Waiter for Asked {
+    fn done(self: Box<Self>, result: Result<Done, Failure>) {
+        if result.is_ok() {
+            self.0.answered(&self.1);
+        }
+    }
+}
+
+/// Not all clients at once.
+fn pause() -> Duration {
+    ASK.mul_f64(0.75 + fastrand::f64() / 2.0)
+}
+
 // apache/rocketmq: ClientConfig, heartbeatBrokerInterval and pollNameServerInterval
 const PERIOD: Duration = Duration::from_secs(30);
+const ASK: Duration = Duration::from_secs(1);

@@ -24,7 +24,7 @@ use super::ready::{Ready, Ticket};
 use super::received::Received;
 use super::settle::DelayLevel;
 use super::subscription::Subscription;
-use crate::client::Shared;
+use crate::client::{Event, Shared};
 use crate::conn::QueueId;
 use crate::error::{Error, Result};
 
@@ -147,6 +147,10 @@ impl Core {
     /// Ends the consumer with an error that receivers get once.
     pub(crate) fn fail(&self, error: Error) {
         tracing::error!(group = %self.group, %error, "the consumer ends");
+        self.shared.board.tell(|| Event::ConsumerFailed {
+            group: self.group.to_string(),
+            reason: error.to_string(),
+        });
         self.ready.end(Some(error));
         self.enter(Phase::Closing);
     }

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::core::{Core, Phase, Topic};
 use super::queue::{Queue, is_final};
 use super::{assign, offsets, run};
+use crate::client::Event;
 use crate::conn::{QueueId, TopicRoute};
 use crate::error::{Error, Result};
 use crate::proto::command::GetConsumerList;
@@ -148,6 +149,11 @@ async fn balance_topic(core: &Arc<Core>, topic: &Arc<Topic>) -> Result<Round> {
     );
     if won > 0 || !lost.is_empty() {
         tracing::info!(group = %core.group, topic = %topic.name, members = ids.len(), queues = wanted.len(), won, lost = lost.len(), "rebalanced");
+        core.shared.board.tell(|| Event::Rebalanced {
+            group: core.group.to_string(),
+            topic: topic.name.to_string(),
+            queues: kept.len() + won,
+        });
     }
     Ok(Round {
         error,

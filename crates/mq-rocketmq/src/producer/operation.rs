@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use mq_core::{Endpoint, ErrorKind, Outcome, Retry};
+use mq_core::{ErrorKind, Outcome, Retry};
 use tokio::sync::oneshot;
 
 use super::pack::Packed;
 use super::shared::ProducerShared;
+use super::target::Target;
 use super::window::Entry;
 use crate::Message;
 use crate::conn::{Command, Done, Failure, QueueId, TopicRoute, Waiter, parse_reply};
@@ -54,18 +55,14 @@ pub(crate) struct Operation {
     /// An attempt ended without an answer: whatever the later ones say, the message may be stored.
     may_be_stored: bool,
     target: Target,
+    /// When the attempt began.
+    begun: Instant,
     /// Set until launched.
     head: Option<Encoded>,
     admitted: bool,
     payload: Option<Payload>,
     on_admission: Option<oneshot::Sender<()>>,
     on_end: Option<oneshot::Sender<Ended>>,
-}
-
-#[derive(Debug, Clone)]
-struct Target {
-    queue: QueueId,
-    endpoint: Endpoint,
 }
 
 /// What the caller keeps of an operation.
@@ -97,7 +94,7 @@ impl Operation {
             deadline,
             oneway,
         } = plan;
-        let Some(target) = choose(&producer, route, None) else {
+        let Some(target) = Target::choose(&producer, route, None) else {
             return Err(Failed {
                 error: no_queue(&topic),
                 payload,
@@ -115,6 +112,7 @@ impl Operation {
             attempt: 1,
             may_be_stored: false,
             target,
+            begun: deadline,
             head: None,
             admitted: false,
             payload: Some(payload),
@@ -127,33 +125,30 @@ impl Operation {
 
     /// Makes the next attempt, at another broker if there is one. Called by the retry task.
     pub(super) fn again(mut self: Box<Self>) {
-        let route = self
-            .producer
-            .client
-            .routes
-            .cached_for_publishing(&self.topic);
         let last = Arc::clone(&self.target.queue.broker);
-        if let Some(target) = route.and_then(|route| choose(&self.producer, &route, Some(&last))) {
-            self.target = target;
-        }
+        self.aim(Some(&last));
         self.attempt += 1;
         self.encode();
         self.submit();
     }
 
-    /// Whether the next attempt would reach another broker than the last.
+    /// Chooses again, if the route is still known.
+    fn aim(&mut self, avoid: Option<&str>) {
+        let routes = &self.producer.client.routes;
+        let route = routes.cached_for_publishing(&self.topic);
+        if let Some(target) = route.and_then(|route| Target::choose(&self.producer, &route, avoid))
+        {
+            self.target = target;
+        }
+    }
+
+    /// Whether the next attempt would reach another broker than the last, one that is not in trouble.
     pub(super) fn has_alternative(&self) -> bool {
-        let route = self
-            .producer
-            .client
-            .routes
-            .cached_for_publishing(&self.topic);
-        route.is_some_and(|route| {
-            route
-                .publish
-                .iter()
-                .any(|queue| queue.broker != self.target.queue.broker)
-        })
+        let client = &self.producer.client;
+        let Some(route) = client.routes.cached_for_publishing(&self.topic) else {
+            return false;
+        };
+        self.target.has_alternative(&self.producer, &route)
     }
 
     pub(super) const fn attempt(&self) -> u32 {
@@ -188,11 +183,14 @@ impl Operation {
 
     fn submit(mut self: Box<Self>) {
         let Some(head) = self.head.take() else { return };
+        self.begun = self.producer.client.clock.now();
         let (client, to) = (
             Arc::clone(&self.producer.client),
             self.target.endpoint.clone(),
         );
-        let (body, deadline, oneway) = (self.packed.body.clone(), self.deadline, self.oneway);
+        let (body, oneway) = (self.packed.body.clone(), self.oneway);
+        let patience = self.producer.attempt_timeout.map(|most| self.begun + most);
+        let deadline = patience.map_or(self.deadline, |until| until.min(self.deadline));
         client.connections.submit(
             &to,
             Command {
@@ -291,6 +289,11 @@ impl Entry for Operation {
             // A send does not listen.
             let _ = told.send(());
         }
+        // While it waited in the line, its broker may have gone.
+        if !self.target.is_well(&self.producer.client) {
+            self.aim(None);
+            self.encode();
+        }
         self.submit();
     }
 
@@ -305,13 +308,18 @@ impl Entry for Operation {
 
 impl Waiter for Operation {
     fn done(self: Box<Self>, result: Result<Done, Failure>) {
+        self.target
+            .learn(&self.producer.client, self.begun, &result);
         match result {
             Ok(Done::Reply(frame)) => self.answered(&frame),
             Ok(Done::Written) => self.end(Ok(None)),
             Err(failure) => {
                 let again = matches!(
                     failure.kind,
-                    ErrorKind::Connect | ErrorKind::Disconnected | ErrorKind::Busy
+                    ErrorKind::Connect
+                        | ErrorKind::Disconnected
+                        | ErrorKind::Busy
+                        | ErrorKind::Timeout
                 );
                 self.failed(failure.into_error("send"), again);
             }
@@ -354,15 +362,6 @@ fn tell(listener: Option<oneshot::Sender<Ended>>, ended: Ended, producer: &Produ
             producer.window.keep_unheard(failed);
         }
     }
-}
-
-fn choose(producer: &ProducerShared, route: &TopicRoute, avoid: Option<&str>) -> Option<Target> {
-    let queue = producer.next_queue(&route.publish, avoid)?;
-    let endpoint = route.master(&queue.broker)?.clone();
-    Some(Target {
-        queue: queue.clone(),
-        endpoint,
-    })
 }
 
 fn no_queue(topic: &str) -> Error {

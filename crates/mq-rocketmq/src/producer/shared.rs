@@ -10,7 +10,6 @@ use super::operation::Operation;
 use super::window::Window;
 use super::{Compression, Unheard};
 use crate::client::{Flush, Shared};
-use crate::conn::QueueId;
 use crate::error::{Error, Result};
 
 pub(crate) struct ProducerShared {
@@ -23,6 +22,7 @@ pub(crate) struct ProducerShared {
     pub(crate) retries: mpsc::Sender<super::retry::Again>,
     pub(crate) compression: Option<Compression>,
     pub(crate) timeout: Duration,
+    pub(crate) attempt_timeout: Option<Duration>,
     pub(crate) max_attempts: u32,
     pub(crate) max_body: usize,
     pub(crate) max_in_flight: usize,
@@ -55,6 +55,7 @@ impl ProducerShared {
             retries,
             compression: options.compression,
             timeout: options.timeout,
+            attempt_timeout: options.attempt_timeout,
             max_attempts: options.max_attempts.max(1),
             max_body: options.max_body,
             max_in_flight: options.max_in_flight.max(1),
@@ -65,18 +66,9 @@ impl ProducerShared {
         }
     }
 
-    /// The next queue in turn, of another broker than `avoid` if there is one.
-    pub(super) fn next_queue<'a>(
-        &self,
-        queues: &'a [QueueId],
-        avoid: Option<&str>,
-    ) -> Option<&'a QueueId> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let in_turn = |step: usize| queues.get(turn.wrapping_add(step) % queues.len().max(1));
-        (0..queues.len())
-            .filter_map(in_turn)
-            .find(|queue| avoid.is_none_or(|broker| *queue.broker != *broker))
-            .or_else(|| in_turn(0))
+    /// Whose turn it is among queues.
+    pub(super) fn turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(super) async fn flushed(&self) -> Result<(), Unheard> {

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -33,16 +34,23 @@ struct Server {
     sends: Arc<Mutex<Vec<SendMessage>>>,
     /// When each send came.
     times: Arc<Mutex<Vec<Instant>>>,
+    /// Reads and says nothing.
+    frozen: Arc<AtomicBool>,
+    /// Brokers in its route: name and address.
+    brokers: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl Server {
     async fn start(script: &[Step]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
         let server = Self {
-            address: listener.local_addr().unwrap().to_string(),
+            brokers: Arc::new(Mutex::new(vec![("b".to_owned(), address.clone())])),
+            address,
             script: Arc::new(Mutex::new(script.iter().rev().copied().collect())),
             sends: Arc::default(),
             times: Arc::default(),
+            frozen: Arc::default(),
         };
         let serving = server.clone();
         tokio::spawn(async move {
@@ -69,6 +77,9 @@ impl Server {
         let (mut decoder, mut buffer) = (FrameDecoder::new(MAX_FRAME), BytesMut::new());
         loop {
             while let Some(frame) = decoder.decode(&mut buffer).unwrap() {
+                if self.frozen.load(Ordering::Acquire) {
+                    continue;
+                }
                 let (code, reply, body) = if frame.header.code == GetRoute::CODE.0 {
                     (ResponseCode::SUCCESS, ExtFields::new(), self.route())
                 } else if frame.header.code == SendMessage::CODE.0 {
@@ -99,24 +110,37 @@ impl Server {
     }
 
     fn route(&self) -> Bytes {
-        let share = QueueData {
-            broker_name: "b".into(),
+        let all = self.brokers.lock().unwrap();
+        let share = |(name, _): &(String, String)| QueueData {
+            broker_name: name.clone(),
             read_queue_nums: 1,
             write_queue_nums: 1,
             perm: 6,
             ..QueueData::default()
         };
-        let broker = BrokerData {
-            broker_name: "b".into(),
-            broker_addrs: [(0, self.address.clone())].into(),
+        let broker = |(name, address): &(String, String)| BrokerData {
+            broker_name: name.clone(),
+            broker_addrs: [(0, address.clone())].into(),
             ..BrokerData::default()
         };
         TopicRoute {
-            queues: vec![share],
-            brokers: vec![broker],
+            queues: all.iter().map(share).collect(),
+            brokers: all.iter().map(broker).collect(),
             ..TopicRoute::default()
         }
         .body()
+    }
+
+    /// Two brokers; the first is the nameserver, too.
+    async fn pair(first: &[Step], second: &[Step]) -> [Self; 2] {
+        let pair = [Self::start(first).await, Self::start(second).await];
+        let other = ("c".to_owned(), pair[1].address.clone());
+        pair[0].brokers.lock().unwrap().push(other);
+        pair
+    }
+
+    fn count(&self) -> usize {
+        self.sends.lock().unwrap().len()
     }
 
     async fn client(&self) -> Client {
@@ -257,4 +281,63 @@ async fn a_closed_client_sends_nothing_and_gives_the_message_back() {
         (ErrorKind::Closed, Outcome::NotSent)
     );
     assert_eq!(failed.message.body(), message().body());
+}
+
+#[tokio::test]
+async fn another_broker_is_tried_at_once_under_the_same_id() {
+    let busy = Step::Refuse(ResponseCode::SYSTEM_BUSY);
+    for failure in [busy, Step::Cut, Step::Die] {
+        let [one, other] = Server::pair(&[Step::Store; 9], &[failure, Step::Store]).await;
+        let producer = one.client().await.producer("g").build().await.unwrap();
+        while other.count() == 0 {
+            producer.send(message()).await.unwrap();
+        }
+        let refused = other.unique_ids().remove(0);
+        assert_eq!(one.unique_ids().last(), Some(&refused), "{failure:?}");
+        let times = [&one, &other].map(|server| *server.times.lock().unwrap().last().unwrap());
+        let pause = times[0] - times[1];
+        assert!(pause < Duration::from_millis(90), "{failure:?}: {pause:?}");
+    }
+}
+
+/// The first sends of a frozen broker are answered by the other one; further ones do not go there until it answers.
+#[tokio::test]
+async fn a_broker_that_keeps_silent_gets_no_sends_until_it_answers() {
+    let [one, other] = Server::pair(&[Step::Store; 99], &[Step::Store; 99]).await;
+    let client = one.client().await;
+    let producer = client
+        .producer("g")
+        .attempt_timeout(Duration::from_millis(600))
+        .build()
+        .await
+        .unwrap();
+    while other.count() == 0 {
+        producer.send(message()).await.unwrap();
+    }
+    other.frozen.store(true, Ordering::Release);
+    let begun = TimerClock.now();
+    for _ in 0..20 {
+        producer.send(message()).await.unwrap();
+    }
+    // One found out.
+    let waited = TimerClock.now() - begun;
+    assert!(waited < Duration::from_millis(1150), "{waited:?}");
+    let ill = client.health();
+    let [ill] = ill
+        .peers
+        .iter()
+        .filter(|peer| peer.failure.is_some())
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("{ill:?}");
+    };
+    assert_eq!((&*ill.endpoint, ill.avoided), (&*other.address, true));
+    other.frozen.store(false, Ordering::Release);
+    let before = other.count();
+    while other.count() == before {
+        assert!(TimerClock.now() - begun < Duration::from_secs(10));
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        producer.send(message()).await.unwrap();
+    }
+    assert!(client.health().is_good());
 }

@@ -39,7 +39,11 @@ impl Driver {
             probe: Arc::new(|| (encode(&parts(11), &NoFields, &[], 0), Bytes::new())),
             clock: Arc::new(TimerClock),
             on_request: Arc::new(|_, _| {}),
-            on_loss: Arc::new(move |_| *counted.lock().unwrap() += 1),
+            on_contact: Arc::new(move |_, contact| {
+                if !matches!(contact, Contact::Made) {
+                    *counted.lock().unwrap() += 1;
+                }
+            }),
         };
         tokio::spawn(drive(setting, receiver));
         Self { commands, losses }
