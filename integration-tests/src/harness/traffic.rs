@@ -26,6 +26,26 @@ pub async fn ordered_topic_at(nameserver: &str, what: &str, queues: u32) -> Stri
     name
 }
 
+/// As [`topic_at`], with `queues` queues on every broker.
+pub async fn topic_on_all(nameserver: &str, what: &str, queues: u32) -> String {
+    let name = unique(what);
+    let brokers = Wire::brokers(nameserver).await;
+    let count = brokers.len();
+    for (_, mut broker) in brokers {
+        broker.create_topic(&name, queues, false).await;
+    }
+    until(
+        LIMIT,
+        "the nameserver knows the topic on every broker",
+        async || {
+            let mut wire = Wire::connect(nameserver).await.expect("the nameserver");
+            wire.has_route(&name).await && wire.route(&name).await.brokers.len() == count
+        },
+    )
+    .await;
+    name
+}
+
 async fn create(nameserver: &str, name: &str, queues: u32, ordered: bool) {
     let mut brokers = Wire::brokers(nameserver).await;
     brokers.sort_by(|a, b| a.0.cmp(&b.0));
