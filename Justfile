@@ -44,6 +44,10 @@ soak:
 capture-rocketmq:
     cargo run -p integration-tests --bin capture
 
+# Records what the Java client's allocation strategies answer (needs a JDK and Maven).
+capture-rocketmq-allocations:
+    cargo run -p integration-tests --bin capture -- allocations
+
 # Known vulnerabilities in dependencies (needs the network, and cargo-deny).
 audit:
     cargo deny check

@@ -233,6 +233,16 @@ impl Call {
         self.start("admin").await?.finish(deadline).await
     }
 
+    /// What every strategy of the Java client allocates, group by group, behind a line that says who is asked. No broker is asked.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn allocations() -> Result<Vec<serde_json::Value>, Failure> {
+        let call = Foreign::Java.call("none", "none", "none");
+        let deadline = call.deadline;
+        call.start("allocate").await?.finish(deadline).await
+    }
+
     fn option(mut self, name: &str, value: impl Into<String>) -> Self {
         self.args.push(format!("--{name}"));
         self.args.push(value.into());

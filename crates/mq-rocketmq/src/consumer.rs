@@ -33,6 +33,7 @@ use std::task::{Context, Poll};
 
 use futures_util::Stream;
 
+pub use self::assign::{Allocation, AllocationInput, QueueRef};
 use self::core::{Core, Phase, Receiver};
 pub use self::delivery::{Acker, Delivery, Settling};
 pub use self::options::{ConsumeFrom, ConsumerBuilder};

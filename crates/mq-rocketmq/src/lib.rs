@@ -21,8 +21,8 @@ pub use self::admin::{Admin, GroupLag, QueueLag, QueueRange, TopicDescription};
 pub use self::auth::Credentials;
 pub use self::client::{Client, ClientBuilder, Event, Events, Health, PeerHealth};
 pub use self::consumer::{
-    Acker, ConsumeFrom, Consumer, ConsumerBuilder, ConsumerHandle, Delivery, Received, Settle,
-    Settling, Undecoded,
+    Acker, Allocation, AllocationInput, ConsumeFrom, Consumer, ConsumerBuilder, ConsumerHandle,
+    Delivery, QueueRef, Received, Settle, Settling, Undecoded,
 };
 pub use self::error::{Error, ResponseCode, Result, SendError};
 pub use self::message::Message;

@@ -1,159 +1,226 @@
 //! Which queues of a topic are this consumer's, when every member of the group works it out alone.
 //!
+//! ```text
+//!   members, from a broker ──┐ sorted                    ┌─ averagely, circle, machine_room, nearby, hash: a file each
+//!   queues, from the route ──┴──► AllocationInput ──► decide ──► those of them that the topic has
+//! ```
+//!
 //! All members, whatever their language, have to come to the same split from the same lists, or queues are read twice or never. So
 //! order and arithmetic are Java's to the letter.
+// apache/rocketmq 5.5.0: the strategies are in client/…/client/consumer/rebalance, and RebalanceImpl.rebalanceByTopic asks them
 
-use std::cmp::Ordering;
+mod averagely;
+mod circle;
+mod hash;
+mod input;
+mod machine_room;
+mod nearby;
 
-/// Java's order of strings: by UTF-16 code unit.
-// apache/rocketmq: RebalanceImpl sorts ids with Collections.sort and queues by MessageQueue.compareTo; both use String.compareTo
-pub(crate) fn java_order(a: &str, b: &str) -> Ordering {
-    a.encode_utf16().cmp(b.encode_utf16())
-}
+use std::collections::{BTreeSet, HashSet};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-/// The slice of `queues` that `own` takes, as Java's default strategy splits them; `None` if `own` is not among the `ids`, when the
-/// list is too old to decide by.
+pub(crate) use self::input::Group;
+use self::input::Lists;
+use self::input::Undecided;
+pub use self::input::{AllocationInput, QueueRef};
+use self::nearby::Rooms;
+use crate::conn::QueueId;
+use crate::error::{Result, invalid};
+
+/// How the queues of a topic are shared out among the members of a group.
 ///
-/// Both lists come in any order; `by` gives a queue's broker name and number.
-// apache/rocketmq: AllocateMessageQueueAveragely, the first `queues mod ids` members take one more
-pub(crate) fn averagely<Q: Clone>(
-    own: &str,
-    ids: &[String],
-    queues: &[Q],
-    by: impl Fn(&Q) -> (&str, i32),
-) -> Option<Vec<Q>> {
-    let mut ids: Vec<&str> = ids.iter().map(String::as_str).collect();
-    ids.sort_unstable_by(|a, b| java_order(a, b));
-    ids.dedup();
-    let index = ids.iter().position(|id| *id == own)?;
+/// Each member works out its own share from what the brokers tell it. So **all members of a group have to use the same**, with the same
+/// settings: where two differ, queues are read twice or by nobody. The first six give what the Java client gives, and members may be
+/// either.
+///
+/// | here | Java's | gives every queue to one member |
+/// |---|---|---|
+/// | [`averagely`](Self::averagely), the default | `AllocateMessageQueueAveragely` | yes |
+/// | [`circle`](Self::circle) | `AllocateMessageQueueAveragelyByCircle` | yes |
+/// | [`consistent_hash`](Self::consistent_hash) | `AllocateMessageQueueConsistentHash` | yes |
+/// | [`nearby`](Self::nearby) | `AllocateMachineRoomNearby` | as the one inside |
+/// | [`machine_rooms`](Self::machine_rooms) | `AllocateMessageQueueByMachineRoom` | those of its rooms |
+/// | [`fixed`](Self::fixed) | `AllocateMessageQueueByConfig` | as its lists do |
+/// | [`custom`](Self::custom) | an `AllocateMessageQueueStrategy` | as it does |
+///
+/// Each topic is shared out by itself, the group's retry topic among them. As long as the brokers don't list this client as a member,
+/// its queues stay as they are.
+///
+/// ```
+/// use mq_rocketmq::Allocation;
+///
+/// // Clients are 10.<room>.x.y@…, brokers are called <room>-a, <room>-b …
+/// let broker_room = |broker: &str| Some(broker.split_once('-')?.0.to_owned());
+/// let client_room = |client: &str| Some(client.split('.').nth(1)?.to_owned());
+/// let allocation = Allocation::nearby(Allocation::circle(), broker_room, client_room);
+/// ```
+#[derive(Clone)]
+pub struct Allocation(Way);
 
-    let mut queues = queues.to_vec();
-    queues.sort_unstable_by(|a, b| {
-        let ((a_broker, a_id), (b_broker, b_id)) = (by(a), by(b));
-        java_order(a_broker, b_broker).then(a_id.cmp(&b_id))
-    });
-
-    let (share, rest) = (queues.len() / ids.len(), queues.len() % ids.len());
-    let start = index * share + index.min(rest);
-    let len = share + usize::from(index < rest);
-    Some(queues.into_iter().skip(start).take(len).collect())
+#[derive(Clone)]
+enum Way {
+    Averagely,
+    Circle,
+    Hash(u16),
+    Nearby(Arc<Allocation>, Rooms),
+    MachineRooms(Arc<BTreeSet<String>>),
+    Fixed(Arc<[QueueRef]>),
+    Custom(Arc<str>, Custom),
 }
 
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
+type Custom = Arc<dyn Fn(&AllocationInput<'_>) -> Vec<QueueRef> + Send + Sync>;
 
-    use super::*;
-
-    type Queue = (String, i32);
-
-    fn queues(count: usize) -> Vec<Queue> {
-        (0..count)
-            .map(|n| (format!("broker-{}", n % 2), i32::try_from(n / 2).unwrap()))
-            .collect()
+impl Allocation {
+    /// Runs of neighbouring queues, of equal length: of 5 queues the first of two members has 0, 1 and 2.
+    pub const fn averagely() -> Self {
+        Self(Way::Averagely)
     }
 
-    fn ids(count: usize) -> Vec<String> {
-        (0..count).map(|n| format!("10.0.0.{n}@1")).collect()
+    /// Queues in turn, as cards are dealt: of 5 queues the first of two members has 0, 2 and 4. With it each member has queues of every broker.
+    pub const fn circle() -> Self {
+        Self(Way::Circle)
     }
 
-    fn split(own: &str, ids: &[String], queues: &[Queue]) -> Option<Vec<Queue>> {
-        averagely(own, ids, queues, |(broker, id)| (broker, *id))
+    /// By a hash ring on which each member has so many places; Java has 10 where nothing is said. When a member comes or goes, fewer queues move than
+    /// with the others, and shares are less equal: the more places, the more equal they are, and the longer each rebalance takes.
+    ///
+    /// 0 is refused by [`ConsumerBuilder::build`](crate::ConsumerBuilder::build): nobody would get a queue.
+    pub const fn consistent_hash(virtual_nodes: u16) -> Self {
+        Self(Way::Hash(virtual_nodes))
     }
 
-    /// Java's own words, index by index.
-    fn java(index: usize, ids: usize, queues: &[Queue]) -> Vec<Queue> {
-        let (size, ids, index) = (
-            i64::try_from(queues.len()).unwrap(),
-            i64::try_from(ids).unwrap(),
-            i64::try_from(index).unwrap(),
-        );
-        let rest = size % ids;
-        let average = if size <= ids {
-            1
-        } else if rest > 0 && index < rest {
-            size / ids + 1
-        } else {
-            size / ids
+    /// The queues of a machine room are shared out among the members in that room, those of a room without members among all, each time by
+    /// `inside`.
+    ///
+    /// `broker_room` gives the room of a broker by its name, `client_room` that of a member by its client id, `<ip>@<instance>`. They are
+    /// asked in every rebalance, and must not block. If one of them answers `None` or an empty name, the queues stay as they are, and
+    /// [`ConsumerBuilder::build`](crate::ConsumerBuilder::build) fails with kind `Invalid`.
+    pub fn nearby(
+        inside: Self,
+        broker_room: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+        client_room: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        let rooms = Rooms {
+            broker: Arc::new(broker_room),
+            client: Arc::new(client_room),
         };
-        let start = if rest > 0 && index < rest {
-            index * average
-        } else {
-            index * average + rest
-        };
-        let range = average.min(size - start);
-        (0..range.max(0))
-            .map(|n| queues[usize::try_from(start + n).unwrap()].clone())
-            .collect()
+        Self(Way::Nearby(Arc::new(inside), rooms))
     }
 
-    #[test]
-    fn splits_as_java_does() {
-        for members in 1..12 {
-            for count in 0..20 {
-                let mut sorted = queues(count);
-                sorted.sort();
-                let names = ids(members);
-                let mut order = names.clone();
-                order.sort();
-                for own in &names {
-                    let index = order.iter().position(|id| id == own).unwrap();
-                    assert_eq!(
-                        split(own, &names, &queues(count)).unwrap(),
-                        java(index, members, &sorted),
-                        "{own} of {members}, {count} queues"
-                    );
-                }
+    /// Averagely, but only the queues of brokers in these machine rooms, where brokers are called `room@broker`. Nobody gets the others. What
+    /// does not divide goes to the first members, one queue each from the end of the list.
+    pub fn machine_rooms(rooms: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let rooms = rooms.into_iter().map(Into::into).collect();
+        Self(Way::MachineRooms(Arc::new(rooms)))
+    }
+
+    /// These queues, whoever else is in the group. Of the list, what belongs to other topics or does not exist is passed over.
+    ///
+    /// The list has to name the group's retry topic too, `%RETRY%` and the group, one queue a broker and its number 0: a message that failed
+    /// comes again to the member that has the queue, and to nobody if none has it.
+    pub fn fixed(queues: impl IntoIterator<Item = QueueRef>) -> Self {
+        Self(Way::Fixed(queues.into_iter().collect()))
+    }
+
+    /// As `decide` decides; the name is for logs. It is asked with lists that have this client and at least one queue in them, in every rebalance, and
+    /// must not block. Queues in its answer that the topic does not have are passed over. If it panics, the queues stay as they are.
+    pub fn custom(
+        name: impl Into<Arc<str>>,
+        decide: impl Fn(&AllocationInput<'_>) -> Vec<QueueRef> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Way::Custom(name.into(), Arc::new(decide)))
+    }
+
+    /// Whether it is a ring without places.
+    pub(crate) fn is_empty_ring(&self) -> bool {
+        match &self.0 {
+            Way::Hash(virtual_nodes) => *virtual_nodes == 0,
+            Way::Nearby(inside, _) => inside.is_empty_ring(),
+            _ => false,
+        }
+    }
+
+    /// What of `queues`, those of one topic, is ours; `None` if we are not among the `ids`, when the list is too old to decide by. Both lists come in any
+    /// order.
+    pub(crate) fn allocate(
+        &self,
+        group: &Group<'_>,
+        ids: &[String],
+        queues: &[QueueId],
+    ) -> Result<Option<Vec<QueueId>>> {
+        let lists = Lists::new(group, ids, queues);
+        let answer = catch_unwind(AssertUnwindSafe(|| self.decide(&lists.input(group))))
+            .unwrap_or(Err(Undecided::Panicked));
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(Undecided::Unlisted) => return Ok(None),
+            Err(Undecided::NoRoom(whose)) => {
+                return Err(invalid(
+                    "rebalance",
+                    format!("{whose} is in no machine room"),
+                ));
+            }
+            Err(Undecided::Panicked) => {
+                return Err(invalid("rebalance", format!("{self:?} panicked")));
+            }
+        };
+        let wanted: HashSet<(&str, i32)> = answer
+            .iter()
+            .filter(|queue| lists.have_topic_of(queue, group))
+            .map(|queue| (queue.broker(), queue.queue()))
+            .collect();
+        let ours = queues
+            .iter()
+            .filter(|queue| wanted.contains(&(&*queue.broker, queue.id)));
+        Ok(Some(ours.cloned().collect()))
+    }
+
+    /// In the order in which Java answers, and with what it says twice.
+    ///
+    /// Where the topic has no queues Java's strategies throw; here nobody gets any.
+    fn decide(&self, input: &AllocationInput<'_>) -> std::result::Result<Vec<QueueRef>, Undecided> {
+        match &self.0 {
+            Way::Averagely => averagely::decide(input),
+            Way::Circle => circle::decide(input),
+            Way::Hash(virtual_nodes) => hash::decide(*virtual_nodes, input),
+            Way::Nearby(inside, rooms) => nearby::decide(inside, rooms, input),
+            Way::MachineRooms(rooms) => machine_room::decide(rooms, input),
+            // Java's does not look at the lists either.
+            Way::Fixed(queues) => Ok(queues.to_vec()),
+            Way::Custom(_, decide) => {
+                input.index()?;
+                Ok(if input.queues.is_empty() {
+                    Vec::new()
+                } else {
+                    decide(input)
+                })
             }
         }
     }
+}
 
-    #[test]
-    fn more_consumers_than_queues_leaves_some_empty() {
-        let all: Vec<usize> = ids(5)
-            .iter()
-            .map(|own| split(own, &ids(5), &queues(3)).unwrap().len())
-            .collect();
-        assert_eq!(all, [1, 1, 1, 0, 0]);
+impl Default for Allocation {
+    /// [`averagely`](Self::averagely)
+    fn default() -> Self {
+        Self::averagely()
     }
+}
 
-    #[test]
-    fn a_list_without_us_decides_nothing() {
-        assert_eq!(split("me", &ids(3), &queues(8)), None);
-        assert_eq!(split("me", &[], &queues(8)), None);
-    }
-
-    #[test]
-    fn brokers_sort_by_name_and_queues_by_number() {
-        let mixed = vec![
-            ("b10".to_owned(), 10),
-            ("b2".to_owned(), 0),
-            ("b10".to_owned(), 9),
-        ];
-        let own = ["x".to_owned()];
-        let got = split("x", &own, &mixed).unwrap();
-        assert_eq!(
-            got,
-            [
-                ("b10".to_owned(), 9),
-                ("b10".to_owned(), 10),
-                ("b2".to_owned(), 0)
-            ]
-        );
-        // U+FF5E is after U+1F600 as code points go, and before it in neither: UTF-16 puts the surrogate first.
-        assert_eq!(java_order("\u{1F600}", "\u{FF5E}"), Ordering::Less);
-    }
-
-    proptest! {
-        #[test]
-        fn every_queue_has_exactly_one_owner(members in 1_usize..40, count in 0_usize..200) {
-            let names = ids(members);
-            let mut taken: Vec<Queue> =
-                names.iter().flat_map(|own| split(own, &names, &queues(count)).unwrap()).collect();
-            taken.sort();
-            let mut all = queues(count);
-            all.sort();
-            prop_assert_eq!(taken, all);
+impl fmt::Debug for Allocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Way::Averagely => f.write_str("averagely"),
+            Way::Circle => f.write_str("circle"),
+            Way::Hash(virtual_nodes) => write!(f, "consistent_hash({virtual_nodes})"),
+            Way::Nearby(inside, _) => write!(f, "nearby({inside:?})"),
+            Way::MachineRooms(rooms) => write!(f, "machine_rooms({rooms:?})"),
+            Way::Fixed(queues) => write!(f, "fixed({} queues)", queues.len()),
+            Way::Custom(name, _) => f.write_str(name),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::assign::Allocation;
 use super::core::{Core, Phase, Topic};
 use super::settle::DelayLevel;
 use super::subscription::Subscription;
@@ -29,6 +30,7 @@ pub enum ConsumeFrom {
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) from: ConsumeFrom,
+    pub(crate) allocation: Allocation,
     pub(crate) concurrency: usize,
     pub(crate) prefetch_bytes: usize,
     pub(crate) prefetch_count: usize,
@@ -52,6 +54,7 @@ impl ConsumerBuilder {
     pub(crate) fn new(handle: Arc<Handle>, group: &str) -> Self {
         let config = Config {
             from: ConsumeFrom::default(),
+            allocation: Allocation::default(),
             concurrency: 20,
             prefetch_bytes: 64 << 20,
             prefetch_count: 1000,
@@ -90,6 +93,13 @@ impl ConsumerBuilder {
     /// Where a new group begins; default [`ConsumeFrom::Last`].
     pub const fn from(mut self, from: ConsumeFrom) -> Self {
         self.config.from = from;
+        self
+    }
+
+    /// How queues are shared out among the members of the group; default [`Allocation::averagely`]. All members have to use the same, Java's among
+    /// them, or queues are read twice or never.
+    pub fn allocation(mut self, allocation: Allocation) -> Self {
+        self.config.allocation = allocation;
         self
     }
 
@@ -146,8 +156,8 @@ impl ConsumerBuilder {
     ///
     /// # Errors
     ///
-    /// Kind `Invalid`: a name, expression or option is not acceptable, a topic is subscribed to twice, or this client has a consumer of the
-    /// group already. Kind `Auth`: login or permission was refused, at once. Others, when no broker could be asked within 10 s; retryable
+    /// Kind `Invalid`: a name, expression or option is not acceptable, a topic is subscribed to twice, this client has a consumer of the
+    /// group already, or its [`Allocation`] can't decide. Kind `Auth`: login or permission was refused, at once. Others, when no broker could be asked within 10 s; retryable
     /// as they say.
     ///
     /// # Cancel safety
@@ -215,6 +225,7 @@ impl ConsumerBuilder {
             ("prefetch_count", config.prefetch_count == 0),
             ("pull_batch", config.pull_batch == 0),
             ("settle_timeout", config.settle_timeout.is_zero()),
+            ("virtual_nodes", config.allocation.is_empty_ring()),
         ];
         match zero.iter().find(|(_, is_zero)| *is_zero) {
             Some((name, _)) => Err(invalid("start consumer", format!("{name} is 0"))),

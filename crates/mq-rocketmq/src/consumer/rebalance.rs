@@ -118,11 +118,14 @@ async fn balance_topic(core: &Arc<Core>, topic: &Arc<Topic>) -> Result<Round> {
         Err(error) => return Err(error),
     };
     let ids = members(core, &route).await?;
-    let own = core.shared.client_id();
-    let wanted = assign::averagely(own, &ids, &route.subscribe, |queue| {
-        (&*queue.broker, queue.id)
-    });
-    let Some(wanted) = wanted else {
+    let group = assign::Group {
+        namespace: &core.shared.namespace,
+        name: &core.group,
+        topic: &topic.name,
+        own: core.shared.client_id(),
+    };
+    let allocation = &core.config.allocation;
+    let Some(wanted) = allocation.allocate(&group, &ids, &route.subscribe)? else {
         tracing::debug!(group = %core.group, topic = %topic.name, "the brokers don't list this consumer yet");
         return Ok(Round {
             unlisted: true,

@@ -120,7 +120,7 @@ impl Fixtures {
     }
 }
 
-fn directory() -> PathBuf {
+pub(super) fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/mq-rocketmq/tests/fixtures/java-5.5.0")
 }
 

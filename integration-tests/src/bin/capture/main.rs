@@ -41,7 +41,10 @@ fn main() -> ExitCode {
         None => [Codec::Json, Codec::Binary].into_iter().try_for_each(below),
         Some("json") => record(Codec::Json),
         Some("binary") => record(Codec::Binary),
-        Some(_) => Err("the argument is json, binary, or nothing for both".into()),
+        Some("allocations") => allocations(),
+        Some(_) => {
+            Err("the argument is json, binary or allocations, or nothing for the first two".into())
+        }
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -80,6 +83,17 @@ async fn record(codec: Codec) -> Result<()> {
     }
     capture.signed(&mut fixtures).await?;
     fixtures.save()
+}
+
+/// Records what the Java client's strategies allocate.
+#[tokio::main]
+async fn allocations() -> Result<()> {
+    let lines = Call::allocations().await?;
+    let text: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    let file = fixtures::directory().join("allocations.jsonl");
+    std::fs::write(&file, text.join("\n") + "\n")?;
+    println!("{} groups in {}", lines.len() - 1, file.display());
+    Ok(())
 }
 
 fn nameserver() -> Result<String> {

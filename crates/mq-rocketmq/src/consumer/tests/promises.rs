@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -12,10 +12,10 @@ use mq_core::ErrorKind;
 use super::broker::Broker;
 use crate::proto::ResponseCode;
 use crate::proto::command::{
-    GetMaxOffset, Heartbeat, NotifyConsumersChanged, PullMessage, QueryOffset, SendBack,
-    SendMessage, Unregister, UpdateOffset,
+    GetConsumerList, GetMaxOffset, Heartbeat, NotifyConsumersChanged, PullMessage, QueryOffset,
+    SendBack, SendMessage, Unregister, UpdateOffset,
 };
-use crate::{Client, ConsumeFrom, Consumer, ConsumerBuilder, Delivery, Error, Settle};
+use crate::{Allocation, Client, ConsumeFrom, Consumer, ConsumerBuilder, Delivery, Error, Settle};
 
 const RETRY: &str = "%RETRY%g";
 
@@ -752,6 +752,12 @@ async fn bad_options_say_why() {
             group().subscribe("t", "*").prefetch_count(0),
             "prefetch_count is 0",
         ),
+        (
+            group()
+                .subscribe("t", "*")
+                .allocation(Allocation::consistent_hash(0)),
+            "virtual_nodes is 0",
+        ),
     ] {
         let error = builder.build().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Invalid);
@@ -848,4 +854,48 @@ async fn a_refusal_as_old_brokers_say_it_ends_the_consumer_too() {
         within(consumer.recv()).await.unwrap_err().kind(),
         ErrorKind::Auth
     );
+}
+
+#[tokio::test]
+async fn the_allocation_that_is_set_decides_which_queues_are_read() {
+    let broker = Broker::start("t", 4).await;
+    for queue in 0..4 {
+        broker.store("t", queue, "A", [queue.to_string()]);
+    }
+    // It sorts in front, and has queues 0 and 2.
+    broker.state().others.push("0.0.0.0@1".to_owned());
+    let consumer = consumer(&broker, |builder| builder.allocation(Allocation::circle())).await;
+    let mut queues = [next(&consumer).await.queue(), next(&consumer).await.queue()];
+    queues.sort_unstable();
+    assert_eq!(queues, [1, 3]);
+    nothing_comes(&consumer).await;
+}
+
+#[tokio::test]
+async fn an_allocation_that_cannot_decide_fails_the_start_and_later_changes_nothing() {
+    let broker = Broker::start("t", 1).await;
+    let known = Arc::new(AtomicBool::new(false));
+    let copy = Arc::clone(&known);
+    let room = move |_: &str| copy.load(Ordering::Relaxed).then(|| "here".to_owned());
+    let here = |_: &str| Some("here".to_owned());
+    let nearby = Allocation::nearby(Allocation::averagely(), here, room);
+    let builder = client(&broker).await.consumer("g").subscribe("t", "*");
+    let builder = builder.from(ConsumeFrom::First).allocation(nearby);
+    let error = within(builder.clone().build()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("no machine room"), "{error}");
+
+    known.store(true, Ordering::Relaxed);
+    let consumer = within(builder.build()).await.unwrap();
+    known.store(false, Ordering::Relaxed);
+    // It sorts in front, and would have the only queue.
+    broker.state().others.push("0.0.0.0@1".to_owned());
+    let asked = || broker.requests::<GetConsumerList>().len();
+    let before = asked();
+    broker.tell(&NotifyConsumersChanged {
+        consumer_group: "g".into(),
+    });
+    until("it is rebalanced", || asked() > before + 1).await;
+    broker.store("t", 0, "A", numbers(0..1));
+    assert_eq!(next(&consumer).await.offset(), 0);
 }

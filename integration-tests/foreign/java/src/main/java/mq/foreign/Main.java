@@ -8,7 +8,7 @@ import java.util.StringJoiner;
 import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
 
-/** {@code send | recv | admin}: one JSON line a message on stdout, 0 = done, 1 = error, 4 = refused, 5 = timed out. */
+/** {@code send | recv | admin | allocate}: one JSON line a message on stdout, 0 = done, 1 = error, 4 = refused, 5 = timed out. */
 public final class Main {
     static final int DONE = 0;
     static final int FAILED = 1;
@@ -26,9 +26,12 @@ public final class Main {
 
     private static int run(String[] args) {
         if (args.length == 0) {
-            return usage("which command? send, recv or admin");
+            return usage("which command? send, recv, admin or allocate");
         }
         try {
+            if (args[0].equals("allocate")) {
+                return Allocate.run();
+            }
             Options options = new Options(args, 1);
             switch (args[0]) {
                 case "send":
