@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::driver::{Command, Contact, Done, Failure, OnContact, OnRequest, Waiter};
 pub(crate) use self::nameserver::Nameservers;
-pub(crate) use self::route::{DEFAULT_TOPIC, QueueId, Routes, TopicRoute};
+pub(crate) use self::route::{DEFAULT_TOPIC, QueueId, Routes, TopicRoute, WeakRoutes};
 pub(crate) use self::tasks::Tasks;
 pub(crate) use self::upkeep::start_upkeep;
 use crate::auth::Signer;

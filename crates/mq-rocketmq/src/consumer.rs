@@ -15,11 +15,13 @@ mod delivery;
 mod offset;
 mod offsets;
 mod options;
+mod position;
 mod pull;
 mod queue;
 mod ready;
 mod rebalance;
 mod received;
+mod receiver;
 mod returns;
 mod run;
 mod settle;
@@ -34,14 +36,16 @@ use std::task::{Context, Poll};
 use futures_util::Stream;
 
 pub use self::assign::{Allocation, AllocationInput, QueueRef};
-use self::core::{Core, Phase, Receiver};
+use self::core::{Core, Phase};
 pub use self::delivery::{Acker, Delivery, Settling};
 pub use self::options::{ConsumeFrom, ConsumerBuilder};
+pub use self::position::SeekTo;
 pub use self::received::{Received, Undecoded};
+use self::receiver::Receiver;
 pub use self::settle::Settle;
 use crate::client::{GroupMember, Handle};
 use crate::error::Result;
-use crate::proto::command::{ConsumerData, Subscription as SubscriptionData};
+use crate::proto::command::{ConsumerData, ResetOffset, Subscription as SubscriptionData};
 
 /// A member of a consumer group, in clustering mode: every message goes to one member, at least once.
 ///
@@ -179,6 +183,12 @@ impl GroupMember for Member {
     fn rebalance_now(&self) {
         if let Some(core) = self.0.upgrade() {
             core.rebalance.notify_one();
+        }
+    }
+
+    fn reset(&self, order: &ResetOffset) {
+        if let Some(core) = self.0.upgrade() {
+            core.reset(order);
         }
     }
 

@@ -22,7 +22,7 @@ pub use self::auth::Credentials;
 pub use self::client::{Client, ClientBuilder, Event, Events, Health, PeerHealth};
 pub use self::consumer::{
     Acker, Allocation, AllocationInput, ConsumeFrom, Consumer, ConsumerBuilder, ConsumerHandle,
-    Delivery, QueueRef, Received, Settle, Settling, Undecoded,
+    Delivery, QueueRef, Received, SeekTo, Settle, Settling, Undecoded,
 };
 pub use self::error::{Error, ResponseCode, Result, SendError};
 pub use self::message::Message;

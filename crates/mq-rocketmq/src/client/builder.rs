@@ -11,13 +11,13 @@ use super::{Board, Client, Groups, Handle, Shared, client_id};
 use crate::auth::{Credentials, Signer};
 use crate::conn::{
     Connections, Contact, Identity, Nameservers, OnContact, OnRequest, Patience, Routes, Tasks,
-    TimerClock, start_upkeep,
+    TimerClock, WeakRoutes, start_upkeep,
 };
 use crate::error::{Error, Result, invalid};
 use crate::id::{UniqueIds, local_address};
 use crate::name::Namespace;
-use crate::proto::command::{GetRoute, NotifyConsumersChanged};
-use crate::proto::{HeaderCodec, Language, Request, ResponseCode};
+use crate::proto::command::{GetRoute, NotifyConsumersChanged, ResetOffset};
+use crate::proto::{HeaderCodec, Language, Request, RequestCode, ResponseCode};
 
 /// Options of a [`Client`]. Setters don't fail; what can't be is found by [`ClientBuilder::connect`].
 #[derive(Debug, Clone)]
@@ -179,7 +179,8 @@ impl ClientBuilder {
             version: VERSION,
             signer: self.credentials.as_ref().map(Signer::new).transpose()?,
         };
-        let (stale, board): (Arc<OnceLock<Routes>>, _) = (Arc::default(), Arc::new(Board::new()));
+        let (stale, board): (Arc<OnceLock<WeakRoutes>>, _) =
+            (Arc::default(), Arc::new(Board::new()));
         let connections = Arc::new(Connections::new(
             identity,
             Patience {
@@ -201,7 +202,7 @@ impl ClientBuilder {
             self.new_topic_queues,
         );
         // The driver tasks and the routes know each other from here on.
-        drop(stale.set(routes.clone()));
+        drop(stale.set(routes.downgrade()));
         Ok(Arc::new(Shared {
             connections,
             routes,
@@ -221,26 +222,33 @@ impl ClientBuilder {
 /// What brokers ask of clients. Unknown requests are ignored: a newer broker may ask for more.
 fn on_request(groups: Arc<Groups>) -> OnRequest {
     Arc::new(move |from, frame| {
-        if frame.header.code != NotifyConsumersChanged::CODE.0 {
-            tracing::debug!(peer = %from, code = frame.header.code, "request ignored");
-            return;
-        }
-        match NotifyConsumersChanged::parse(&frame.header.ext, &frame.body) {
-            Ok(notice) => groups.rebalance(&notice.consumer_group),
-            Err(malformed) => tracing::debug!(peer = %from, %malformed, "notice can't be read"),
+        let (ext, body) = (&frame.header.ext, &frame.body);
+        let read = match RequestCode(frame.header.code) {
+            NotifyConsumersChanged::CODE => NotifyConsumersChanged::parse(ext, body)
+                .map(|notice| groups.rebalance(&notice.consumer_group)),
+            ResetOffset::CODE => ResetOffset::parse(ext, body).map(|order| groups.reset(&order)),
+            code => {
+                tracing::debug!(peer = %from, %code, "request ignored");
+                return;
+            }
+        };
+        if let Err(malformed) = read {
+            tracing::warn!(peer = %from, %malformed, "what the broker asks can't be read");
         }
     })
 }
 
 /// After a lost connection the routes may be out of date.
-fn on_contact(board: Arc<Board>, stale: Arc<OnceLock<Routes>>) -> OnContact {
+fn on_contact(board: Arc<Board>, stale: Arc<OnceLock<WeakRoutes>>) -> OnContact {
     Arc::new(move |peer, contact| {
         match contact {
             Contact::Made => return board.connected(peer),
             Contact::Failed(reason) => board.connect_failed(peer, reason),
             Contact::Lost(reason) => board.lost(peer, reason),
         }
-        let Some(routes) = stale.get() else { return };
+        let Some(routes) = stale.get().and_then(WeakRoutes::upgrade) else {
+            return;
+        };
         for topic in routes.topics() {
             routes.refresh_soon(&topic);
         }

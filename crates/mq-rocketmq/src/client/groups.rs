@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Result, invalid};
-use crate::proto::command::ConsumerData;
+use crate::proto::command::{ConsumerData, ResetOffset};
 
 /// A consumer, as its client sees it.
 pub(crate) trait GroupMember: Send + Sync {
@@ -14,6 +14,8 @@ pub(crate) trait GroupMember: Send + Sync {
     fn heartbeat(&self) -> ConsumerData;
     /// A broker says that the group's members have changed.
     fn rebalance_now(&self);
+    /// A broker says where to go on.
+    fn reset(&self, order: &ResetOffset);
     /// Closes it, as its own `close` does.
     fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
@@ -84,6 +86,14 @@ impl Groups {
         let member = self.lock().consumers.get(group).cloned();
         if let Some(member) = member {
             member.rebalance_now();
+        }
+    }
+
+    /// A broker says where a group is to go on.
+    pub(crate) fn reset(&self, order: &ResetOffset) {
+        let member = self.lock().consumers.get(&*order.group).cloned();
+        if let Some(member) = member {
+            member.reset(order);
         }
     }
 

@@ -54,6 +54,22 @@ pub enum Event {
         /// How many queues of the topic the consumer has now.
         queues: usize,
     },
+    /// A consumer goes on elsewhere in a queue: somebody sought, an operator has set the group's offset, or the broker does not have the
+    /// messages at the offset (any more). What lies between is skipped, or comes again.
+    OffsetMoved {
+        /// The group, with its namespace.
+        group: String,
+        /// The topic, with its namespace.
+        topic: String,
+        /// The broker's name.
+        broker: String,
+        /// The queue's number at that broker.
+        queue: i32,
+        /// Where it would have pulled next.
+        from: i64,
+        /// Where it goes on.
+        to: i64,
+    },
     /// A consumer has ended by itself, and says why: login or permission was refused, or the group may not consume.
     ConsumerFailed {
         /// The group, with its namespace.

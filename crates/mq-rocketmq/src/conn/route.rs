@@ -107,6 +107,16 @@ impl TopicRoute {
 #[derive(Debug, Clone)]
 pub(crate) struct Routes(Arc<Inner>);
 
+/// Routes that may be gone: connections know them, and they know the connections.
+#[derive(Debug, Clone)]
+pub(crate) struct WeakRoutes(std::sync::Weak<Inner>);
+
+impl WeakRoutes {
+    pub(crate) fn upgrade(&self) -> Option<Routes> {
+        self.0.upgrade().map(Routes)
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     nameservers: Nameservers,
@@ -145,6 +155,10 @@ impl Routes {
             board,
             new_topic_queues,
         }))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakRoutes {
+        WeakRoutes(Arc::downgrade(&self.0))
     }
 
     pub(crate) fn nameservers(&self) -> &Nameservers {

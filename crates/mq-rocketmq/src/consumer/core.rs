@@ -12,21 +12,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 
 use tokio::sync::{Notify, OwnedMutexGuard, oneshot, watch};
 
-use super::delivery::Delivery;
 use super::offset::Stale;
 use super::options::Config;
 use super::queue::Queue;
-use super::ready::{Ready, Ticket};
+use super::ready::Ready;
 use super::received::Received;
 use super::settle::DelayLevel;
 use super::subscription::Subscription;
 use crate::client::{Event, Shared};
 use crate::conn::QueueId;
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// A subscribed topic.
 #[derive(Debug)]
@@ -72,7 +70,7 @@ pub(crate) struct Core {
     /// Wakes queue actors that wait for the byte budget.
     pub(crate) room: Notify,
     pub(crate) returning: Notify,
-    ready: Ready<(Arc<Queue>, i64)>,
+    pub(super) ready: Ready<(Arc<Queue>, i64)>,
     assigned: Mutex<BTreeMap<QueueId, Arc<Queue>>>,
     /// Last offsets of queues that were given up, which are on their way to the broker.
     leaving: Mutex<BTreeMap<QueueId, i64>>,
@@ -153,39 +151,6 @@ impl Core {
         });
         self.ready.end(Some(error));
         self.enter(Phase::Closing);
-    }
-
-    /// A receiver's place; it is left when the receiver is dropped.
-    pub(crate) fn receiver(self: &Arc<Self>) -> Receiver {
-        Receiver {
-            ticket: self.ready.ticket(),
-            core: Arc::clone(self),
-        }
-    }
-
-    fn poll_recv(
-        self: &Arc<Self>,
-        ticket: Ticket,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<Delivery>>> {
-        loop {
-            let (queue, offset) = match self.ready.poll_take(ticket, cx) {
-                Poll::Ready(Ok(Some(item))) => item,
-                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(None)),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => return Poll::Pending,
-            };
-            let handed_out = queue.ledger().hand_out(offset, self.shared.clock.now());
-            // Stale: the queue was lost while the message waited.
-            if let Ok(message) = handed_out {
-                return Poll::Ready(Ok(Some(Delivery::new(
-                    Arc::clone(self),
-                    queue,
-                    offset,
-                    message,
-                ))));
-            }
-        }
     }
 
     /// Takes up what a pull found.
@@ -296,6 +261,22 @@ impl Core {
         lock(&self.assigned).values().cloned().collect()
     }
 
+    /// Nothing is pulled and nothing handed out, until resumed.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.ready.pause(paused);
+        self.room.notify_waiters();
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.ready.is_paused()
+    }
+
+    /// Goes on from `next`: what was pulled, and what is held, is of an epoch that has ended.
+    pub(crate) fn seek(&self, queue: &Arc<Queue>, next: i64) {
+        self.freeze(queue);
+        queue.seek(next);
+    }
+
     /// Takes a queue on, unless the consumer closes or has it already. The answer is whether it did.
     pub(crate) fn assign(&self, queue: &Arc<Queue>) -> bool {
         let mut assigned = lock(&self.assigned);
@@ -365,24 +346,6 @@ impl Core {
         if before >= limit && before.saturating_sub(bytes) < limit {
             self.room.notify_waiters();
         }
-    }
-}
-
-/// Somebody who waits for deliveries.
-pub(crate) struct Receiver {
-    core: Arc<Core>,
-    ticket: Ticket,
-}
-
-impl Receiver {
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Delivery>>> {
-        self.core.poll_recv(self.ticket, cx)
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.core.ready.leave(self.ticket);
     }
 }
 

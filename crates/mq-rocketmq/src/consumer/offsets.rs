@@ -26,7 +26,13 @@ pub(super) async fn start(
         // A broker may say 0 without having stored it, and would say otherwise once the queue has grown: then it is to be stored.
         return Ok((stored, Some(stored).filter(|offset| *offset > 0)));
     }
-    let first = first(core, queue, topic, &to).await?;
+    // What was sent back before the group had an offset is not to be left out.
+    let from = if topic.retry {
+        ConsumeFrom::First
+    } else {
+        core.config.from
+    };
+    let first = first(core, queue, topic, &to, from).await?;
     Ok((first.max(0), None))
 }
 
@@ -58,14 +64,27 @@ async fn stored(core: &Core, queue: &QueueId, to: &Endpoint) -> Result<Option<i6
     }
 }
 
-async fn first(core: &Core, queue: &QueueId, topic: &Topic, to: &Endpoint) -> Result<i64> {
+/// The offset of a place in a queue.
+pub(super) async fn find(
+    core: &Core,
+    queue: &QueueId,
+    topic: &Topic,
+    from: ConsumeFrom,
+) -> Result<i64> {
+    let to = master(core, queue).await?;
+    Ok(first(core, queue, topic, &to, from).await?.max(0))
+}
+
+async fn first(
+    core: &Core,
+    queue: &QueueId,
+    topic: &Topic,
+    to: &Endpoint,
+    from: ConsumeFrom,
+) -> Result<i64> {
     let (connections, wait) = (&core.shared.connections, core.shared.request_timeout);
     let (topic_name, queue_id) = (Arc::clone(&queue.topic), queue.id);
-    // What was sent back before the group had an offset is not to be left out.
-    if topic.retry {
-        return Ok(0);
-    }
-    match core.config.from {
+    match from {
         // apache/rocketmq: RebalancePushImpl.computePullFromWhere takes 0, and the first pull corrects it. Asking for the first offset (31)
         // takes more than the permission to subscribe.
         ConsumeFrom::First => Ok(0),

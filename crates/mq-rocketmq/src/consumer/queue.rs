@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::BackoffBuilder as _;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, Topic};
@@ -21,6 +21,7 @@ use super::offset::Ledger;
 use super::pull::{self, Answer};
 use super::received::Received;
 use super::{offsets, run};
+use crate::client::Event;
 use crate::conn::QueueId;
 use crate::error::{Error, ResponseCode};
 
@@ -32,6 +33,8 @@ pub(crate) struct Queue {
     ledger: Mutex<Ledger<Arc<Received>>>,
     room: Notify,
     stop: CancellationToken,
+    /// Where somebody wants to go on; the epoch ends with it.
+    sought: watch::Sender<Option<i64>>,
 }
 
 impl Queue {
@@ -43,6 +46,7 @@ impl Queue {
             ledger: Mutex::new(Ledger::new(next, persisted)),
             room: Notify::new(),
             stop: CancellationToken::new(),
+            sought: watch::Sender::new(None),
         }
     }
 
@@ -63,6 +67,22 @@ impl Queue {
         &self.room
     }
 
+    /// The actor is to go on from here, in a new epoch.
+    pub(crate) fn seek(&self, next: i64) {
+        self.sought.send_replace(Some(next));
+    }
+
+    pub(crate) fn sought(&self) -> Option<i64> {
+        *self.sought.borrow()
+    }
+
+    async fn is_sought(&self) -> i64 {
+        let mut sought = self.sought.subscribe();
+        // It does not fail: the sender is in `self`.
+        let found = sought.wait_for(Option::is_some).await;
+        found.ok().and_then(|next| *next).unwrap_or_default()
+    }
+
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger<Arc<Received>>> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -70,10 +90,17 @@ impl Queue {
 
 /// Pulls until the queue is given up.
 pub(crate) async fn serve(core: Arc<Core>, queue: Arc<Queue>) {
+    let pulling = async {
+        tokio::select! {
+            biased;
+            next = queue.is_sought() => go_to(&core, &queue, next).await,
+            () = pull_all(&core, &queue) => {}
+        }
+    };
     tokio::select! {
         biased;
-        () = queue.stop.cancelled() => {}
-        () = pull_all(&core, &queue) => {}
+        () = queue.stop.cancelled() => unfinished(&core, &queue).await,
+        () = pulling => {}
     }
     tracing::debug!(group = %core.group, topic = %queue.id.topic, broker = %queue.id.broker, queue = queue.id.id, "pulling ended");
 }
@@ -111,10 +138,10 @@ async fn pull_all(core: &Arc<Core>, queue: &Arc<Queue>) {
                 core.pulled(queue, reading.messages(body), next);
             }
             Answer::Nothing { next, .. } => core.pulled(queue, Vec::new(), next),
-            Answer::Moved { next, .. } if next < from => return go_back(core, queue, next).await,
+            Answer::Moved { next, .. } if next < from => return go_to(core, queue, next).await,
             Answer::Moved { next, .. } => {
                 // What lies between has been deleted at the broker: nothing that is still unsettled here is lost by going on.
-                tracing::warn!(topic = %queue.id.topic, broker = %queue.id.broker, queue = queue.id.id, from, next, "the queue begins later than the offset");
+                moved(core, queue, from, next);
                 core.pulled(queue, Vec::new(), next);
             }
         }
@@ -139,7 +166,7 @@ async fn wait_for_room(core: &Core, queue: &Queue) {
             ledger.count() < most
                 && ledger.span() < i64::try_from(most).unwrap_or(i64::MAX).saturating_mul(SPAN)
         };
-        if has_room && core.has_room() {
+        if has_room && core.has_room() && !core.is_paused() {
             return;
         }
         tokio::select! {
@@ -149,11 +176,12 @@ async fn wait_for_room(core: &Core, queue: &Queue) {
     }
 }
 
-/// The broker's queue ends before our offset: it lost what it had, or an operator set the group back. The old epoch is frozen first, so
-/// that nothing of it can move the offset again.
+/// Somebody seeks, or the broker's queue ends before our offset: it lost what it had, or an operator set the group back. The old epoch is
+/// frozen first, so that nothing of it can move the offset again.
 // apache/rocketmq: DefaultMQPushConsumerImpl.pullMessage, OFFSET_ILLEGAL drops the process queue and corrects the offset
-async fn go_back(core: &Arc<Core>, queue: &Arc<Queue>, next: i64) {
-    tracing::warn!(topic = %queue.id.topic, broker = %queue.id.broker, queue = queue.id.id, next, "the offset goes back");
+async fn go_to(core: &Arc<Core>, queue: &Arc<Queue>, next: i64) {
+    let from = queue.ledger().next();
+    moved(core, queue, from, next);
     // Not through `stop`: this runs in the task that it would end.
     core.freeze(queue);
     let stored = {
@@ -172,6 +200,31 @@ async fn go_back(core: &Arc<Core>, queue: &Arc<Queue>, next: i64) {
     ));
     core.revoke(queue);
     run::take_on(core, &fresh);
+    // Somebody has changed their mind in the meantime.
+    if let Some(later) = queue.sought().filter(|later| *later != next) {
+        core.seek(&fresh, later);
+    }
+}
+
+fn moved(core: &Core, queue: &Queue, from: i64, to: i64) {
+    let id = &queue.id;
+    tracing::warn!(group = %core.group, topic = %id.topic, broker = %id.broker, queue = id.id, from, to, "goes on elsewhere in the queue");
+    core.shared.board.tell(|| Event::OffsetMoved {
+        group: core.group.to_string(),
+        topic: id.topic.to_string(),
+        broker: id.broker.to_string(),
+        queue: id.id,
+        from,
+        to,
+    });
+}
+
+/// The queue goes to another member before it was set to where somebody wanted it: that one is to begin there.
+async fn unfinished(core: &Core, queue: &Queue) {
+    let is_frozen = queue.ledger().is_revoked();
+    if let Some(next) = queue.sought().filter(|_| is_frozen) {
+        offsets::store_last(core, vec![(queue.id.clone(), next)]).await;
+    }
 }
 
 /// Whether no later pull can succeed either.

@@ -24,6 +24,8 @@ pub(crate) struct Ready<T> {
 struct State<T> {
     items: VecDeque<T>,
     waiting: BTreeMap<Ticket, Waker>,
+    /// Items stay where they are.
+    paused: bool,
     next_ticket: u64,
     ended: bool,
     error: Option<Error>,
@@ -39,6 +41,7 @@ impl<T> Ready<T> {
             state: Mutex::new(State {
                 items: VecDeque::new(),
                 waiting: BTreeMap::new(),
+                paused: false,
                 next_ticket: 0,
                 ended: false,
                 error: None,
@@ -59,6 +62,15 @@ impl<T> Ready<T> {
     /// Drops the items that are not to be received any more.
     pub(crate) fn retain(&self, keep: impl FnMut(&T) -> bool) {
         self.lock().items.retain(keep);
+    }
+
+    /// While paused, receivers wait; the end is heard all the same.
+    pub(crate) fn pause(&self, paused: bool) {
+        self.change(|state| state.paused = paused);
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.lock().paused
     }
 
     /// Receivers get the error, if there is one and nobody had it yet, and from then on nothing. Only the first end counts.
@@ -96,7 +108,9 @@ impl<T> Ready<T> {
         if state.ended {
             return Poll::Ready(state.error.take().map_or(Ok(None), Err));
         }
-        if let Some(item) = state.items.pop_front() {
+        if !state.paused
+            && let Some(item) = state.items.pop_front()
+        {
             return Poll::Ready(Ok(Some(item)));
         }
         let last = state.waiting.insert(ticket, cx.waker().clone());

@@ -25,6 +25,14 @@ impl QueueRef {
         }
     }
 
+    pub(crate) fn of(namespace: &Namespace, queue: &QueueId) -> Self {
+        Self::new(
+            short(namespace, &queue.topic),
+            Arc::clone(&queue.broker),
+            queue.id,
+        )
+    }
+
     /// The topic, without the client's namespace; the group's retry topic is `%RETRY%group`.
     pub fn topic(&self) -> &str {
         &self.topic

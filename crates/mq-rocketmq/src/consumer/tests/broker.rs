@@ -143,7 +143,9 @@ impl Broker {
     /// Sends a request to every client.
     pub(super) fn tell<R: Request>(&self, request: &R) {
         let header = header(R::CODE.0, Flags::ONEWAY, request);
-        let frame = header.encode(0).into_bytes();
+        let body = request.body();
+        let frame = [header.encode(body.len()).into_bytes(), body].concat();
+        let frame = Bytes::from(frame);
         self.state()
             .connections
             .retain(|to| to.try_send(frame.clone()).is_ok());

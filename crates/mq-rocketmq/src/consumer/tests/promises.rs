@@ -28,7 +28,7 @@ async fn client(broker: &Broker) -> Client {
 }
 
 /// A consumer of everything from the beginning, of topic `t` with one queue.
-async fn consumer(
+pub(super) async fn consumer(
     broker: &Broker,
     set: impl FnOnce(ConsumerBuilder) -> ConsumerBuilder,
 ) -> Consumer {
@@ -40,26 +40,26 @@ async fn consumer(
     set(builder).build().await.unwrap()
 }
 
-fn numbers(range: std::ops::Range<usize>) -> impl Iterator<Item = String> {
+pub(super) fn numbers(range: std::ops::Range<usize>) -> impl Iterator<Item = String> {
     range.map(|n| n.to_string())
 }
 
-async fn next(consumer: &Consumer) -> Delivery {
+pub(super) async fn next(consumer: &Consumer) -> Delivery {
     within(consumer.recv()).await.unwrap().expect("not closed")
 }
 
-async fn nothing_comes(consumer: &Consumer) {
+pub(super) async fn nothing_comes(consumer: &Consumer) {
     let next = tokio::time::timeout(Duration::from_millis(500), consumer.recv()).await;
     assert!(next.is_err(), "{next:?}");
 }
 
-async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), future)
         .await
         .expect("within 20 s")
 }
 
-async fn until(what: &str, mut is: impl FnMut() -> bool) {
+pub(super) async fn until(what: &str, mut is: impl FnMut() -> bool) {
     for _ in 0..1000 {
         if is() {
             return;
