@@ -11,6 +11,7 @@
 )]
 
 pub mod bomb;
+mod cancel;
 mod child;
 mod crowd;
 mod listener;
@@ -25,14 +26,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mq_rocketmq::Client;
 
+pub use self::cancel::{at_every_await, cancel_after};
 pub use self::child::{Child, role};
 pub use self::crowd::{Eater, PREFETCH, Sent, Stored, send_numbers};
 pub use self::listener::{Behaviour, Listener};
 pub use self::log::Capture;
 pub use self::meter::Meter;
 pub use self::traffic::{
-    committed, drain, from_first, next, ordered_topic_at, producer, text, topic, topic_at,
-    topic_on_all,
+    committed, drain, first_broker, from_first, next, ordered_topic_at, producer, text, topic,
+    topic_at, topic_on_all,
 };
 pub use self::wire::{Answer, Wire};
 

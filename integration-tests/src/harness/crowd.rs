@@ -92,6 +92,11 @@ impl Stored {
         self.0.len()
     }
 
+    /// The bodies.
+    pub fn bodies(&self) -> Vec<String> {
+        self.0.iter().map(text).collect()
+    }
+
     /// How many are copies of others.
     pub fn copies(&self) -> usize {
         let ids: BTreeSet<_> = self.0.iter().map(|received| received.unique_id()).collect();

@@ -11,6 +11,8 @@ pub struct Meter {
     pub peak: u64,
     /// Calls of the write family until now (`syscw`).
     pub writes: u64,
+    /// Open files and sockets now.
+    pub files: usize,
 }
 
 impl Meter {
@@ -22,6 +24,9 @@ impl Meter {
             resident: field(&status, "VmRSS:") * 1024,
             peak: field(&status, "VmHWM:") * 1024,
             writes: field(&io, "syscw:"),
+            files: fs::read_dir("/proc/self/fd")
+                .expect("Linux's /proc")
+                .count(),
         }
     }
 }

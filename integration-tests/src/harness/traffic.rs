@@ -109,11 +109,16 @@ pub async fn next(consumer: &mq_rocketmq::Consumer) -> Delivery {
         .expect("not closed")
 }
 
-/// What a group has committed of a queue of the first broker; `None` if nothing.
-pub async fn committed(group: &str, topic: &str, queue: i32) -> Option<i64> {
+/// A connection to the first of the shared brokers, where [`topic`] puts topics.
+pub async fn first_broker() -> Wire {
     let mut brokers = Wire::brokers(&nameserver()).await;
     brokers.sort_by(|a, b| a.0.cmp(&b.0));
-    let (_, broker) = brokers.first_mut().expect("a broker");
+    brokers.into_iter().next().expect("a broker").1
+}
+
+/// What a group has committed of a queue of the first broker; `None` if nothing.
+pub async fn committed(group: &str, topic: &str, queue: i32) -> Option<i64> {
+    let mut broker = first_broker().await;
     let request = QueryOffset {
         consumer_group: group.into(),
         topic: topic.into(),

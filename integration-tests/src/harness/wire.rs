@@ -3,7 +3,9 @@
 use std::io;
 
 use bytes::{Bytes, BytesMut};
-use mq_rocketmq::proto::command::{GetMaxOffset, GetRoute, MaxOffset, SendMessage, TopicRoute};
+use mq_rocketmq::proto::command::{
+    GetMaxOffset, GetRoute, MaxOffset, SendMessage, TopicRoute, UpdateOffset,
+};
 use mq_rocketmq::proto::{
     ExtFields, Fields, Flags, Frame, FrameDecoder, HeaderCodec, HeaderParts, Language, Reply,
     Request, RequestCode, encode,
@@ -127,6 +129,36 @@ impl Wire {
         let code = RequestCode::UPDATE_AND_CREATE_SUBSCRIPTIONGROUP;
         let answer = self.call(code, &ExtFields::new(), body.into()).await;
         answer.expect_ok();
+    }
+
+    /// Sets a group back (or forward) to what was stored at a time, as an operator does while the group consumes. A 5.x broker tells each queue's
+    /// reader at its next pull, a 4.x one sends every member an order (220).
+    pub async fn reset_group(&mut self, group: &str, topic: &str, timestamp_ms: u128) {
+        let timestamp = timestamp_ms.to_string();
+        // apache/rocketmq: ResetOffsetRequestHeader, INVOKE_BROKER_TO_RESET_OFFSET
+        let fields: ExtFields = [
+            ("group", group),
+            ("topic", topic),
+            ("timestamp", &timestamp),
+            ("isForce", "true"),
+        ]
+        .into_iter()
+        .collect();
+        self.call(RequestCode(222), &fields, Bytes::new())
+            .await
+            .expect_ok();
+    }
+
+    /// Stores an offset for a group, whatever its members say.
+    pub async fn store_offset(&mut self, group: &str, topic: &str, queue: i32, offset: i64) {
+        let request = UpdateOffset {
+            consumer_group: group.into(),
+            topic: topic.into(),
+            queue_id: queue,
+            commit_offset: offset,
+            ..UpdateOffset::default()
+        };
+        self.ask(&request).await.expect_ok();
     }
 
     /// How far a queue is written.
