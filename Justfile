@@ -48,6 +48,10 @@ capture-rocketmq:
 capture-rocketmq-allocations:
     cargo run -p integration-tests --bin capture -- allocations
 
+# Measures mq-rocketmq beside the Java, Go and Rust clients, and writes the table into docs/benchmarks.md (half an hour, alone on the machine).
+bench-rocketmq:
+    python3 bench/rocketmq/run.py
+
 # Known vulnerabilities in dependencies (needs the network, and cargo-deny).
 audit:
     cargo deny check

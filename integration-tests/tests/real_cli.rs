@@ -280,6 +280,45 @@ fn real_rocketmq_cli_the_rate_is_kept() {
     assert!(begun.elapsed() >= Duration::from_secs(1));
 }
 
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_bench_counts_and_measures() {
+    let (topic, group) = (unique("cli"), unique("group"));
+    let bench = |mode: &str| {
+        let flags = [
+            "bench", mode, "--topic", &topic, "--group", &group, "--count", "200", "--json",
+        ];
+        let told = run(&flags);
+        assert_eq!(code(&told), 0, "{mode}: {}", err(&told));
+        json(&told).remove(0)
+    };
+    for mode in ["send", "recv", "both"] {
+        let figures = bench(mode);
+        assert_eq!(figures["protocol"], "rocketmq", "{figures}");
+        assert_eq!(figures["mode"], mode);
+        assert_eq!(
+            (&figures["count"], &figures["size"]),
+            (&200.into(), &128.into())
+        );
+        for name in [
+            "seconds",
+            "messages_per_second",
+            "cpu_us_per_message",
+            "peak_rss_bytes",
+        ] {
+            assert!(figures[name].as_f64().unwrap() > 0.0, "{name}: {figures}");
+        }
+        // Draining says nothing about how long a message was on its way.
+        let is_timed = mode != "recv";
+        assert_eq!(
+            figures["latency_us"]["p99"].is_number(),
+            is_timed,
+            "{figures}"
+        );
+    }
+    assert_eq!(lag(&group), 0);
+}
+
 /// The command, built once.
 fn mq() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::adapter::{Compress, From};
+use crate::plan::Mode;
 
 /// Sends, receives and inspects messages.
 #[derive(Debug, Parser)]
@@ -44,6 +45,9 @@ pub(crate) enum Command {
     /// Receive messages, print them, and acknowledge what was printed
     #[command(after_help = EXIT_CODES)]
     Recv(Recv),
+    /// Put load on a topic, and print how fast that went and what it cost
+    #[command(after_help = EXIT_CODES)]
+    Bench(Bench),
     /// List the topics
     Topics(Topics),
     /// Show a topic's queues and which offsets they hold
@@ -131,6 +135,37 @@ pub(crate) struct Recv {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// send; recv: what is in the topic; both: send, and receive what was sent
+    #[arg(value_name = "MODE")]
+    pub(crate) mode: Mode,
+    /// The topic, without the namespace of the URL
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) topic: String,
+    /// The group to receive as a member of; what it receives is acknowledged
+    #[arg(long, value_name = "GROUP", default_value = "mq-bench")]
+    pub(crate) group: String,
+    /// How many messages
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: u64,
+    /// How large the bodies are that are sent
+    #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = size)]
+    pub(crate) size: usize,
+    /// How many sends may be under way
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = in_flight)]
+    pub(crate) in_flight: usize,
+    /// Send at most N messages a second
+    #[arg(long, value_name = "N/s")]
+    pub(crate) rate: Option<String>,
+    /// Wait at most so long for what is to be received, and leave with exit code 5
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    pub(crate) timeout: String,
+    /// Print a JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Topics {
     /// Retry and dead-letter topics too
     #[arg(long)]
@@ -166,6 +201,15 @@ fn in_flight(text: &str) -> Result<usize, String> {
         _ => Err("it is a number from 1 to 65536".to_owned()),
     }
 }
+
+fn size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(bytes @ 1..=LARGEST) => Ok(bytes),
+        _ => Err("it is a number of bytes from 1 to 4194304".to_owned()),
+    }
+}
+
+const LARGEST: usize = 4 << 20;
 
 const EXIT_CODES: &str =
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some outcomes unknown or partial,

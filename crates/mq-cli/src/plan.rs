@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::SignedDuration;
 
-use crate::adapter::{Consume, Options, Outgoing, Target};
+use crate::adapter::{Consume, From, Options, Outgoing, Target};
 use crate::args::{self, Command, Protocol, Typed};
+use crate::bench::MARK;
 use crate::exit::Failure;
 use crate::format::{Format, unescape};
 
@@ -26,6 +27,7 @@ pub(crate) struct Plan {
 pub(crate) enum Task {
     Send(Send),
     Recv(Recv),
+    Bench(Bench),
     Topics { all: bool, json: bool },
     Describe { topic: String, json: bool },
     Lag { group: String, json: bool },
@@ -62,6 +64,27 @@ pub(crate) struct Recv {
     pub(crate) show: Show,
 }
 
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) mode: Mode,
+    /// Topic and group.
+    pub(crate) consume: Consume,
+    pub(crate) count: u64,
+    pub(crate) size: usize,
+    pub(crate) in_flight: usize,
+    pub(crate) rate: Option<NonZeroU32>,
+    pub(crate) timeout: Duration,
+    pub(crate) json: bool,
+}
+
+/// Which load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Mode {
+    Send,
+    Recv,
+    Both,
+}
+
 /// How a message is printed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Show {
@@ -85,6 +108,10 @@ impl Plan {
                 Task::Send(plan_send(send)?)
             }
             Command::Recv(recv) => Task::Recv(plan_recv(recv)?),
+            Command::Bench(bench) => {
+                options.max_in_flight = bench.in_flight;
+                Task::Bench(plan_bench(bench)?)
+            }
             Command::Topics(topics) => Task::Topics {
                 all: topics.all,
                 json: topics.json,
@@ -190,6 +217,42 @@ fn plan_recv(typed: args::Recv) -> Result<Recv, Failure> {
     })
 }
 
+fn plan_bench(typed: args::Bench) -> Result<Bench, Failure> {
+    if typed.mode == Mode::Recv && typed.rate.is_some() {
+        return Err(usage("--rate is for sending"));
+    }
+    if typed.mode == Mode::Both && typed.size < MARK {
+        return Err(usage(format!(
+            "--size is at least {MARK} with both, so that messages can be told apart"
+        )));
+    }
+    let mut consume = Consume::new(typed.topic, typed.group);
+    if typed.mode == Mode::Recv {
+        consume.from = From::Earliest;
+    }
+    let timeout = duration("--timeout", Some(&typed.timeout))?;
+    Ok(Bench {
+        mode: typed.mode,
+        consume,
+        count: typed.count,
+        size: typed.size,
+        in_flight: typed.in_flight,
+        rate: typed.rate.as_deref().map(rate).transpose()?,
+        timeout: timeout.unwrap_or(LONGEST_WAIT),
+        json: typed.json,
+    })
+}
+
+impl Mode {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Send => "send",
+            Self::Recv => "recv",
+            Self::Both => "both",
+        }
+    }
+}
+
 fn usage(text: impl Into<String>) -> Failure {
     Failure::Usage(text.into())
 }
@@ -245,7 +308,7 @@ const SECRET_TYPED: &str = "--url holds a secret, which every user of this machi
     put the URL into MQ_ROCKETMQ_URL instead";
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clap::Parser as _;
 
     use super::*;
@@ -261,6 +324,28 @@ mod tests {
             Task::Send(send) => send,
             other => panic!("{other:?}"),
         }
+    }
+
+    pub(crate) fn bench(line: &str) -> Bench {
+        match plan(line).unwrap().task {
+            Task::Bench(bench) => bench,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn load_has_defaults_and_begins_where_it_must() {
+        let send = bench("bench send --topic t");
+        assert_eq!((send.count, send.size, send.in_flight), (10_000, 128, 64));
+        assert_eq!(send.timeout, Duration::from_secs(60));
+        // What is there is received, and of what is sent only the new.
+        assert_eq!(bench("bench recv --topic t").consume.from, From::Earliest);
+        let both = bench("bench both --topic t --group g --rate 7/s");
+        assert_eq!(
+            (both.consume.from, both.consume.group.as_str()),
+            (From::Latest, "g")
+        );
+        assert_eq!(both.rate.unwrap().get(), 7);
     }
 
     #[test]
@@ -303,6 +388,15 @@ mod tests {
             ("send --topic t x --ordering-key k", "unexpected argument"),
             ("send --topic t x --url rocketmq://h:1?tls=true", "TLS"),
             ("send --topic t x --url amqp://h:1", "expected \"rocketmq\""),
+            ("bench", "<MODE>"),
+            ("bench send", "--topic"),
+            ("bench push --topic t", "send, recv, both"),
+            ("bench send --topic t --size 0", "1 to 4194304"),
+            ("bench send --topic t --count 0", "--count"),
+            ("bench both --topic t --size 8", "at least 16"),
+            ("bench recv --topic t --rate 1/s", "--rate is for sending"),
+            ("bench recv --topic t --timeout 0s", "10s"),
+            ("bench send --topic t --batch 2", "unexpected argument"),
             ("groups", "unrecognized subcommand"),
         ] {
             let error = plan(line).unwrap_err();

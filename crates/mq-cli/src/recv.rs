@@ -92,7 +92,7 @@ async fn print_all(
     Ok(Exit::Done)
 }
 
-fn too_few(printed: u64, count: Option<u64>, waited: Duration) -> String {
+pub(crate) fn too_few(printed: u64, count: Option<u64>, waited: Duration) -> String {
     let wanted = count.map_or_else(String::new, |count| format!(" of {count}"));
     let seconds = waited.as_secs_f64();
     format!("timed out after {seconds:.1} s; messages received: {printed}{wanted}")
@@ -114,7 +114,7 @@ impl Held {
     }
 }
 
-async fn settle(acker: Acker, decision: Settle) {
+pub(crate) async fn settle(acker: Acker, decision: Settle) {
     // The queue may have moved to another member: the message is printed there once more.
     if let Err(error) = acker.settle(decision).await {
         say(error);
@@ -139,7 +139,7 @@ fn print(message: &Incoming, show: &Show, output: &mut Output) -> Result<(), Fai
 }
 
 /// Resolves when `limit` has passed since `from`; never without a limit.
-async fn passed(from: Instant, limit: Option<Duration>) {
+pub(crate) async fn passed(from: Instant, limit: Option<Duration>) {
     match limit {
         Some(limit) => tokio::time::sleep_until((from + limit).into()).await,
         None => std::future::pending().await,

@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure, redact};
 use crate::interrupt::Interrupt;
 use crate::output::{Output, say};
 use crate::plan::{Plan, Task};
-use crate::{inspect, recv, send};
+use crate::{bench, inspect, recv, send};
 
 /// Runs `mq` with these arguments, the first of which is its own name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -53,6 +53,7 @@ async fn act(plan: Plan) -> Result<Exit, Failure> {
     let done = match plan.task {
         Task::Send(plan) => send::send(&broker, plan, interrupt, &mut output).await,
         Task::Recv(plan) => recv::recv(&broker, plan, interrupt, &mut output).await,
+        Task::Bench(plan) => bench::bench(&broker, plan, interrupt, &mut output).await,
         Task::Topics { all, json } => inspect::topics(&broker, all, json, &mut output).await,
         Task::Describe { topic, json } => {
             inspect::describe(&broker, &topic, json, &mut output).await

@@ -70,7 +70,7 @@ async fn one(
 
 /// What became of the messages.
 #[derive(Debug, Default)]
-struct Tally {
+pub(crate) struct Tally {
     sent: u64,
     failed: u64,
     unknown: u64,
@@ -93,18 +93,23 @@ impl Tally {
             Ok(sent) => output.line(&format!("{}\t{}\t{}", sent.id, sent.queue, sent.offset)),
             Err(failed) if json => output.json(&line(&FailedLine::new(&failed.error))),
             Err(failed) => {
-                if self.failed <= MOST_TOLD {
-                    say(format_args!("{:#} ({})", failed.error, fate(&failed.error)));
-                }
-                if self.failed == MOST_TOLD {
-                    say("further failures are only counted");
-                }
+                self.tell_failure(failed);
                 Ok(())
             }
         }
     }
 
-    fn count(&mut self, result: &Result<Sent, Failed>) {
+    /// Tells of the failure that was counted last, unless there were many.
+    pub(crate) fn tell_failure(&self, failed: &Failed) {
+        if self.failed <= MOST_TOLD {
+            say(format_args!("{:#} ({})", failed.error, fate(&failed.error)));
+        }
+        if self.failed == MOST_TOLD {
+            say("further failures are only counted");
+        }
+    }
+
+    pub(crate) fn count(&mut self, result: &Result<Sent, Failed>) {
         match result {
             Ok(sent) => {
                 self.sent += 1;
@@ -147,7 +152,7 @@ impl Tally {
         )
     }
 
-    fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         match (self.sent, self.failed, self.unknown) {
             (_, 0, _) => Exit::Done,
             (0, _, 0) => self.exit.unwrap_or(Exit::Failed),
@@ -232,7 +237,11 @@ async fn next_piece(stdin: &mut Stdin, splitter: &mut Splitter) -> Result<Option
     }
 }
 
-fn at_rate<T>(source: impl Stream<Item = T>, rate: Option<NonZeroU32>) -> impl Stream<Item = T> {
+/// The same, but no faster than so many a second.
+pub(crate) fn at_rate<T>(
+    source: impl Stream<Item = T>,
+    rate: Option<NonZeroU32>,
+) -> impl Stream<Item = T> {
     // Timers are good to a few milliseconds: what falls due in ten may go at once.
     let burst = |rate: NonZeroU32| NonZeroU32::new(rate.get() / 100).unwrap_or(NonZeroU32::MIN);
     let limiter = rate.map(|rate| {

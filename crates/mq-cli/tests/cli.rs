@@ -18,7 +18,9 @@ fn usage_errors_leave_with_2_and_say_what_to_write() {
             "pulsar send --topic t x",
             "unrecognized subcommand 'pulsar'",
         ),
-        ("rocketmq bench", "unrecognized subcommand 'bench'"),
+        ("rocketmq bench", "<MODE>"),
+        ("rocketmq bench both --topic t --size 8", "at least 16"),
+        ("rocketmq bench send --topic t --batch 2", "--batch"),
         ("rocketmq send x", "--topic <TOPIC>"),
         ("rocketmq send --topic t", "no message given"),
         (
@@ -69,6 +71,7 @@ fn help_is_data_and_stays_as_it_is() {
         ("rocketmq", "rocketmq --help"),
         ("send", "rocketmq send --help"),
         ("recv", "rocketmq recv --help"),
+        ("bench", "rocketmq bench --help"),
     ] {
         let told = mq(line).output().unwrap();
         assert_eq!(told.status.code(), Some(0), "{line}");
@@ -204,9 +207,10 @@ fn now() -> Instant {
     Instant::now()
 }
 
-const COMMANDS: [&str; 5] = [
+const COMMANDS: [&str; 6] = [
     "rocketmq send --topic t hello",
     "rocketmq recv --topic t",
+    "rocketmq bench both --topic t",
     "rocketmq topics",
     "rocketmq describe t",
     "rocketmq lag g",

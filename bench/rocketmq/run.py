@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""Measures four RocketMQ clients side by side, and writes the table into docs/benchmarks.md.
+
+    python3 bench/rocketmq/run.py            every cell, 3 rounds
+    python3 bench/rocketmq/run.py --quick    every cell once and with few messages, to the terminal only
+
+Each client is a program of the same contract:
+
+    PROGRAM send|drain NAMESRV TOPIC N SIZE IN_FLIGHT        variables: BENCH_WARM, BENCH_GROUP
+
+It sends, or receives, BENCH_WARM messages that don't count, says `begin` on stderr, does the same with N messages, and prints one line
+of JSON: messages per second, its CPU time per message, peak memory, latencies, errors. Needs JDK 17, Maven, Go 1.24 and Rust.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+# Nothing is written beside the sources.
+sys.dont_write_bytecode = True
+from broker import Broker, machine_cpu  # noqa: E402
+import report  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+OUT = ROOT / ".brokers" / "bench"
+PROFILE = "rocketmq-bench"
+OURS = "ours"
+SIZES = [128, 1024]
+IN_FLIGHT = [1, 64, 256]
+# A run that has not ended by then has failed.
+LIMIT_S = 180
+
+JVM = ["-XX:+UseG1GC", "-Xmx512m"]
+PROGRAMS = {
+    OURS: [OUT / "ours" / "release" / "bench-rocketmq-ours"],
+    "java": ["java", *JVM, "-cp", f"{OUT}/java/bench-java.jar:{OUT}/java/lib/*", "mq.bench.Main"],
+    "go": [OUT / "go" / "bench-rocketmq-go"],
+    "mxsm": [OUT / "mxsm" / "release" / "bench-rocketmq-mxsm"],
+}
+
+
+class Sizes:
+    """How many messages: counted and warming up, by what is done."""
+
+    def __init__(self, quick):
+        self.rounds = 1 if quick else 3
+        self.drained = 60_000 if quick else 240_000
+        # Java is not in its stride before; the others have their connections and queues by then.
+        self.drain_warm = 20_000 if quick else 60_000
+        self.one, self.many = (1_000, 20_000) if quick else (6_000, 100_000)
+        self.java_warm, self.warm = (10_000, 1_000) if quick else (120_000, 2_000)
+
+    def sends(self, in_flight):
+        return self.one if in_flight == 1 else self.many
+
+    def send_warm(self, client, in_flight):
+        if client == "java":
+            # Warmed up with many in flight, whatever is measured then.
+            return self.java_warm
+        return min(self.warm, self.sends(in_flight) // 4)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one round of few messages, to the terminal only")
+    parser.add_argument("--rounds", type=int, help="how often each client takes its turn")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.inside:
+        return measure_all(options)
+    build()
+    # The launcher tells the address by a variable and takes the broker down at the end.
+    launcher = ["cargo", "run", "-q", "-p", "integration-tests", "--bin", "brokers", "--"]
+    inside = [sys.executable, __file__, "--inside", *sys.argv[1:]]
+    return subprocess.call([*launcher, "run", "--profile", PROFILE, "--", *inside], cwd=ROOT)
+
+
+def build():
+    """Builds what is missing or older than its sources; the tools know which."""
+    rust = ["cargo", "build", "--release", "-q"]
+    steps = [
+        (HERE / "java", ["mvn", "-q", "-B", f"-Dout={OUT}/java", "package", "dependency:copy-dependencies"], {}),
+        (HERE / "go", ["go", "build", "-o", OUT / "go" / "bench-rocketmq-go", "."], {"GOTOOLCHAIN": "local"}),
+        (HERE / "mxsm", [*rust, "--locked"], {"CARGO_TARGET_DIR": OUT / "mxsm"}),
+        # Its lock file follows the workspace's dependencies.
+        (HERE / "ours", rust, {"CARGO_TARGET_DIR": OUT / "ours"}),
+    ]
+    for directory, command, variables in steps:
+        print(f"building {directory.name}", file=sys.stderr)
+        environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
+        try:
+            subprocess.run(command, cwd=directory, env=environment, check=True)
+        except FileNotFoundError:
+            sys.exit(f"`{command[0]}` is missing: the benchmark needs JDK 17, Maven, Go 1.24 and Rust")
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"{directory.name} does not build (exit code {error.returncode})")
+
+
+def measure_all(options):
+    namesrv = os.environ["MQ_ROCKETMQ_URL"].split("://", 1)[1]
+    broker = Broker(namesrv, ROOT / ".brokers" / "run")
+    sizes = Sizes(options.quick)
+    sizes.rounds = options.rounds or sizes.rounds
+    begun = time.time()
+    results = []
+    for size in SIZES:
+        # Filled by the same program for everybody; and the broker's JIT is warm afterwards.
+        fill = f"bench_drain_{size}"
+        broker.create_topic(fill)
+        run(broker, OURS, ["send", fill, sizes.drain_warm + sizes.drained, size, 256], 0)
+        broker.create_topic(f"bench_send_{size}")
+    cells = [("send", size, in_flight) for size in SIZES for in_flight in IN_FLIGHT]
+    cells += [("drain", size, 0) for size in SIZES]
+    for cell in cells:
+        for turn in range(sizes.rounds):
+            for client in PROGRAMS:
+                result = one(broker, sizes, client, cell, turn)
+                results.append(result)
+                print(report.brief(result), file=sys.stderr)
+                (OUT / "results.json").write_text(json.dumps(results, indent=1))
+    settings = report.Settings(sizes, JVM, begun, time.time(), "--quick" in sys.argv)
+    text = report.render(results, settings, list(PROGRAMS), OURS)
+    if options.quick:
+        print(text)
+    else:
+        report.write(ROOT / "docs" / "benchmarks.md", text)
+    return 1 if any(it.get("failed") for it in results) else 0
+
+
+def one(broker, sizes, client, cell, turn):
+    mode, size, in_flight = cell
+    if mode == "send":
+        topic, count, warm = f"bench_send_{size}", sizes.sends(in_flight), sizes.send_warm(client, in_flight)
+    else:
+        topic, count, warm = f"bench_drain_{size}", sizes.drained, sizes.drain_warm
+    before = (broker.stored(topic), broker.sent_back())
+    result = run(broker, client, [mode, topic, count, size, in_flight], warm, f"bench_{client}_{mode}_{size}_{turn}")
+    stored, sent_back = broker.stored(topic) - before[0], broker.sent_back() - before[1]
+    # Java warms up in two parts.
+    sent = count + warm + (min(warm, 2000) if client == "java" else 0)
+    result.update(client=client, mode=mode, size=size, in_flight=in_flight, round=turn, sent_back=sent_back)
+    if mode == "send" and not result.get("failed"):
+        result["stored_too_many"] = stored - sent + result["errors"]
+    return result
+
+
+def run(broker, client, words, warm, group="bench"):
+    """Runs a program, watching the broker from `begin` to the line of figures."""
+    mode, *rest = words
+    words = [mode, broker.namesrv, *(str(it) for it in rest)]
+    process = subprocess.Popen(
+        [str(it) for it in PROGRAMS[client]] + words, text=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "BENCH_WARM": str(warm), "BENCH_GROUP": group},
+    )
+    marks, said = [], []
+
+    def watch():
+        for line in process.stderr:
+            if line == "begin\n":
+                marks.append((time.monotonic(), broker.cpu(), machine_cpu()))
+            else:
+                said.append(line)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    killer = threading.Timer(LIMIT_S, process.kill)
+    killer.start()
+    line = process.stdout.readline()
+    marks.append((time.monotonic(), broker.cpu(), machine_cpu()))
+    code = process.wait()
+    killer.cancel()
+    watcher.join()
+    if code != 0 or not line or len(marks) != 2:
+        why = "".join(said[-5:]).strip() or "it said nothing"
+        print(f"{client} {' '.join(words)}: exit code {code}: {why}", file=sys.stderr)
+        return {"failed": why}
+    (begun, broker_begun, all_begun), (ended, broker_ended, all_ended) = marks
+    result = json.loads(line)
+    seconds, count = ended - begun, result["count"]
+    broker_cpu = broker_ended - broker_begun
+    others = all_ended - all_begun - broker_cpu - result["cpu_us_per_message"] * count / 1e6
+    result["broker_us_per_message"] = broker_cpu * 1e6 / count
+    result["other_cores"] = max(0.0, others / seconds)
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main())
