@@ -46,7 +46,11 @@ pub(crate) fn text_files() -> io::Result<Vec<File>> {
             let entry = entry?;
             let name = entry.file_name();
             let kind = entry.file_type()?;
-            if kind.is_dir() && !IGNORED.iter().any(|ignored| name == *ignored) {
+            // In a worktree of git's, `.git` is a file.
+            if IGNORED.iter().any(|ignored| name == *ignored) {
+                continue;
+            }
+            if kind.is_dir() {
                 open.push(entry.path());
             } else if kind.is_file() && !LOCKS.iter().any(|lock| name == *lock) {
                 // Not UTF-8: a capture, which holds what the wire held.
