@@ -9,7 +9,7 @@
 //!
 //! Who is away stays so until it answers: that a connection stands says little of a frozen process or a proxy without its server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -188,6 +188,8 @@ impl Board {
     }
 
     pub(crate) fn connected(&self, endpoint: &Endpoint) {
+        // From now on it is among those that are shown.
+        self.change(endpoint, |_| {});
         if self.is_away(endpoint) {
             self.trouble.notify_one();
         }
@@ -275,10 +277,10 @@ impl Board {
         away.map(|(endpoint, _)| endpoint.clone()).collect()
     }
 
-    /// A server that no route names any more is not asked after.
-    pub(crate) fn forget(&self, endpoint: &Endpoint) {
+    /// Servers that no route names any more are neither shown nor asked after.
+    pub(crate) fn keep_only(&self, known: &BTreeSet<Endpoint>) {
         let mut peers = self.lock();
-        peers.remove(endpoint);
+        peers.retain(|endpoint, _| known.contains(endpoint));
         self.recount(&peers);
     }
 
@@ -358,7 +360,15 @@ mod tests {
         assert!(!board.is_well(&b, clock.now()), "it has not answered yet");
         board.answered(&b);
         assert!(board.is_well(&b, clock.now()) && board.all_well());
-        assert!(board.look(clock.now()).is_good());
+        let c = Endpoint::new("c", 1);
+        board.connected(&c);
+        let health = board.look(clock.now());
+        assert!(health.is_good());
+        let shown: Vec<_> = health.peers.iter().map(|peer| &*peer.endpoint).collect();
+        assert_eq!(shown, ["a:1", "b:1", "c:1"]);
+        board.lost(&c, &"cut".into());
+        board.keep_only(&[a, b].into());
+        assert!(board.all_well() && board.look(clock.now()).peers.len() == 2);
     }
 
     #[tokio::test]

@@ -31,6 +31,7 @@ async fn upkeep(shared: Weak<Shared>, board: Arc<Board>) {
             return;
         };
         if all {
+            board.keep_only(&known(&shared));
             for topic in shared.routes.topics() {
                 shared.routes.refresh_soon(&topic);
             }
@@ -52,16 +53,12 @@ async fn look_after(shared: Weak<Shared>, board: Arc<Board>) {
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        let known = known(&shared);
+        board.keep_only(&known(&shared));
         any_away = false;
         for peer in board.all_away() {
-            if known.contains(&peer) {
-                any_away = true;
-                let asked = Asked(Arc::clone(&board), peer.clone());
-                shared.connections.ask_after(&peer, Box::new(asked));
-            } else {
-                board.forget(&peer);
-            }
+            any_away = true;
+            let asked = Asked(Arc::clone(&board), peer.clone());
+            shared.connections.ask_after(&peer, Box::new(asked));
         }
     }
 }
