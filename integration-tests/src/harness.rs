@@ -79,11 +79,16 @@ pub fn nameserver() -> String {
 
 /// A client of the brokers that this run shares.
 pub async fn connect() -> Client {
-    Client::from_url(&url())
-        .expect("the launcher's URL is right")
+    connect_to(&url()).await
+}
+
+/// A client of other brokers, with every option at its default.
+pub async fn connect_to(url: &str) -> Client {
+    Client::from_url(url)
+        .expect("the URL is right")
         .connect()
         .await
-        .expect("the launcher's brokers answer")
+        .expect("the brokers answer")
 }
 
 /// Awaits `future`, and fails with `what` when it takes longer than `limit`.

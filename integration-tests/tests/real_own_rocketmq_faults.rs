@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use integration_tests::brokers::{Broker, Cluster, Profile};
 use integration_tests::harness::{
-    Eater, PREFETCH, Sent, Stored, now, producer, send_numbers, size, topic_at, topic_on_all,
-    unique, until,
+    Eater, PREFETCH, Sent, Stored, connect_to, now, producer, send_numbers, size, topic_at,
+    topic_on_all, unique, until,
 };
 use mq_dev::proxy::{Proxy, Toxic, ToxicId, faults};
 use mq_rocketmq::{Client, Event, Events, Message, Outcome, Producer};
@@ -24,10 +24,6 @@ use tokio::task::JoinHandle;
 
 const WAIT: Duration = Duration::from_secs(60);
 const WINDOW: usize = 64;
-
-async fn connect_to(url: &str) -> Client {
-    Client::from_url(url).unwrap().connect().await.unwrap()
-}
 
 /// A broker is killed (-9) under sends and receives, and comes back. CI: twice in 5000 messages each. Full: 20 times in 100 000 each.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use integration_tests::brokers::{Cluster, Profile};
 use integration_tests::harness::{
-    Child, Meter, committed, connect, drain, next, role, size, topic, topic_at, unique, until,
-    within,
+    Child, Meter, Stored, committed, connect, connect_to, next, role, size, topic, topic_at,
+    unique, until, within,
 };
 use mq_rocketmq::{Client, ConsumeFrom, Delivery, Message, Outcome, Producer};
 use tokio::runtime::Runtime;
@@ -206,27 +206,10 @@ fn real_own_rocketmq_lost_broker_bounds_memory_and_ends_every_send() {
 
 /// What was acknowledged is stored, what was not sent is not.
 async fn as_stored(cluster: &Cluster, topic: &str, ended: &str) {
-    let url = cluster.url();
-    let client = Client::from_url(url).unwrap().connect().await.unwrap();
-    let stored = async || match client.admin().describe(topic).await {
-        Ok(found) => found
-            .queues
-            .iter()
-            .map(|queue| queue.next - queue.first)
-            .sum(),
-        Err(_) => 0_i64,
-    };
-    // A broker that goes on first takes what had reached its kernel.
-    let mut last = -1;
-    until(WAIT, "an end of what is stored", async || {
-        let (before, now) = (last, stored().await);
-        last = now;
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        now > 0 && before == now
-    })
-    .await;
-    let all = drain(&client, topic, usize::try_from(last).unwrap()).await;
+    let client = connect_to(cluster.url()).await;
+    let all = Stored::read(&client, topic).await;
     let found: BTreeSet<usize> = all
+        .messages()
         .iter()
         .filter_map(|received| received.body().first_chunk())
         .map(|number| usize::from_le_bytes(*number))

@@ -7,11 +7,11 @@
 )]
 
 use std::collections::BTreeSet;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use integration_tests::harness::{
-    Wire, committed, connect, first_broker, from_first, nameserver, next, now, producer, text,
-    topic, unique, until, wall, within,
+    Wire, committed, connect, connect_to, first_broker, from_first, nameserver, next, now,
+    producer, text, topic, unique, until, wall, within,
 };
 use mq_dev::proxy::{Action, Observed, Proxy};
 use mq_rocketmq::{Client, Consumer, Event, Message, Producer, QueueRef, SeekTo};
@@ -33,18 +33,26 @@ async fn eat(consumer: &Consumer, offsets: std::ops::Range<i64>) {
     }
 }
 
+/// Ten messages, acknowledged; of them five were stored before the time that is told, and five after it.
+async fn ten_eaten(topic: &str, group: &str) -> (Client, Producer, Consumer, SystemTime) {
+    let client = connect().await;
+    let producer = producer(&client).await;
+    send(&producer, topic, 0..5).await;
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let then = wall();
+    send(&producer, topic, 5..10).await;
+    let consumer = from_first(&client, group, topic).build().await.unwrap();
+    eat(&consumer, 0..10).await;
+    (client, producer, consumer, then)
+}
+
 /// An operator sets a group back to a time while it consumes: 5.x tells the reader at its next pull, 4.x sends it an order (220).
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a RocketMQ broker (MQ_ROCKETMQ_URL)"]
 async fn real_rocketmq_an_operator_sets_the_group_back_during_consumption() {
-    let (client, topic, group) = (connect().await, topic("reset", 1).await, unique("group"));
-    let producer = producer(&client).await;
-    send(&producer, &topic, 0..5).await;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-    let then = wall().duration_since(UNIX_EPOCH).unwrap().as_millis();
-    send(&producer, &topic, 5..10).await;
-    let consumer = from_first(&client, &group, &topic).build().await.unwrap();
-    eat(&consumer, 0..10).await;
+    let (topic, group) = (topic("reset", 1).await, unique("group"));
+    let (client, producer, consumer, then) = ten_eaten(&topic, &group).await;
+    let then = then.duration_since(UNIX_EPOCH).unwrap().as_millis();
     until(WAIT, "the group has an offset", async || {
         committed(&group, &topic, 0).await == Some(10)
     })
@@ -62,14 +70,8 @@ async fn real_rocketmq_an_operator_sets_the_group_back_during_consumption() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a RocketMQ broker (MQ_ROCKETMQ_URL)"]
 async fn real_rocketmq_seek_goes_to_an_offset_a_time_and_the_ends() {
-    let (client, topic, group) = (connect().await, topic("seek", 1).await, unique("group"));
-    let producer = producer(&client).await;
-    send(&producer, &topic, 0..5).await;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-    let then = wall();
-    send(&producer, &topic, 5..10).await;
-    let consumer = from_first(&client, &group, &topic).build().await.unwrap();
-    eat(&consumer, 0..10).await;
+    let (topic, group) = (topic("seek", 1).await, unique("group"));
+    let (client, producer, consumer, then) = ten_eaten(&topic, &group).await;
     let mut queues = consumer.assignment().into_iter();
     let queue: QueueRef = queues.find(|queue| queue.topic() == topic).unwrap();
     for (to, offset) in [
@@ -138,7 +140,7 @@ async fn real_rocketmq_offsets_that_can_not_be_stored_lose_nothing() {
         .await
         .unwrap();
     let url = format!("rocketmq://{}", proxy.addr());
-    let client = Client::from_url(&url).unwrap().connect().await.unwrap();
+    let client = connect_to(&url).await;
     let producer = producer(&client).await;
     send(&producer, &topic, 0..10).await;
     let consumer = from_first(&client, &group, &topic).build().await.unwrap();

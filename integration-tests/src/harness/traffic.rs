@@ -47,13 +47,11 @@ pub async fn topic_on_all(nameserver: &str, what: &str, queues: u32) -> String {
 }
 
 async fn create(nameserver: &str, name: &str, queues: u32, ordered: bool) {
-    let mut brokers = Wire::brokers(nameserver).await;
-    brokers.sort_by(|a, b| a.0.cmp(&b.0));
-    let (broker_name, broker) = brokers.first_mut().expect("a broker");
+    let (broker_name, mut broker) = first_broker_at(nameserver).await;
     if ordered {
         // Brokers take the nameserver's word for it, not their own.
         let mut wire = Wire::connect(nameserver).await.expect("the nameserver");
-        wire.declare_ordered(name, broker_name).await;
+        wire.declare_ordered(name, &broker_name).await;
     }
     broker.create_topic(name, queues, ordered).await;
     until(LIMIT, "the nameserver knows the topic", async || {
@@ -111,9 +109,12 @@ pub async fn next(consumer: &mq_rocketmq::Consumer) -> Delivery {
 
 /// A connection to the first of the shared brokers, where [`topic`] puts topics.
 pub async fn first_broker() -> Wire {
-    let mut brokers = Wire::brokers(&nameserver()).await;
-    brokers.sort_by(|a, b| a.0.cmp(&b.0));
-    brokers.into_iter().next().expect("a broker").1
+    first_broker_at(&nameserver()).await.1
+}
+
+async fn first_broker_at(nameserver: &str) -> (String, Wire) {
+    let brokers = Wire::brokers(nameserver).await.into_iter();
+    brokers.min_by(|a, b| a.0.cmp(&b.0)).expect("a broker")
 }
 
 /// What a group has committed of a queue of the first broker; `None` if nothing.

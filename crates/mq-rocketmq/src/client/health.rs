@@ -148,6 +148,11 @@ struct Peer {
 }
 
 impl Peer {
+    fn is_well(&self, now: Instant) -> bool {
+        self.failure.is_none() && self.slow_until.is_none_or(|until| until <= now)
+    }
+
+    /// As it was counted last: also when the time of being slow is over and nobody has looked since.
     fn is_troubled(&self) -> bool {
         self.failure.is_some() || self.slow_until.is_some()
     }
@@ -180,7 +185,7 @@ impl Board {
         let all = peers.iter().map(|(endpoint, peer)| PeerHealth {
             endpoint: endpoint.to_string(),
             failure: peer.failure.as_deref().map(str::to_owned),
-            avoided: peer.failure.is_some() || peer.slow_until.is_some_and(|until| now < until),
+            avoided: !peer.is_well(now),
         });
         Health {
             peers: all.collect(),
@@ -189,8 +194,7 @@ impl Board {
 
     pub(crate) fn connected(&self, endpoint: &Endpoint) {
         // From now on it is among those that are shown.
-        self.change(endpoint, |_| {});
-        if self.is_away(endpoint) {
+        if self.change(endpoint, |peer| peer.failure.is_some()) {
             self.trouble.notify_one();
         }
         self.tell(|| Event::Connected {
@@ -253,14 +257,12 @@ impl Board {
         let Some(peer) = peers.get_mut(endpoint) else {
             return true;
         };
+        let is_well = peer.is_well(now);
         if peer.slow_until.is_some_and(|until| until <= now) {
             peer.slow_until = None;
             self.recount(&peers);
-            return peers
-                .get(endpoint)
-                .is_none_or(|peer| peer.failure.is_none());
         }
-        !peer.is_troubled()
+        is_well
     }
 
     fn is_away(&self, endpoint: &Endpoint) -> bool {
@@ -284,10 +286,11 @@ impl Board {
         self.recount(&peers);
     }
 
-    fn change(&self, endpoint: &Endpoint, change: impl FnOnce(&mut Peer)) {
+    fn change<R>(&self, endpoint: &Endpoint, change: impl FnOnce(&mut Peer) -> R) -> R {
         let mut peers = self.lock();
-        change(peers.entry(endpoint.clone()).or_default());
+        let result = change(peers.entry(endpoint.clone()).or_default());
         self.recount(&peers);
+        result
     }
 
     fn recount(&self, peers: &BTreeMap<Endpoint, Peer>) {

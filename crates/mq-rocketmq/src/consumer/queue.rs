@@ -221,8 +221,7 @@ fn moved(core: &Core, queue: &Queue, from: i64, to: i64) {
 
 /// The queue goes to another member before it was set to where somebody wanted it: that one is to begin there.
 async fn unfinished(core: &Core, queue: &Queue) {
-    let is_frozen = queue.ledger().is_revoked();
-    if let Some(next) = queue.sought().filter(|_| is_frozen) {
+    if let Some(next) = queue.sought() {
         offsets::store_last(core, vec![(queue.id.clone(), next)]).await;
     }
 }
