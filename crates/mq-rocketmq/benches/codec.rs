@@ -66,7 +66,7 @@ fn pulled() -> Bytes {
     let mut body = BytesMut::new();
     for offset in 0..MESSAGES {
         let mut message = StoredMessage::new("bench_drain_128", Bytes::from(vec![b'x'; BODY]));
-        message.properties = named();
+        message.properties = (&named()).into();
         message.queue_offset = i64::from(offset);
         message.encode(&mut body);
     }

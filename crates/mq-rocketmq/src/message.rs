@@ -8,6 +8,11 @@ use mq_core::Properties;
 use crate::error::{Error, invalid};
 use crate::name::{Namespace, check_send_topic};
 
+mod wire;
+
+use self::wire::is_system;
+pub(crate) use self::wire::{TAGS, UNIQUE_ID};
+
 /// A message: topic, body, and what travels with them.
 ///
 /// Setters don't fail; what can't travel is found when it is sent, before any byte leaves, and the message is given back.
@@ -134,56 +139,6 @@ impl Message {
         })
     }
 
-    /// A message that came from a broker, and the properties that are the protocol's own. `topic` has no namespace.
-    pub(crate) fn received(
-        topic: String,
-        body: Bytes,
-        flag: i32,
-        wire: &Properties,
-    ) -> (Self, Properties) {
-        let mut message = Self::new(topic, body).flag(flag);
-        let mut system = Properties::new();
-        for (name, value) in wire.iter() {
-            match name {
-                TAGS => message.tag = Some(value.to_owned()),
-                KEYS => {
-                    message.keys = value
-                        .split(' ')
-                        .filter(|key| !key.is_empty())
-                        .map(str::to_owned)
-                        .collect();
-                }
-                UNIQUE_ID => message.unique_id = Some(value.to_owned()),
-                _ => {
-                    let kept = if is_system(name) {
-                        &mut system
-                    } else {
-                        &mut message.properties
-                    };
-                    kept.set(name, value);
-                }
-            }
-        }
-        (message, system)
-    }
-
-    /// The properties as they travel.
-    pub(crate) fn wire_properties(&self) -> Properties {
-        let mut wire = self.properties.clone();
-        if let Some(tag) = &self.tag {
-            wire.set(TAGS, tag);
-        }
-        if !self.keys.is_empty() {
-            wire.set(KEYS, self.keys.join(" "));
-        }
-        if let Some(id) = &self.unique_id {
-            wire.set(UNIQUE_ID, id);
-        }
-        // apache/rocketmq: Message sets WAIT=true by default: the answer waits for flush and replica as the broker is configured.
-        wire.set(WAIT_STORED, "true");
-        wire
-    }
-
     pub(crate) fn unique_id_or(&mut self, make: impl FnOnce() -> String) -> &str {
         self.unique_id.get_or_insert_with(make)
     }
@@ -248,10 +203,6 @@ fn refuse(message: impl Into<String>) -> Result<(), Error> {
     Err(invalid("check message", message))
 }
 
-fn is_system(name: &str) -> bool {
-    SYSTEM.contains(&name) || name.starts_with("TIMER_")
-}
-
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
@@ -263,76 +214,6 @@ impl fmt::Debug for Message {
             .finish_non_exhaustive()
     }
 }
-
-/// The tag.
-pub(crate) const TAGS: &str = "TAGS";
-/// The keys, separated by spaces.
-pub(crate) const KEYS: &str = "KEYS";
-/// The unique id.
-pub(crate) const UNIQUE_ID: &str = "UNIQ_KEY";
-const WAIT_STORED: &str = "WAIT";
-
-// apache/rocketmq: MessageConst; __STARTDELIVERTIME and __CANCEL_SCHEDULED_MSG are Huawei DMS's. Names that start with TIMER_ count too.
-const SYSTEM: &[&str] = &[
-    TAGS,
-    KEYS,
-    UNIQUE_ID,
-    WAIT_STORED,
-    "DELAY",
-    "RETRY_TOPIC",
-    "REAL_TOPIC",
-    "REAL_QID",
-    "TRAN_MSG",
-    "PGROUP",
-    "MIN_OFFSET",
-    "MAX_OFFSET",
-    "BUYER_ID",
-    "ORIGIN_MESSAGE_ID",
-    "TRANSFER_FLAG",
-    "CORRECTION_FLAG",
-    "MQ2_FLAG",
-    "RECONSUME_TIME",
-    "MSG_REGION",
-    "TRACE_ON",
-    "EXTEND_UNIQ_INFO",
-    "MAX_RECONSUME_TIMES",
-    "CONSUME_START_TIME",
-    "INNER_NUM",
-    "INNER_BASE",
-    "DUP_INFO",
-    "CHECK_IMMUNITY_TIME_IN_SECONDS",
-    "TRAN_PREPARED_QUEUE_OFFSET",
-    "__transactionId__",
-    "TRANSACTION_CHECK_TIMES",
-    "INSTANCE_ID",
-    "CORRELATION_ID",
-    "REPLY_TO_CLIENT",
-    "TTL",
-    "ARRIVE_TIME",
-    "PUSH_REPLY_TIME",
-    "CLUSTER",
-    "MSG_TYPE",
-    "POP_CK",
-    "POP_CK_OFFSET",
-    "1ST_POP_TIME",
-    "__SHARDINGKEY",
-    "PROPERTY_FORWARD_QUEUE_ID",
-    "REDIRECT",
-    "INNER_MULTI_DISPATCH",
-    "INNER_MULTI_QUEUE_OFFSET",
-    "TRACE_CONTEXT",
-    "__BORNHOST",
-    "BORN_TIMESTAMP",
-    "TOPIC_SYS_FLAG",
-    "GROUP_SYS_FLAG",
-    "DLQ_ORIGIN_TOPIC",
-    "DLQ_ORIGIN_MESSAGE_ID",
-    "__CRC32#",
-    "__STARTDELIVERTIME",
-    "__CANCEL_SCHEDULED_MSG",
-    "__LITE_TOPIC",
-    "_SYS_MSG_PRIORITY_",
-];
 
 #[cfg(test)]
 mod tests {
@@ -368,20 +249,6 @@ mod tests {
             assert!(error.to_string().contains(part), "{part}: {error}");
         }
         assert!(check(&good().tag("TagA").key("k").property("a", "b")).is_ok());
-    }
-
-    #[test]
-    fn properties_travel_and_come_back() {
-        let mut sent = Message::new("t", "b")
-            .tag("A")
-            .key("k1")
-            .key("k2")
-            .property("p", "v");
-        sent.unique_id_or(|| "ID".into());
-        let wire = sent.wire_properties();
-        let (received, system) = Message::received("t".into(), Bytes::from_static(b"b"), 0, &wire);
-        assert_eq!(received, sent);
-        assert_eq!(system.get("WAIT"), Some("true"));
     }
 
     #[test]

@@ -1,13 +1,12 @@
 //! From the body of a pull to messages that can be handed over: unwrapped, decompressed, filtered.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use mq_core::decompress::{self, Limits};
 
 use super::received::Received;
 use super::subscription::Subscription;
-use crate::Message;
 use crate::conn::QueueId;
 use crate::name::Namespace;
 use crate::proto::message::{BadMessage, StoredMessage, SysFlag, decode_messages, unwrap_batch};
@@ -75,28 +74,30 @@ impl Reading<'_> {
     ) {
         let offset = stored.queue_offset;
         *expected = offset.saturating_add(1);
-        if undecoded.is_none()
-            && !self
-                .subscription
-                .wants(stored.properties.get(crate::message::TAGS))
-        {
+        let tag = || stored.properties.get(crate::message::TAGS);
+        if undecoded.is_none() && !self.subscription.wants(tag) {
             return;
         }
         let message_id = Some(stored.offset_message_id());
         // apache/rocketmq: DefaultMQPushConsumerImpl.resetRetryAndNamespace, a retry shows its first topic
-        let full_topic = match stored.properties.get(RETRY_TOPIC) {
-            Some(first) if stored.topic.starts_with(crate::name::RETRY) => first.to_owned(),
-            _ => stored.topic,
+        let is_retry = stored.topic.starts_with(crate::name::RETRY);
+        let first = || stored.properties.get(RETRY_TOPIC);
+        let full_topic = match is_retry.then(first).flatten() {
+            Some(first) => first.into(),
+            None => stored.topic,
         };
-        let topic = self.namespace.unwrap(&full_topic).to_owned();
-        let (message, system) = Message::received(topic, body, stored.flag, &stored.properties);
         let sys_flag = if undecoded.is_some() {
             stored.sys_flag
         } else {
             SysFlag::default()
         };
         let received = Received {
-            message,
+            topic: full_topic.slice_ref(self.namespace.unwrap(&full_topic)),
+            full_topic,
+            body,
+            flag: stored.flag,
+            wire: stored.properties,
+            content: OnceLock::new(),
             queue: self.queue.clone(),
             offset,
             physical_offset: whole.then_some(stored.physical_offset),
@@ -105,8 +106,6 @@ impl Reading<'_> {
             born_at_ms: stored.born_at_ms,
             stored_at_ms: stored.stored_at_ms,
             sys_flag,
-            full_topic,
-            system,
             undecoded: undecoded.map(|reason| super::received::Undecoded { reason }),
         };
         found.push((offset, received.cost(), Arc::new(received)));
@@ -120,12 +119,9 @@ impl Reading<'_> {
             .filter(|offset| (*expected..expected.saturating_add(NEAR)).contains(offset))
             .unwrap_or(*expected);
         *expected = offset.saturating_add(1);
-        let full_topic = self.queue.topic.to_string();
-        let topic = self.namespace.unwrap(&full_topic).to_owned();
         let received = Received::raw(
             self.queue,
-            &topic,
-            full_topic,
+            self.namespace,
             offset,
             bad.raw,
             bad.reason.to_string(),
@@ -160,10 +156,9 @@ const RETRY_TOPIC: &str = "RETRY_TOPIC";
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
-    use mq_core::Properties;
 
     use super::*;
-    use crate::proto::message::{BatchItem, encode_batch};
+    use crate::proto::message::{BatchItem, PropertyText, encode_batch};
 
     fn queue() -> QueueId {
         QueueId {
@@ -222,11 +217,42 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_one_allocation_until_its_properties_are_asked_for() {
+        let all: Vec<_> = (5..37).map(|offset| stored(offset, "A", b"x")).collect();
+        let bytes = Bytes::from(body(&all));
+        let (queue, subscription) = (queue(), Subscription::parse("A").unwrap());
+        let reading = Reading {
+            queue: &queue,
+            subscription: &subscription,
+            namespace: &Namespace::new("ns").unwrap(),
+            from: 5,
+            delta: 0,
+        };
+        let mut got = Vec::new();
+        let read = allocation_counter::measure(|| got = reading.messages(bytes.clone()));
+        assert_eq!(got.len(), 32);
+        // The list of them grows.
+        assert!(read.count_total <= 32 + 6, "{read:?}");
+        let seen = allocation_counter::measure(|| {
+            for (_, _, message) in &got {
+                let named = (message.topic(), message.tag_text(), message.unique_id());
+                assert_eq!(named, ("t", Some("A"), Some("ID")));
+                assert_eq!(message.body().as_ref(), b"x");
+            }
+        });
+        assert_eq!(seen.count_total, 0);
+        assert_eq!(got[0].2.properties().len(), 0);
+        assert_eq!(got[0].2.keys(), [] as [&str; 0]);
+    }
+
+    #[test]
     fn a_retry_shows_its_first_topic_and_its_attempt() {
         let mut again = stored(5, "A", b"x");
-        again.topic = "%RETRY%ns%g".to_owned();
+        again.topic = "%RETRY%ns%g".into();
         again.reconsume_times = 2;
-        again.properties.set("RETRY_TOPIC", "ns%t");
+        again.properties = [("TAGS", "A"), ("RETRY_TOPIC", "ns%t")]
+            .into_iter()
+            .collect();
         let got = read(body(&[again]), "*");
         assert_eq!((got[0].topic(), got[0].attempt()), ("t", 3));
         assert_eq!(got[0].full_topic, "ns%t");
@@ -257,7 +283,7 @@ mod tests {
     #[test]
     fn an_offset_out_of_nowhere_is_not_believed() {
         let mut wrong = stored(i64::MAX - 3, "A", b"22");
-        wrong.topic = "x".to_owned();
+        wrong.topic = "x".into();
         let mut damaged = body(&[wrong]);
         let last = damaged.len() - 1;
         damaged[last - 18] = 0xFF;
@@ -307,7 +333,7 @@ mod tests {
     fn an_inner_batch_is_taken_apart() {
         let item = |body: &'static [u8]| BatchItem {
             body: Bytes::from_static(body),
-            properties: Properties::from_iter([("TAGS", "A")]),
+            properties: PropertyText::from_iter([("TAGS", "A")]),
             ..BatchItem::default()
         };
         let mut batch = stored(5, "A", b"");

@@ -2,19 +2,29 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use bytestring::ByteString;
 use mq_core::Properties;
 
 use crate::Message;
 use crate::conn::QueueId;
-use crate::proto::message::{OffsetMessageId, SysFlag};
+use crate::message::{TAGS, UNIQUE_ID};
+use crate::name::Namespace;
+use crate::proto::message::{OffsetMessageId, PropertyText, SysFlag};
 
-/// A received message. Derefs to [`Message`], for topic, body, tag, keys and properties.
+/// A received message: a view of the bytes that the broker sent. Derefs to [`Message`], for keys and properties; that is taken out of
+/// the bytes when it is asked for the first time.
 #[derive(Clone)]
 pub struct Received {
-    pub(super) message: Message,
+    pub(super) topic: ByteString,
+    pub(super) body: Bytes,
+    pub(super) flag: i32,
+    /// Tag, keys, unique id, the application's properties and the protocol's, read when they are asked for.
+    pub(super) wire: PropertyText,
+    pub(super) content: OnceLock<Box<Content>>,
     pub(super) queue: QueueId,
     pub(super) offset: i64,
     /// Where it is in the broker's log, if sending that place back brings back this message and nothing else.
@@ -25,8 +35,7 @@ pub struct Received {
     pub(super) stored_at_ms: i64,
     pub(super) sys_flag: SysFlag,
     /// The topic with its namespace, as the broker knows it.
-    pub(super) full_topic: String,
-    pub(super) system: Properties,
+    pub(super) full_topic: ByteString,
     pub(super) undecoded: Option<Undecoded>,
 }
 
@@ -39,7 +48,30 @@ pub struct Undecoded {
     pub(super) reason: String,
 }
 
+/// What is made when somebody asks: the message, and the properties that are the protocol's own.
+pub(super) type Content = (Message, Properties);
+
 impl Received {
+    /// The topic, without the client's namespace. A message that is delivered again shows its first.
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// The body, decompressed.
+    pub const fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The tag, if there is one.
+    pub fn tag_text(&self) -> Option<&str> {
+        self.wire.get(TAGS)
+    }
+
+    /// The unique id that its producer made: stable over resends. `None` if that producer makes none.
+    pub fn unique_id(&self) -> Option<&str> {
+        self.wire.get(UNIQUE_ID)
+    }
+
     /// The name of the broker it came from.
     pub fn broker(&self) -> &str {
         &self.queue.broker
@@ -81,8 +113,8 @@ impl Received {
     }
 
     /// The properties that are the protocol's own.
-    pub const fn system_properties(&self) -> &Properties {
-        &self.system
+    pub fn system_properties(&self) -> &Properties {
+        &self.content().1
     }
 
     /// Why the message stands as it came, if it could not be decoded.
@@ -91,32 +123,42 @@ impl Received {
     }
 
     /// The content alone.
-    pub fn into_message(self) -> Message {
-        self.message
+    pub fn into_message(mut self) -> Message {
+        match self.content.take() {
+            Some(content) => content.0,
+            None => self.decode().0,
+        }
+    }
+
+    fn content(&self) -> &Content {
+        self.content.get_or_init(|| Box::new(self.decode()))
+    }
+
+    fn decode(&self) -> Content {
+        Message::received(&self.topic, self.body.clone(), self.flag, &self.wire)
     }
 
     /// What it takes of the memory limits.
     pub(super) fn cost(&self) -> usize {
-        let text: usize = self
-            .properties()
-            .iter()
-            .chain(self.system.iter())
-            .map(|(k, v)| k.len() + v.len())
-            .sum();
-        self.body().len() + text + OVERHEAD
+        self.body.len() + self.wire.as_str().len() + self.full_topic.len() + OVERHEAD
     }
 
     /// A message that can't be read, as it came.
     pub(super) fn raw(
         queue: &QueueId,
-        topic: &str,
-        full_topic: String,
+        namespace: &Namespace,
         offset: i64,
         body: Bytes,
         reason: String,
     ) -> Self {
+        let full_topic = ByteString::from(&*queue.topic);
         Self {
-            message: Message::new(topic, body),
+            topic: full_topic.slice_ref(namespace.unwrap(&full_topic)),
+            full_topic,
+            body,
+            flag: 0,
+            wire: PropertyText::default(),
+            content: OnceLock::new(),
             queue: queue.clone(),
             offset,
             physical_offset: None,
@@ -125,8 +167,6 @@ impl Received {
             born_at_ms: 0,
             stored_at_ms: 0,
             sys_flag: SysFlag::default(),
-            full_topic,
-            system: Properties::new(),
             undecoded: Some(Undecoded { reason }),
         }
     }
@@ -149,7 +189,7 @@ impl Deref for Received {
     type Target = Message;
 
     fn deref(&self) -> &Message {
-        &self.message
+        &self.content().0
     }
 }
 

@@ -99,7 +99,7 @@ async fn send_back(core: &Core, item: &Return, physical_offset: i64) -> Result<(
         group: Arc::clone(&core.group),
         delay_level: item.level.0,
         origin_message_id: item.message.message_id(),
-        origin_topic: Some(item.message.full_topic.as_str().into()),
+        origin_topic: Some(Arc::from(&*item.message.full_topic)),
         unit_mode: Some(false),
         max_reconsume_times: Some(core.config.max_redeliveries),
         broker_name: Some(Arc::clone(&id.broker)),
@@ -170,20 +170,16 @@ fn retry_message(
 /// The message's own properties, and those that make it a retry. Java's client takes the counters from properties and sends them as
 /// fields; they don't travel as properties.
 fn retry_properties(message: &Received, level: DelayLevel) -> Properties {
-    let mut all = message.wire_properties();
-    for (name, value) in message
-        .system
-        .iter()
-        .filter(|(name, _)| !LEFT_OUT.contains(name))
-    {
-        all.set(name, value);
+    let mut all = message.wire.to_properties();
+    for name in LEFT_OUT {
+        all.remove(name);
     }
     if all.get(ORIGIN_MESSAGE_ID).is_none()
         && let Some(id) = message.message_id()
     {
         all.set(ORIGIN_MESSAGE_ID, id);
     }
-    all.set("RETRY_TOPIC", &message.full_topic);
+    all.set("RETRY_TOPIC", &*message.full_topic);
     if level != DelayLevel::DEAD {
         all.set("DELAY", level.explicit(message.reconsumed).to_string());
     }

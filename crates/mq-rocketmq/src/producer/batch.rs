@@ -12,7 +12,7 @@ use super::shared::ProducerShared;
 use super::{Producer, Receipt};
 use crate::Message;
 use crate::error::{Result, SendError, invalid};
-use crate::proto::message::{SysFlag, properties};
+use crate::proto::message::SysFlag;
 
 pub(super) async fn send_batch(
     producer: Producer,
@@ -105,5 +105,5 @@ fn batch_properties(shared: &ProducerShared) -> String {
     let mut envelope = Message::new("", "");
     let client = &shared.client;
     envelope.unique_id_or(|| client.unique_ids.next(client.clock.wall()));
-    properties::encode(&envelope.wire_properties())
+    envelope.wire_text()
 }

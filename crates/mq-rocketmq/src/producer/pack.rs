@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 use super::shared::ProducerShared;
 use crate::Message;
 use crate::error::{Result, invalid};
-use crate::proto::message::{BatchItem, SysFlag, properties};
+use crate::proto::message::{BatchItem, SysFlag};
 
 /// Body and properties as they travel, made once and used by every attempt.
 #[derive(Debug, Clone)]
@@ -37,19 +37,17 @@ pub(crate) fn pack_one(producer: &ProducerShared, message: &Message) -> Result<P
 
 /// Encodes several messages as one body. Batches are not compressed (apache/rocketmq: `tryToCompressMessage`).
 pub(crate) fn pack_item(message: &Message, into: &mut BytesMut) -> Result<()> {
-    encode_properties(message)?;
     let item = BatchItem {
         flag: message.flag_value(),
         body: message.body().clone(),
-        properties: message.wire_properties(),
-        ..BatchItem::default()
+        properties: encode_properties(message)?.into(),
     };
     item.encode(into);
     Ok(())
 }
 
 fn encode_properties(message: &Message) -> Result<String> {
-    let text = properties::encode(&message.wire_properties());
+    let text = message.wire_text();
     if text.len() > MAX_PROPERTIES {
         let found = format!(
             "the properties have {} bytes, the limit is {MAX_PROPERTIES}",

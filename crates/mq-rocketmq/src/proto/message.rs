@@ -12,7 +12,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use mq_core::Properties;
+use bytestring::ByteString;
 
 use super::{Malformed, reader::Reader};
 
@@ -26,6 +26,7 @@ pub use self::{
     batch::{BatchItem, decode_batch, encode_batch, unwrap_batch},
     id::{OffsetMessageId, UniqueIdParts, unique_id},
     iter::{BadMessage, Messages, decode_messages},
+    properties::PropertyText,
     sys_flag::{SysFlag, Transaction},
 };
 
@@ -70,18 +71,15 @@ pub struct StoredMessage {
     pub prepared_transaction_offset: i64,
     /// The body as stored, perhaps compressed; a view of the buffer it was decoded from.
     pub body: Bytes,
-    /// The topic, with its namespace.
-    pub topic: String,
+    /// The topic, with its namespace; a view of that buffer too.
+    pub topic: ByteString,
     /// The properties.
-    pub properties: Properties,
-    /// The properties' bytes, if they are not those that writing [`properties`](Self::properties) gives.
-    /// Written instead of them, as long as they still mean the same.
-    pub verbatim_properties: Option<Bytes>,
+    pub properties: PropertyText,
 }
 
 impl StoredMessage {
     /// A message of a topic, with everything else empty.
-    pub fn new(topic: impl Into<String>, body: Bytes) -> Self {
+    pub fn new(topic: impl Into<ByteString>, body: Bytes) -> Self {
         let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         Self {
             version: MessageVersion::V1,
@@ -99,8 +97,7 @@ impl StoredMessage {
             prepared_transaction_offset: 0,
             body,
             topic: topic.into(),
-            properties: Properties::new(),
-            verbatim_properties: None,
+            properties: PropertyText::default(),
         }
     }
 
@@ -109,6 +106,11 @@ impl StoredMessage {
     /// # Errors
     /// [`Malformed`] if it is anything else.
     pub fn decode(bytes: &Bytes) -> Result<Self, Malformed> {
+        Self::read(bytes, bytes)
+    }
+
+    /// As [`decode`](Self::decode), of a part of `whole`.
+    fn read(whole: &Bytes, bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         let fixed = Fixed::read(&mut reader)?;
         if fixed.total != bytes.len() {
@@ -122,19 +124,20 @@ impl StoredMessage {
         let reconsume_times = reader.i32("reconsumeTimes")?;
         let prepared_transaction_offset = reader.i64("preparedTransactionOffset")?;
         let body_len = reader.len32("body")?;
-        let body = reader.share(bytes, body_len, "body")?;
+        let body = reader.share(whole, body_len, "body")?;
         let topic_len = match fixed.version {
             MessageVersion::V1 => usize::from(reader.u8("topic")?),
             MessageVersion::V2 => reader.len16("topic")?,
         };
-        let topic = reader.text(topic_len, "topic")?.to_owned();
+        let topic_at = reader.at();
+        let topic = ByteString::try_from(reader.share(whole, topic_len, "topic")?)
+            .map_err(|_| Malformed::new("topic", topic_at, "not UTF-8"))?;
         let properties_len = reader.len16("properties")?;
-        let text = reader.share(bytes, properties_len, "properties")?;
+        let properties = reader.share(whole, properties_len, "properties")?;
         if reader.remaining() > 0 {
             let reason = format!("{} bytes left over", reader.remaining());
             return Err(Malformed::new("totalSize", reader.at(), reason));
         }
-        let (properties, verbatim_properties) = properties::read(&text)?;
         Ok(Self {
             version: fixed.version,
             body_crc: fixed.body_crc,
@@ -151,8 +154,7 @@ impl StoredMessage {
             prepared_transaction_offset,
             body,
             topic,
-            properties,
-            verbatim_properties,
+            properties: PropertyText::read(properties)?,
         })
     }
 
@@ -188,7 +190,7 @@ impl StoredMessage {
             _ => buf.put_u16(topic_len),
         }
         buf.put_slice(self.topic.as_bytes());
-        properties::put(buf, &self.properties, self.verbatim_properties.as_ref());
+        self.properties.put(buf);
         let total = u32::try_from(buf.len() - start).unwrap_or(u32::MAX);
         if let Some(slot) = buf.get_mut(start..start + 4) {
             slot.copy_from_slice(&total.to_be_bytes());
@@ -246,6 +248,7 @@ struct Fixed {
 }
 
 impl Fixed {
+    #[inline]
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             total: reader.len32("totalSize")?,
@@ -270,6 +273,7 @@ impl Fixed {
     }
 }
 
+#[inline]
 fn read_host(
     reader: &mut Reader<'_>,
     v6: bool,

@@ -16,40 +16,38 @@ impl<'a> Reader<'a> {
         Self { bytes, at: 0 }
     }
 
+    #[inline]
     pub(crate) fn at(&self) -> usize {
         self.at
     }
 
+    #[inline]
     pub(crate) fn remaining(&self) -> usize {
         self.bytes.len() - self.at
     }
 
+    #[inline]
     pub(crate) fn take(&mut self, len: usize, field: &'static str) -> Result<&'a [u8], Malformed> {
-        let end = self
-            .at
-            .checked_add(len)
-            .filter(|end| *end <= self.bytes.len());
-        let Some((end, taken)) = end.and_then(|end| Some((end, self.bytes.get(self.at..end)?)))
-        else {
-            let reason = format!("needs {len} bytes, {} are left", self.remaining());
-            return Err(Malformed::new(field, self.at, reason));
+        let end = self.at.saturating_add(len);
+        let Some(taken) = self.bytes.get(self.at..end) else {
+            return Err(self.too_short(len, field));
         };
         self.at = end;
         Ok(taken)
     }
 
-    /// As [`take`](Self::take), as a view of `whole`, the buffer this reader was made on.
+    /// As [`take`](Self::take), as a view of `whole`: this reader was made on it, or on a part of it.
+    #[inline]
     pub(crate) fn share(
         &mut self,
         whole: &Bytes,
         len: usize,
         field: &'static str,
     ) -> Result<Bytes, Malformed> {
-        let start = self.at;
-        self.take(len, field)?;
-        Ok(whole.slice(start..start + len))
+        Ok(whole.slice_ref(self.take(len, field)?))
     }
 
+    #[inline]
     pub(crate) fn array<const N: usize>(
         &mut self,
         field: &'static str,
@@ -60,27 +58,33 @@ impl<'a> Reader<'a> {
             .map_err(|_| Malformed::new(field, at, "truncated"))
     }
 
+    #[inline]
     pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, Malformed> {
         self.array::<1>(field).map(|[byte]| byte)
     }
 
+    #[inline]
     pub(crate) fn i16(&mut self, field: &'static str) -> Result<i16, Malformed> {
         self.array(field).map(i16::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn i32(&mut self, field: &'static str) -> Result<i32, Malformed> {
         self.array(field).map(i32::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, Malformed> {
         self.array(field).map(u32::from_be_bytes)
     }
 
+    #[inline]
     pub(crate) fn i64(&mut self, field: &'static str) -> Result<i64, Malformed> {
         self.array(field).map(i64::from_be_bytes)
     }
 
     /// A length as Java writes it: a signed 32-bit number that must not be negative.
+    #[inline]
     pub(crate) fn len32(&mut self, field: &'static str) -> Result<usize, Malformed> {
         let at = self.at;
         let len = self.i32(field)?;
@@ -88,6 +92,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A length as Java writes it: a signed 16-bit number that must not be negative.
+    #[inline]
     pub(crate) fn len16(&mut self, field: &'static str) -> Result<usize, Malformed> {
         let at = self.at;
         let len = self.i16(field)?;
@@ -98,5 +103,11 @@ impl<'a> Reader<'a> {
         let at = self.at;
         std::str::from_utf8(self.take(len, field)?)
             .map_err(|_| Malformed::new(field, at, "not UTF-8"))
+    }
+
+    #[cold]
+    fn too_short(&self, len: usize, field: &'static str) -> Malformed {
+        let reason = format!("needs {len} bytes, {} are left", self.remaining());
+        Malformed::new(field, self.at, reason)
     }
 }

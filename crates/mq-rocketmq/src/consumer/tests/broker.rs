@@ -15,7 +15,7 @@ use crate::proto::command::{
     QueueData, SearchOffset, SendBack, SendMessage, SendReply, TopicRoute, Unregister,
     UpdateOffset, pull_flag,
 };
-use crate::proto::message::{StoredMessage, properties};
+use crate::proto::message::{PropertyText, StoredMessage};
 use crate::proto::{ExtFields, Fields, Flags, Frame, FrameDecoder, Header, Request, ResponseCode};
 
 #[derive(Clone)]
@@ -107,7 +107,7 @@ impl Broker {
         let begins = state.begins;
         let log = state
             .queues
-            .entry((message.topic.clone(), queue))
+            .entry((message.topic.to_string(), queue))
             .or_default();
         message.queue_id = queue;
         message.queue_offset = begins + i64::try_from(log.len()).unwrap();
@@ -232,7 +232,7 @@ impl Broker {
         } else if code == SendMessage::CODE.0 {
             let sent = SendMessage::parse(ext, body).unwrap();
             let mut message = StoredMessage::new(&*sent.topic, sent.body.clone());
-            message.properties = properties::decode(&sent.properties.unwrap_or_default());
+            message.properties = sent.properties.unwrap_or_default().into();
             message.reconsume_times = sent.reconsume_times.unwrap_or(0);
             drop(state);
             self.append(0, message);
@@ -259,10 +259,12 @@ impl Broker {
             return;
         };
         let first = message.topic.clone();
-        if !message.properties.contains("RETRY_TOPIC") {
-            message.properties.set("RETRY_TOPIC", first);
+        if message.properties.get("RETRY_TOPIC").is_none() {
+            let mut all = message.properties.to_properties();
+            all.set("RETRY_TOPIC", &*first);
+            message.properties = PropertyText::from(&all);
         }
-        message.topic = format!("%RETRY%{}", asked.group);
+        message.topic = format!("%RETRY%{}", asked.group).into();
         message.reconsume_times += 1;
         self.append(0, message);
     }

@@ -256,7 +256,7 @@ fn pull_reply() -> (Vec<u8>, Parse) {
     for offset in 0..3 {
         let mut message = StoredMessage::new("topic", Bytes::from_static(b"hello"));
         message.queue_offset = offset;
-        message.properties.set("TAGS", "x");
+        message.properties = [("TAGS", "x")].into_iter().collect();
         message.encode(&mut messages);
     }
     let pull = PullReply {

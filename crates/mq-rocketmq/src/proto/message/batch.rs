@@ -5,9 +5,8 @@
 //! ```
 
 use bytes::{BufMut, Bytes, BytesMut};
-use mq_core::Properties;
 
-use super::{BadMessage, StoredMessage, iter, properties};
+use super::{BadMessage, PropertyText, StoredMessage, iter};
 use crate::proto::{Malformed, reader::Reader};
 
 /// One message of a batch; its topic is the batch's.
@@ -19,9 +18,7 @@ pub struct BatchItem {
     /// The body; batches are not compressed.
     pub body: Bytes,
     /// The properties.
-    pub properties: Properties,
-    /// As [`StoredMessage::verbatim_properties`].
-    pub verbatim_properties: Option<Bytes>,
+    pub properties: PropertyText,
 }
 
 impl BatchItem {
@@ -33,7 +30,7 @@ impl BatchItem {
         buf.put_i32(self.flag);
         buf.put_u32(u32::try_from(self.body.len()).unwrap_or(u32::MAX));
         buf.put_slice(&self.body);
-        properties::put(buf, &self.properties, self.verbatim_properties.as_ref());
+        self.properties.put(buf);
         let total = u32::try_from(buf.len() - start).unwrap_or(u32::MAX);
         if let Some(slot) = buf.get_mut(start..start + 4) {
             slot.copy_from_slice(&total.to_be_bytes());
@@ -45,6 +42,11 @@ impl BatchItem {
     /// # Errors
     /// [`Malformed`] if it is anything else.
     pub fn decode(bytes: &Bytes) -> Result<Self, Malformed> {
+        Self::read(bytes, bytes)
+    }
+
+    /// As [`decode`](Self::decode), of a part of `whole`.
+    fn read(whole: &Bytes, bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader::new(bytes);
         let total = reader.len32("totalSize")?;
         if total != bytes.len() {
@@ -55,19 +57,17 @@ impl BatchItem {
         reader.take(8, "magic")?;
         let flag = reader.i32("flag")?;
         let body_len = reader.len32("body")?;
-        let body = reader.share(bytes, body_len, "body")?;
+        let body = reader.share(whole, body_len, "body")?;
         let properties_len = reader.len16("properties")?;
-        let text = reader.share(bytes, properties_len, "properties")?;
+        let properties = reader.share(whole, properties_len, "properties")?;
         if reader.remaining() > 0 {
             let reason = format!("{} bytes left over", reader.remaining());
             return Err(Malformed::new("totalSize", reader.at(), reason));
         }
-        let (properties, verbatim_properties) = properties::read(&text)?;
         Ok(Self {
             flag,
             body,
-            properties,
-            verbatim_properties,
+            properties: PropertyText::read(properties)?,
         })
     }
 }
@@ -94,10 +94,8 @@ pub fn encode_batch<'a>(items: impl IntoIterator<Item = &'a BatchItem>) -> Bytes
 
 /// The items of a batch's body. An item that can't be read is an error in its place, and the rest goes on.
 pub fn decode_batch(body: Bytes) -> impl Iterator<Item = Result<BatchItem, BadMessage>> {
-    iter::Pieces::new(body, MIN_ITEM).map(|piece| {
-        let raw = piece?;
-        BatchItem::decode(&raw).map_err(|reason| BadMessage::new(raw, reason))
-    })
+    let mut pieces = iter::Pieces::new(body, MIN_ITEM);
+    std::iter::from_fn(move || pieces.next_with(BatchItem::read))
 }
 
 /// The messages of an inner batch, whose plain (decompressed) body is `body`: each has the batch's place and times, its own
@@ -117,7 +115,6 @@ pub fn unwrap_batch(
                 body_crc: super::body_crc(&item.body),
                 body: item.body,
                 properties: item.properties,
-                verbatim_properties: item.verbatim_properties,
                 ..batch.clone()
             }),
             Err(bad) => Err(BadMessage {

@@ -63,11 +63,8 @@ impl Iterator for Messages {
     type Item = Result<StoredMessage, BadMessage>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let raw = match self.pieces.next()? {
-            Ok(raw) => raw,
-            Err(bad) => return Some(Err(locate(bad))),
-        };
-        Some(StoredMessage::decode(&raw).map_err(|reason| locate(BadMessage::new(raw, reason))))
+        let read = self.pieces.next_with(StoredMessage::read)?;
+        Some(read.map_err(locate))
     }
 }
 
@@ -87,36 +84,38 @@ fn locate(bad: BadMessage) -> BadMessage {
 /// Cuts bytes into pieces that each begin with their own length.
 #[derive(Debug, Clone)]
 pub(super) struct Pieces {
-    rest: Bytes,
+    whole: Bytes,
+    at: usize,
     min: usize,
 }
 
 impl Pieces {
     /// Pieces of at least `min` bytes each.
-    pub(super) fn new(rest: Bytes, min: usize) -> Self {
-        Self { rest, min }
+    pub(super) fn new(whole: Bytes, min: usize) -> Self {
+        let at = 0;
+        Self { whole, at, min }
     }
-}
 
-impl Iterator for Pieces {
-    type Item = Result<Bytes, BadMessage>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let total = Reader::new(&self.rest).len32("totalSize");
-        match total {
-            Ok(total) if (self.min..=self.rest.len()).contains(&total) => {
-                Some(Ok(self.rest.split_to(total)))
-            }
-            Ok(total) => {
-                let reason = format!("{total}, but {} bytes are left", self.rest.len());
-                let reason = Malformed::new("totalSize", 0, reason);
-                Some(Err(BadMessage::new(std::mem::take(&mut self.rest), reason)))
-            }
-            Err(reason) => Some(Err(BadMessage::new(std::mem::take(&mut self.rest), reason))),
-        }
+    /// The next piece as `read` has it, which is given the whole (for views of it) and the piece. A length that can't be believed makes
+    /// all the rest one piece that can't be read, and the last.
+    pub(super) fn next_with<T>(
+        &mut self,
+        read: impl FnOnce(&Bytes, &[u8]) -> Result<T, Malformed>,
+    ) -> Option<Result<T, BadMessage>> {
+        let rest = self.whole.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let piece = Reader::new(rest).len32("totalSize").and_then(|total| {
+            let found = (total >= self.min).then(|| rest.get(..total)).flatten();
+            found.ok_or_else(|| {
+                let reason = format!("{total}, but {} bytes are left", rest.len());
+                Malformed::new("totalSize", 0, reason)
+            })
+        });
+        self.at += piece.as_ref().map_or(rest.len(), |piece| piece.len());
+        let (raw, result) = match piece {
+            Ok(piece) => (piece, read(&self.whole, piece)),
+            Err(reason) => (rest, Err(reason)),
+        };
+        Some(result.map_err(|reason| BadMessage::new(self.whole.slice_ref(raw), reason)))
     }
 }
 

@@ -1,8 +1,7 @@
 //! Properties as text: `key \u{1} value \u{2}`, again and again.
 
-use std::borrow::Cow;
-
 use bytes::{BufMut, Bytes, BytesMut};
+use bytestring::ByteString;
 use mq_core::Properties;
 
 use crate::proto::Malformed;
@@ -34,15 +33,12 @@ pub fn encode(properties: &Properties) -> String {
 /// the last counts, of several unique ids the first.
 pub fn decode(text: &str) -> Properties {
     let mut properties = Properties::new();
-    let pairs = text
-        .split(VALUE_END)
-        .filter_map(|pair| pair.split_once(KEY_END));
-    for (key, value) in pairs {
+    for (key, value) in pairs(text) {
         // 4.x brokers append the properties of a batch to those of each message in it (MessageExtBatchEncoder): by the last unique id
         // all messages of a batch would be one, by the first they are what their sender was told.
         let named_already = key == UNIQUE_ID && properties.get(key).is_some();
         // Java drops empty values as well; here they are kept.
-        if !key.is_empty() && !named_already {
+        if !named_already {
             properties.set(key, value);
         }
     }
@@ -54,27 +50,80 @@ pub fn is_allowed(text: &str) -> bool {
     !text.contains([KEY_END, VALUE_END])
 }
 
-/// The properties of a message, and their bytes if encoding them does not give the same.
-pub(super) fn read(bytes: &Bytes) -> Result<(Properties, Option<Bytes>), Malformed> {
-    let text =
-        std::str::from_utf8(bytes).map_err(|_| Malformed::new("properties", 0, "not UTF-8"))?;
-    let properties = decode(text);
-    let verbatim = (encode(&properties) != text).then(|| bytes.clone());
-    Ok((properties, verbatim))
+/// The properties of a message as they travel: text, of which a part is read when it is asked for. A view of the buffer it was decoded
+/// from. Whatever its form is (ends that are missing, keys given twice), writing it gives the same bytes.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct PropertyText(ByteString);
+
+impl PropertyText {
+    /// The text itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether there is no text.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The value of a key, as [`decode`] would have it.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let mut values = pairs(&self.0).filter(|(name, _)| *name == key);
+        let found = if key == UNIQUE_ID {
+            values.next()
+        } else {
+            values.last()
+        };
+        found.map(|(_, value)| value)
+    }
+
+    /// All of them, as a map.
+    pub fn to_properties(&self) -> Properties {
+        decode(&self.0)
+    }
+
+    pub(super) fn read(bytes: Bytes) -> Result<Self, Malformed> {
+        ByteString::try_from(bytes)
+            .map(Self)
+            .map_err(|_| Malformed::new("properties", 0, "not UTF-8"))
+    }
+
+    /// Appends length and text.
+    pub(super) fn put(&self, buf: &mut BytesMut) {
+        buf.put_u16(u16::try_from(self.0.len()).unwrap_or(u16::MAX));
+        buf.put_slice(self.0.as_bytes());
+    }
 }
 
-/// Appends length and text.
-pub(super) fn put(buf: &mut BytesMut, properties: &Properties, verbatim: Option<&Bytes>) {
-    let text: Cow<'_, [u8]> = match verbatim.filter(|bytes| means(bytes, properties)) {
-        Some(bytes) => Cow::Borrowed(bytes),
-        None => Cow::Owned(encode(properties).into_bytes()),
-    };
-    buf.put_u16(u16::try_from(text.len()).unwrap_or(u16::MAX));
-    buf.put_slice(&text);
+impl From<&Properties> for PropertyText {
+    fn from(properties: &Properties) -> Self {
+        Self(encode(properties).into())
+    }
 }
 
-fn means(bytes: &[u8], properties: &Properties) -> bool {
-    std::str::from_utf8(bytes).is_ok_and(|text| decode(text) == *properties)
+/// Text that was made by [`encode`], or is of that form.
+impl From<String> for PropertyText {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for PropertyText {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(iter: I) -> Self {
+        Self::from(&Properties::from_iter(iter))
+    }
+}
+
+impl std::fmt::Debug for PropertyText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_map().entries(pairs(&self.0)).finish()
+    }
+}
+
+fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.split(VALUE_END)
+        .filter_map(|pair| pair.split_once(KEY_END))
+        .filter(|(key, _)| !key.is_empty())
 }
 
 #[cfg(test)]

@@ -1,0 +1,165 @@
+//! A message's tag, keys, id and properties as one text, and back.
+
+use bytes::Bytes;
+use mq_core::Properties;
+
+use super::Message;
+use crate::proto::message::properties::{KEY_END, PropertyText, VALUE_END};
+
+impl Message {
+    /// A message that came from a broker, and the properties that are the protocol's own. `topic` has no namespace.
+    pub(crate) fn received(
+        topic: &str,
+        body: Bytes,
+        flag: i32,
+        wire: &PropertyText,
+    ) -> (Self, Properties) {
+        let mut message = Self::new(topic, body).flag(flag);
+        let mut system = Properties::new();
+        for (name, value) in wire.to_properties() {
+            match &*name {
+                TAGS => message.tag = Some(value),
+                KEYS => {
+                    message.keys = value
+                        .split(' ')
+                        .filter(|key| !key.is_empty())
+                        .map(str::to_owned)
+                        .collect();
+                }
+                UNIQUE_ID => message.unique_id = Some(value),
+                _ if is_system(&name) => drop(system.set(name, value)),
+                _ => drop(message.properties.set(name, value)),
+            }
+        }
+        (message, system)
+    }
+
+    /// The properties as they travel. A message that [`check`](Message::check) takes has no name twice.
+    pub(crate) fn wire_text(&self) -> String {
+        let named = [(TAGS, &self.tag), (UNIQUE_ID, &self.unique_id)];
+        let named = named
+            .iter()
+            .filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        let (own, keys) = (self.properties.iter(), &self.keys);
+        let len = |(name, value): (&str, &str)| name.len() + value.len() + 2;
+        let keys_len: usize = keys.iter().map(|key| key.len() + 1).sum();
+        let sum: usize = own.map(len).sum::<usize>() + named.clone().map(len).sum::<usize>();
+        let mut text = String::with_capacity(sum + keys_len + KEYS.len() + 2 + ALWAYS.len());
+        let mut put = |name: &str, values: &mut dyn Iterator<Item = &str>| {
+            text.push_str(name);
+            let mut before = KEY_END;
+            for value in values {
+                text.push(before);
+                text.push_str(value);
+                before = ' ';
+            }
+            text.push(VALUE_END);
+        };
+        for (name, value) in self.properties.iter().chain(named) {
+            put(name, &mut std::iter::once(value));
+        }
+        if !keys.is_empty() {
+            put(KEYS, &mut keys.iter().map(String::as_str));
+        }
+        text.push_str(ALWAYS);
+        text
+    }
+}
+
+pub(super) fn is_system(name: &str) -> bool {
+    SYSTEM.contains(&name) || name.starts_with("TIMER_")
+}
+
+/// The tag.
+pub(crate) const TAGS: &str = "TAGS";
+/// The keys, separated by spaces.
+pub(crate) const KEYS: &str = "KEYS";
+/// The unique id.
+pub(crate) const UNIQUE_ID: &str = "UNIQ_KEY";
+const WAIT_STORED: &str = "WAIT";
+// apache/rocketmq: Message sets WAIT=true by default: the answer waits for flush and replica as the broker is configured.
+const ALWAYS: &str = "WAIT\u{1}true\u{2}";
+
+// apache/rocketmq: MessageConst; __STARTDELIVERTIME and __CANCEL_SCHEDULED_MSG are Huawei DMS's. Names that start with TIMER_ count too.
+const SYSTEM: &[&str] = &[
+    TAGS,
+    KEYS,
+    UNIQUE_ID,
+    WAIT_STORED,
+    "DELAY",
+    "RETRY_TOPIC",
+    "REAL_TOPIC",
+    "REAL_QID",
+    "TRAN_MSG",
+    "PGROUP",
+    "MIN_OFFSET",
+    "MAX_OFFSET",
+    "BUYER_ID",
+    "ORIGIN_MESSAGE_ID",
+    "TRANSFER_FLAG",
+    "CORRECTION_FLAG",
+    "MQ2_FLAG",
+    "RECONSUME_TIME",
+    "MSG_REGION",
+    "TRACE_ON",
+    "EXTEND_UNIQ_INFO",
+    "MAX_RECONSUME_TIMES",
+    "CONSUME_START_TIME",
+    "INNER_NUM",
+    "INNER_BASE",
+    "DUP_INFO",
+    "CHECK_IMMUNITY_TIME_IN_SECONDS",
+    "TRAN_PREPARED_QUEUE_OFFSET",
+    "__transactionId__",
+    "TRANSACTION_CHECK_TIMES",
+    "INSTANCE_ID",
+    "CORRELATION_ID",
+    "REPLY_TO_CLIENT",
+    "TTL",
+    "ARRIVE_TIME",
+    "PUSH_REPLY_TIME",
+    "CLUSTER",
+    "MSG_TYPE",
+    "POP_CK",
+    "POP_CK_OFFSET",
+    "1ST_POP_TIME",
+    "__SHARDINGKEY",
+    "PROPERTY_FORWARD_QUEUE_ID",
+    "REDIRECT",
+    "INNER_MULTI_DISPATCH",
+    "INNER_MULTI_QUEUE_OFFSET",
+    "TRACE_CONTEXT",
+    "__BORNHOST",
+    "BORN_TIMESTAMP",
+    "TOPIC_SYS_FLAG",
+    "GROUP_SYS_FLAG",
+    "DLQ_ORIGIN_TOPIC",
+    "DLQ_ORIGIN_MESSAGE_ID",
+    "__CRC32#",
+    "__STARTDELIVERTIME",
+    "__CANCEL_SCHEDULED_MSG",
+    "__LITE_TOPIC",
+    "_SYS_MSG_PRIORITY_",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn properties_travel_and_come_back() {
+        let mut sent = Message::new("t", "b")
+            .tag("A")
+            .key("k1")
+            .key("k2")
+            .property("p", "v");
+        sent.unique_id_or(|| "ID".into());
+        let wire = PropertyText::from(&crate::proto::message::properties::decode(
+            &sent.wire_text(),
+        ));
+        assert_eq!(wire.as_str(), sent.wire_text());
+        let (received, system) = Message::received("t", Bytes::from_static(b"b"), 0, &wire);
+        assert_eq!(received, sent);
+        assert_eq!(system.get("WAIT"), Some("true"));
+    }
+}
