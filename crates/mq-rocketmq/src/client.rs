@@ -4,6 +4,7 @@ mod builder;
 mod groups;
 mod health;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -114,6 +115,31 @@ impl Client {
     pub fn health(&self) -> Health {
         let shared = &self.handle.shared;
         shared.board.look(shared.clock.now())
+    }
+
+    /// Asks other nameservers from now on: `host:port` each, or several separated by `;`; the port is 9876 if none is given. For clusters whose
+    /// nameservers move; sends and receives go on meanwhile. A host name that stands for another address than before needs no call: it is
+    /// looked up for each new connection.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid`: there is no address, or one can't be read; the list stays as it was. Kind `Closed`: the client is. Not retryable. Whether
+    /// the servers answer is not waited for; [`Client::health`] and [`Client::events`] tell.
+    pub fn set_nameservers<T: AsRef<str>>(
+        &self,
+        addresses: impl IntoIterator<Item = T>,
+    ) -> Result<()> {
+        let shared = &self.handle.shared;
+        shared.check_open("set nameservers")?;
+        let addresses: Vec<_> = addresses.into_iter().collect();
+        let endpoints = builder::nameservers(&addresses, "set nameservers")?;
+        tracing::info!(nameservers = ?endpoints, "other nameservers");
+        shared.routes.nameservers().replace(endpoints);
+        shared.forget_others();
+        for topic in shared.routes.topics() {
+            shared.routes.refresh_soon(&topic);
+        }
+        Ok(())
     }
 
     /// Waits for sends under way, closes consumers, tells the brokers and ends all tasks. Calling it twice is harmless.
@@ -236,6 +262,21 @@ impl Shared {
             return Ok(());
         }
         Err(answer_error(&frame, "heartbeat", &to.to_string()))
+    }
+
+    /// Nameservers, and the brokers of the known routes.
+    pub(crate) fn known_endpoints(&self) -> BTreeSet<Endpoint> {
+        let nameservers = self.routes.nameservers().endpoints();
+        let brokers = self.routes.known_brokers();
+        let brokers = brokers.into_values().flat_map(BTreeMap::into_values);
+        nameservers.iter().cloned().chain(brokers).collect()
+    }
+
+    /// Connections to addresses that are no nameserver's and that no route names end when nothing is under way on them.
+    pub(crate) fn forget_others(&self) {
+        let known = self.known_endpoints();
+        self.connections.keep_only(&known);
+        self.board.keep_only(&known);
     }
 
     fn targets(&self, masters_only: bool) -> Vec<Endpoint> {

@@ -13,7 +13,7 @@ mod tasks;
 mod transport;
 mod upkeep;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -210,6 +210,12 @@ impl Connections {
     fn ask_after(&self, to: &Endpoint, waiter: Box<dyn Waiter>) {
         let until = self.clock.now() + self.patience.connect;
         self.submit(to, driver::question(&self.probe, until, waiter));
+    }
+
+    /// Forgets all others: what is under way there comes to its end, then the connection does.
+    pub(crate) fn keep_only(&self, known: &BTreeSet<Endpoint>) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|endpoint, _| known.contains(endpoint));
     }
 
     fn sender(&self, to: &Endpoint) -> mpsc::Sender<Command> {

@@ -131,7 +131,7 @@ impl ClientBuilder {
     ///
     /// Cancel-safe: dropped, nothing is left behind.
     pub async fn connect(self) -> Result<Client> {
-        let endpoints = self.endpoints()?;
+        let endpoints = nameservers(&self.nameservers, "connect")?;
         let handle = Arc::new(Handle {
             shared: self.share(endpoints)?,
         });
@@ -149,19 +149,6 @@ impl ClientBuilder {
         }
         start_upkeep(shared);
         Ok(client)
-    }
-
-    fn endpoints(&self) -> Result<Vec<Endpoint>> {
-        let mut endpoints = Vec::new();
-        for text in &self.nameservers {
-            let some = ServiceUrl::parse_endpoints(text, Some(NAMESERVER_PORT))
-                .map_err(|cause| invalid("connect", format!("nameserver address: {cause}")))?;
-            endpoints.extend(some);
-        }
-        if endpoints.is_empty() {
-            return Err(invalid("connect", "no nameserver given"));
-        }
-        Ok(endpoints)
     }
 
     fn share(self, endpoints: Vec<Endpoint>) -> Result<Arc<Shared>> {
@@ -219,6 +206,23 @@ impl ClientBuilder {
     }
 }
 
+/// Reads addresses of nameservers.
+pub(super) fn nameservers(
+    texts: &[impl AsRef<str>],
+    operation: &'static str,
+) -> Result<Vec<Endpoint>> {
+    let mut endpoints = Vec::new();
+    for text in texts {
+        let some = ServiceUrl::parse_endpoints(text.as_ref(), Some(NAMESERVER_PORT))
+            .map_err(|cause| invalid(operation, format!("nameserver address: {cause}")))?;
+        endpoints.extend(some);
+    }
+    if endpoints.is_empty() {
+        return Err(invalid(operation, "no nameserver given"));
+    }
+    Ok(endpoints)
+}
+
 /// What brokers ask of clients. Unknown requests are ignored: a newer broker may ask for more.
 fn on_request(groups: Arc<Groups>) -> OnRequest {
     Arc::new(move |from, frame| {
@@ -243,6 +247,7 @@ fn on_contact(board: Arc<Board>, stale: Arc<OnceLock<WeakRoutes>>) -> OnContact 
     Arc::new(move |peer, contact| {
         match contact {
             Contact::Made => return board.connected(peer),
+            Contact::Forgotten(reason) => return board.forgotten(peer, reason),
             Contact::Failed(reason) => board.connect_failed(peer, reason),
             Contact::Lost(reason) => board.lost(peer, reason),
         }

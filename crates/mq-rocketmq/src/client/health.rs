@@ -218,6 +218,14 @@ impl Board {
         });
     }
 
+    /// Nobody wants a connection to it any more.
+    pub(crate) fn forgotten(&self, endpoint: &Endpoint, reason: &Arc<str>) {
+        self.tell(|| Event::Disconnected {
+            endpoint: endpoint.to_string(),
+            reason: reason.to_string(),
+        });
+    }
+
     /// A send was not answered in time.
     pub(crate) fn unanswered(&self, endpoint: &Endpoint) {
         self.away(endpoint, &UNANSWERED.into());

@@ -87,6 +87,8 @@ pub(crate) enum Contact<'a> {
     Failed(&'a Arc<str>),
     /// It broke or was given up.
     Lost(&'a Arc<str>),
+    /// It has ended, and nobody wants another.
+    Forgotten(&'a Arc<str>),
 }
 
 /// Makes a request that any peer answers, with whatever code: header and body.
@@ -127,7 +129,12 @@ pub(crate) async fn drive(setting: Setting, mut commands: mpsc::Receiver<Command
                 let reason = serve(&setting, &stream, &mut session, &mut commands).await;
                 tracing::debug!(peer = %setting.endpoint, reason = %reason, "disconnected");
                 // First this, so that who hears of a failure finds the server known to be away.
-                (setting.on_contact)(&setting.endpoint, Contact::Lost(&reason));
+                let how = if commands.is_closed() {
+                    Contact::Forgotten
+                } else {
+                    Contact::Lost
+                };
+                (setting.on_contact)(&setting.endpoint, how(&reason));
                 lose(session, ErrorKind::Disconnected, &reason, &setting.endpoint);
             }
             Err(cause) => {
@@ -230,7 +237,7 @@ async fn connect(
             }),
             count = commands.recv_many(&mut batch, BATCH), if !commands.is_closed() || !commands.is_empty() => {
                 if count == 0 {
-                    return Err(io::Error::other("the client is closed"));
+                    return Err(io::Error::other(FORGOTTEN));
                 }
                 batch.drain(..).for_each(|command| submit(session, command, setting));
             }
@@ -254,6 +261,7 @@ async fn serve(
     let mut armed: Option<Instant> = None;
     let mut liveness = Liveness::new(setting.half_open_timeout);
     let mut leaving: Option<Instant> = None;
+    let mut forgotten = false;
     loop {
         let now = setting.clock.now();
         if !pass_time(setting, session, &mut liveness, now) {
@@ -269,6 +277,10 @@ async fn serve(
         if leaving.is_some_and(|until| session.in_flight() == 0 || until <= now) {
             return "the peer asks for a new connection".into();
         }
+        // What is under way has its deadlines.
+        if forgotten && session.in_flight() == 0 {
+            return FORGOTTEN.into();
+        }
         let wakes = [session.next_deadline(), liveness.next(), leaving];
         let wake = wakes.into_iter().flatten().min();
         if let Some(at) = wake.filter(|at| armed != Some(*at)) {
@@ -276,10 +288,8 @@ async fn serve(
             armed = Some(at);
         }
         tokio::select! {
-            count = commands.recv_many(&mut batch, BATCH), if leaving.is_none() => {
-                if count == 0 {
-                    return "the client is closed".into();
-                }
+            count = commands.recv_many(&mut batch, BATCH), if leaving.is_none() && !forgotten => {
+                forgotten = count == 0;
                 batch.drain(..).for_each(|command| submit(session, command, setting));
             }
             ready = stream.readable() => {
@@ -381,6 +391,7 @@ async fn until(deadline: Option<Instant>) {
 }
 
 const BATCH: usize = 128;
+const FORGOTTEN: &str = "no route names it any more";
 /// How long requests under way still have when the peer asks for a new connection.
 const LEAVING: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! Asking the nameservers: several at a time, the first answer wins.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
@@ -12,10 +12,10 @@ use super::{Connections, parse_reply};
 use crate::error::{Error, Result, answer_error};
 use crate::proto::{Request, ResponseCode};
 
-/// The list of nameservers. It never changes; a server that does not answer is passed over.
+/// The list of nameservers; a server that does not answer is passed over.
 #[derive(Debug)]
 pub(crate) struct Nameservers {
-    endpoints: Vec<Endpoint>,
+    endpoints: Mutex<Arc<[Endpoint]>>,
     /// The one that answered last is asked first.
     preferred: AtomicUsize,
     connections: Arc<Connections>,
@@ -23,21 +23,31 @@ pub(crate) struct Nameservers {
 }
 
 impl Nameservers {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         endpoints: Vec<Endpoint>,
         connections: Arc<Connections>,
         wait: Duration,
     ) -> Self {
         Self {
-            endpoints,
+            endpoints: Mutex::new(endpoints.into()),
             preferred: AtomicUsize::new(0),
             connections,
             wait,
         }
     }
 
-    pub(crate) fn endpoints(&self) -> &[Endpoint] {
-        &self.endpoints
+    pub(crate) fn endpoints(&self) -> Arc<[Endpoint]> {
+        Arc::clone(&self.lock())
+    }
+
+    /// Other nameservers from now on. Who is being asked may still answer.
+    pub(crate) fn replace(&self, endpoints: Vec<Endpoint>) {
+        *self.lock() = endpoints.into();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<[Endpoint]>> {
+        let endpoints = self.endpoints.lock();
+        endpoints.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks one server after the other, the next after [`STAGGER`] or as soon as one fails; the first success wins.
@@ -49,61 +59,57 @@ impl Nameservers {
         operation: &'static str,
     ) -> Result<R::Reply> {
         let deadline = self.connections.now() + self.wait;
-        let count = self.endpoints.len();
+        let endpoints = &*self.endpoints();
+        let count = endpoints.len();
         let first = self.preferred.load(Ordering::Relaxed);
-        let mut order = (0..count).map(|step| (first + step) % count);
+        let mut order =
+            (0..count).filter_map(|step| Some((step, endpoints.get((first + step) % count)?)));
         let mut running = FuturesUnordered::new();
         let mut failures = Vec::new();
         running.extend(
             order
                 .next()
-                .map(|index| self.attempt(index, request, deadline, operation)),
+                .map(|(step, to)| self.attempt(step, to, request, deadline, operation)),
         );
         while !running.is_empty() {
             let outcome = tokio::time::timeout(STAGGER, running.next()).await;
             match outcome {
-                Ok(Some((index, Ok(reply)))) => {
-                    self.preferred.store(index, Ordering::Relaxed);
+                Ok(Some((step, _, Ok(reply)))) => {
+                    self.preferred
+                        .store((first + step) % count, Ordering::Relaxed);
                     return Ok(reply);
                 }
-                Ok(Some((index, Err(error)))) => failures.push((index, error)),
+                Ok(Some((_, to, Err(error)))) => failures.push((to, error)),
                 Ok(None) | Err(_) => {}
             }
             running.extend(
                 order
                     .next()
-                    .map(|index| self.attempt(index, request, deadline, operation)),
+                    .map(|(step, to)| self.attempt(step, to, request, deadline, operation)),
             );
         }
-        Err(self.all_failed(failures, operation))
+        Err(all_failed(failures, operation))
     }
 
-    async fn attempt<R: Request + Sync>(
+    async fn attempt<'a, R: Request + Sync>(
         &self,
-        index: usize,
+        step: usize,
+        to: &'a Endpoint,
         request: &R,
         deadline: Instant,
         operation: &'static str,
-    ) -> (usize, Result<R::Reply>) {
-        (
-            index,
-            self.ask_one(index, request, deadline, operation).await,
-        )
+    ) -> (usize, &'a Endpoint, Result<R::Reply>) {
+        let answer = self.ask_one(to, request, deadline, operation).await;
+        (step, to, answer)
     }
 
     async fn ask_one<R: Request + Sync>(
         &self,
-        index: usize,
+        endpoint: &Endpoint,
         request: &R,
         deadline: Instant,
         operation: &'static str,
     ) -> Result<R::Reply> {
-        let Some(endpoint) = self.endpoints.get(index) else {
-            return Err(crate::error::invalid(
-                operation,
-                "no nameserver is configured",
-            ));
-        };
         let left = deadline.saturating_duration_since(self.connections.now());
         let frame = self
             .connections
@@ -120,42 +126,38 @@ impl Nameservers {
             _ => Err(answer_error(&frame, operation, &endpoint.to_string())),
         }
     }
-
-    fn all_failed(&self, mut failures: Vec<(usize, Error)>, operation: &'static str) -> Error {
-        // A server's own word counts more than another's silence.
-        let answered = failures
-            .iter()
-            .position(|(_, error)| error.code().is_some());
-        if let Some(at) = answered {
-            return failures.swap_remove(at).1;
-        }
-        if failures.len() == 1
-            && let Some((_, error)) = failures.pop()
-        {
-            return error
-                .into_builder()
-                .retry(Retry::Later)
-                .hint(ADVICE)
-                .build();
-        }
-        let mut told = Vec::new();
-        for (index, error) in &failures {
-            if let Some(endpoint) = self.endpoints.get(*index) {
-                told.push(format!("{endpoint}: {}", error.message()));
-            }
-        }
-        let reasons = told.join(", ");
-        Error::builder(
-            ErrorKind::Connect,
-            format!("no nameserver answered ({reasons})"),
-        )
-        .operation(operation)
-        .outcome(Outcome::NotSent)
-        .hint(ADVICE)
-        .build()
-    }
 }
 
+fn all_failed(mut failures: Vec<(&Endpoint, Error)>, operation: &'static str) -> Error {
+    // A server's own word counts more than another's silence.
+    let answered = failures
+        .iter()
+        .position(|(_, error)| error.code().is_some());
+    if let Some(at) = answered {
+        return failures.swap_remove(at).1;
+    }
+    if failures.len() == 1
+        && let Some((_, error)) = failures.pop()
+    {
+        return error
+            .into_builder()
+            .retry(Retry::Later)
+            .hint(ADVICE)
+            .build();
+    }
+    let told = failures
+        .iter()
+        .map(|(endpoint, error)| format!("{endpoint}: {}", error.message()));
+    let reasons = told.collect::<Vec<_>>().join(", ");
+    Error::builder(
+        ErrorKind::Connect,
+        format!("no nameserver answered ({reasons})"),
+    )
+    .operation(operation)
+    .outcome(Outcome::NotSent)
+    .hint(ADVICE)
+    .build()
+}
 /// How long one server may keep silent before the next is asked as well.
 const STAGGER: Duration = Duration::from_millis(250);
 const ADVICE: &str =

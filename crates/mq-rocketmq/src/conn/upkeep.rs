@@ -1,6 +1,5 @@
 //! What a client does by itself: heartbeats, fresh routes, and asking after servers that are away.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ async fn upkeep(shared: Weak<Shared>, board: Arc<Board>) {
             return;
         };
         if all {
-            board.keep_only(&known(&shared));
+            shared.forget_others();
             for topic in shared.routes.topics() {
                 shared.routes.refresh_soon(&topic);
             }
@@ -53,7 +52,7 @@ async fn look_after(shared: Weak<Shared>, board: Arc<Board>) {
         let Some(shared) = shared.upgrade() else {
             return;
         };
-        board.keep_only(&known(&shared));
+        board.keep_only(&shared.known_endpoints());
         any_away = false;
         for peer in board.all_away() {
             any_away = true;
@@ -61,15 +60,6 @@ async fn look_after(shared: Weak<Shared>, board: Arc<Board>) {
             shared.connections.ask_after(&peer, Box::new(asked));
         }
     }
-}
-
-fn known(shared: &Shared) -> BTreeSet<Endpoint> {
-    let nameservers = shared.routes.nameservers().endpoints().iter().cloned();
-    let brokers = shared.routes.known_brokers();
-    let brokers = brokers
-        .into_values()
-        .flat_map(std::collections::BTreeMap::into_values);
-    nameservers.chain(brokers).collect()
 }
 
 struct Asked(Arc<Board>, Endpoint);

@@ -310,3 +310,18 @@ async fn what_is_there_leaves_in_few_writes() {
         assert!(matches!(call.await.unwrap(), Ok(Done::Reply(_))));
     }
 }
+
+#[tokio::test]
+async fn who_is_forgotten_still_answers_what_is_under_way() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let driver = Driver::start(listener.local_addr().unwrap().port());
+    let ear = driver.call(LONG);
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let frames = read_frames(&mut stream, 1).await;
+    drop(driver.commands);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    answer(&mut stream, &frames[0]).await;
+    assert!(matches!(ear.await.unwrap(), Ok(Done::Reply(_))));
+    // Then the connection ends.
+    assert_eq!(stream.read_buf(&mut BytesMut::new()).await.unwrap(), 0);
+}
