@@ -8,6 +8,7 @@
 //! ```
 
 mod assign;
+mod budget;
 mod close;
 mod core;
 mod decode;

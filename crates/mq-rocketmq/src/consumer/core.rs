@@ -10,11 +10,12 @@
 //! Locks are `std` ones, never held over an await, and never two at a time.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, OwnedMutexGuard, oneshot, watch};
 
+use super::budget::Budget;
 use super::offset::Stale;
 use super::options::Config;
 use super::queue::Queue;
@@ -34,6 +35,7 @@ pub(crate) struct Topic {
     pub(crate) subscription: Subscription,
     /// Whether it is the group's retry topic.
     pub(crate) retry: bool,
+    pub(super) bytes: Budget,
 }
 
 /// How far a consumer is in its life.
@@ -67,7 +69,7 @@ pub(crate) struct Core {
     pub(crate) version: i64,
     /// Wakes the rebalancing task.
     pub(crate) rebalance: Notify,
-    /// Wakes queue actors that wait for the byte budget.
+    /// Wakes queue actors that wait for a byte budget.
     pub(crate) room: Notify,
     pub(crate) returning: Notify,
     pub(super) ready: Ready<(Arc<Queue>, i64)>,
@@ -75,7 +77,7 @@ pub(crate) struct Core {
     /// Last offsets of queues that were given up, which are on their way to the broker.
     leaving: Mutex<BTreeMap<QueueId, i64>>,
     turns: Mutex<BTreeMap<QueueId, Arc<tokio::sync::Mutex<()>>>>,
-    bytes: AtomicUsize,
+    bytes: Budget,
     returns: Mutex<VecDeque<Return>>,
     dropped: AtomicU64,
     phase: watch::Sender<Phase>,
@@ -101,7 +103,6 @@ impl Core {
             shared,
             group,
             topics,
-            config,
             version,
             rebalance: Notify::new(),
             room: Notify::new(),
@@ -110,7 +111,8 @@ impl Core {
             assigned: Mutex::default(),
             leaving: Mutex::default(),
             turns: Mutex::default(),
-            bytes: AtomicUsize::new(0),
+            bytes: Budget::new(config.prefetch_bytes),
+            config,
             returns: Mutex::default(),
             dropped: AtomicU64::new(0),
             phase: watch::Sender::new(Phase::Open),
@@ -166,7 +168,8 @@ impl Core {
             let taken = ledger.pulled(found, next);
             let cost = ledger.bytes().saturating_sub(before);
             // Under the lock: whoever frees these bytes comes later.
-            self.bytes.fetch_add(cost, Ordering::AcqRel);
+            self.bytes.take(cost);
+            queue.topic().bytes.take(cost);
             taken
         };
         if taken.is_empty() {
@@ -176,9 +179,9 @@ impl Core {
             .push(taken.into_iter().map(|offset| (Arc::clone(queue), offset)));
     }
 
-    /// Whether the byte budget has room for another pull.
-    pub(crate) fn has_room(&self) -> bool {
-        self.bytes.load(Ordering::Acquire) < self.config.prefetch_bytes
+    /// Whether the byte budgets have room for another pull of the topic.
+    pub(crate) fn has_room(&self, topic: &Topic) -> bool {
+        self.bytes.has_room() && topic.bytes.has_room()
     }
 
     pub(crate) fn ack(&self, queue: &Queue, offset: i64) -> Result<(), Stale> {
@@ -340,10 +343,9 @@ impl Core {
     }
 
     fn freed(&self, queue: &Queue, bytes: usize) {
-        let limit = self.config.prefetch_bytes;
-        let before = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
         queue.room().notify_one();
-        if before >= limit && before.saturating_sub(bytes) < limit {
+        let of_all = self.bytes.give_back(bytes);
+        if queue.topic().bytes.give_back(bytes) || of_all {
             self.room.notify_waiters();
         }
     }

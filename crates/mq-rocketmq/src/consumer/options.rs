@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::assign::Allocation;
+use super::budget::Budget;
 use super::core::{Core, Phase, Topic};
 use super::settle::DelayLevel;
 use super::subscription::Subscription;
@@ -33,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) allocation: Allocation,
     pub(crate) concurrency: usize,
     pub(crate) prefetch_bytes: usize,
+    pub(crate) prefetch_topic_bytes: usize,
+    pub(crate) prefetch_queue_bytes: usize,
     pub(crate) prefetch_count: usize,
     pub(crate) pull_batch: i32,
     pub(crate) max_redeliveries: i32,
@@ -57,6 +60,8 @@ impl ConsumerBuilder {
             allocation: Allocation::default(),
             concurrency: 20,
             prefetch_bytes: 64 << 20,
+            prefetch_topic_bytes: usize::MAX,
+            prefetch_queue_bytes: usize::MAX,
             prefetch_count: 1000,
             pull_batch: 32,
             max_redeliveries: 16,
@@ -113,6 +118,19 @@ impl ConsumerBuilder {
     /// pull.
     pub const fn prefetch_bytes(mut self, bytes: usize) -> Self {
         self.config.prefetch_bytes = bytes;
+        self
+    }
+
+    /// As [`prefetch_bytes`](Self::prefetch_bytes), of each topic: so that one whose handlers are slow does not take the room of the others.
+    /// Default: no limit of its own. The group's retries count as a topic.
+    pub const fn prefetch_topic_bytes(mut self, bytes: usize) -> Self {
+        self.config.prefetch_topic_bytes = bytes;
+        self
+    }
+
+    /// As [`prefetch_bytes`](Self::prefetch_bytes), of each queue; it may be overshot by one pull. Default: no limit of its own.
+    pub const fn prefetch_queue_bytes(mut self, bytes: usize) -> Self {
+        self.config.prefetch_queue_bytes = bytes;
         self
     }
 
@@ -207,12 +225,14 @@ impl ConsumerBuilder {
                 name: name.into(),
                 subscription,
                 retry: false,
+                bytes: Budget::new(self.config.prefetch_topic_bytes),
             }));
         }
         topics.push(Arc::new(Topic {
             name: retry_topic(&group).into(),
             subscription: Subscription::all(),
             retry: true,
+            bytes: Budget::new(self.config.prefetch_topic_bytes),
         }));
         Ok((group.into(), topics))
     }
@@ -222,6 +242,8 @@ impl ConsumerBuilder {
         let zero = [
             ("concurrency", config.concurrency == 0),
             ("prefetch_bytes", config.prefetch_bytes == 0),
+            ("prefetch_topic_bytes", config.prefetch_topic_bytes == 0),
+            ("prefetch_queue_bytes", config.prefetch_queue_bytes == 0),
             ("prefetch_count", config.prefetch_count == 0),
             ("pull_batch", config.pull_batch == 0),
             ("settle_timeout", config.settle_timeout.is_zero()),

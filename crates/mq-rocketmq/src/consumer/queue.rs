@@ -164,9 +164,10 @@ async fn wait_for_room(core: &Core, queue: &Queue) {
             let ledger = queue.ledger();
             let most = core.config.prefetch_count;
             ledger.count() < most
+                && ledger.bytes() < core.config.prefetch_queue_bytes
                 && ledger.span() < i64::try_from(most).unwrap_or(i64::MAX).saturating_mul(SPAN)
         };
-        if has_room && core.has_room() && !core.is_paused() {
+        if has_room && core.has_room(&queue.topic) && !core.is_paused() {
             return;
         }
         tokio::select! {

@@ -4,3 +4,4 @@ mod broker;
 mod position;
 mod promises;
 mod real;
+mod room;

@@ -328,42 +328,6 @@ async fn a_delivery_held_too_long_goes_back_and_is_stale() {
 }
 
 #[tokio::test]
-async fn a_queue_pulls_only_while_there_is_room() {
-    for set in [
-        (|builder: ConsumerBuilder| builder.prefetch_count(10))
-            as fn(ConsumerBuilder) -> ConsumerBuilder,
-        |builder| builder.prefetch_bytes(12 * 1024),
-    ] {
-        let broker = Broker::start("t", 1).await;
-        broker.store("t", 0, "A", (0..200).map(|_| "x".repeat(1024)));
-        let consumer = consumer(&broker, |builder| set(builder).pull_batch(8)).await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let of_topic = || {
-            let pulls = broker.requests::<PullMessage>();
-            pulls
-                .iter()
-                .filter(|pull| &*pull.topic == "t")
-                .map(|pull| pull.queue_offset)
-                .max()
-                .unwrap()
-        };
-        assert_eq!(of_topic(), 8, "one pull beyond the limit at most");
-        // Handed out counts until it is settled.
-        let mut held = Vec::new();
-        for _ in 0..16 {
-            held.push(next(&consumer).await);
-        }
-        nothing_comes(&consumer).await;
-        for delivery in held {
-            delivery.ack().await.unwrap();
-        }
-        for _ in 16..200 {
-            next(&consumer).await.ack().await.unwrap();
-        }
-    }
-}
-
-#[tokio::test]
 async fn a_tag_of_equal_hash_is_not_delivered_and_the_offset_advances() {
     let broker = Broker::start("t", 1).await;
     broker.store("t", 0, "BB", numbers(0..5));
@@ -751,6 +715,10 @@ async fn bad_options_say_why() {
         (
             group().subscribe("t", "*").prefetch_count(0),
             "prefetch_count is 0",
+        ),
+        (
+            group().subscribe("t", "*").prefetch_topic_bytes(0),
+            "prefetch_topic_bytes is 0",
         ),
         (
             group()
