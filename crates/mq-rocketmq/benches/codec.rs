@@ -14,7 +14,7 @@ use mq_core::Properties;
 use mq_rocketmq::proto::command::SendMessage;
 use mq_rocketmq::proto::message::{StoredMessage, decode_messages, properties};
 use mq_rocketmq::proto::{
-    Encoded, Flags, Frame, FrameDecoder, HeaderCodec, HeaderParts, Language, encode,
+    Encoded, ExtFields, Flags, Frame, FrameDecoder, HeaderCodec, HeaderParts, Language, encode,
 };
 
 const MESSAGES: u16 = 32;
@@ -73,10 +73,33 @@ fn pulled() -> Bytes {
     body.freeze()
 }
 
-fn answer() -> Bytes {
+fn sent() -> Bytes {
     let mut head = encoded(&request(), HeaderCodec::Json);
     head.set_opaque(7);
     [&head.into_bytes()[..], &[b'x'; BODY]].concat().into()
+}
+
+/// What a 5.5.0 broker answers to a send.
+fn answer() -> Bytes {
+    let fields: ExtFields = [
+        ("queueId", "3"),
+        ("TRACE_ON", "true"),
+        ("MSG_REGION", "DefaultRegion"),
+        ("msgId", "7F00000100002A9F00000000000F6A3C"),
+        ("queueOffset", "188341"),
+        ("transactionId", "7F000001000A1B2C3D4E5F60718293A4"),
+    ]
+    .into_iter()
+    .collect();
+    let parts = HeaderParts {
+        code: 0,
+        flags: Flags::RESPONSE,
+        remark: None,
+        language: Language::JAVA,
+        version: 495,
+        codec: HeaderCodec::Json,
+    };
+    encode(&parts, &fields, &[], 0).into_bytes()
 }
 
 fn frame(bytes: &Bytes) -> Frame {
@@ -85,7 +108,7 @@ fn frame(bytes: &Bytes) -> Frame {
 }
 
 fn codec(criterion: &mut Criterion) {
-    let (request, body, answer) = (request(), pulled(), answer());
+    let (request, body, sent, answer) = (request(), pulled(), sent(), answer());
     let count = |what: &str, messages: u64, run: &mut dyn FnMut()| {
         let counted = allocation_counter::measure(run);
         let (times, bytes) = (counted.count_total, counted.bytes_total);
@@ -103,6 +126,9 @@ fn codec(criterion: &mut Criterion) {
             black_box(message.unwrap());
         }
     };
+    count("decode an answer to a send", 1, &mut || {
+        drop(black_box(frame(&answer)));
+    });
     count("decode a pulled message", MESSAGES.into(), &mut || drain());
 
     let mut group = criterion.benchmark_group("codec");
@@ -111,7 +137,10 @@ fn codec(criterion: &mut Criterion) {
     group.bench_function("encode send, binary", |b| {
         b.iter(|| send(HeaderCodec::Binary));
     });
-    group.bench_function("decode a frame, JSON", |b| {
+    group.bench_function("decode a send, JSON", |b| {
+        b.iter(|| frame(black_box(&sent)));
+    });
+    group.bench_function("decode an answer to a send, JSON", |b| {
         b.iter(|| frame(black_box(&answer)));
     });
     group.throughput(Throughput::Elements(MESSAGES.into()));

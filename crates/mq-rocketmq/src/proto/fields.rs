@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use compact_str::CompactString;
+
 use super::Malformed;
 
 /// Takes the ext fields of a command, one by one, in the command's order.
@@ -37,9 +39,9 @@ impl Fields for NoFields {
 
 /// The ext fields of a decoded header, in the order they arrived in.
 ///
-/// Of two fields with one key the later counts, as in a Java map.
+/// Of two fields with one key the later counts, as in a Java map. Most keys and values are short, and take no memory of their own.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct ExtFields(Vec<(String, String)>);
+pub struct ExtFields(Vec<(CompactString, CompactString)>);
 
 impl ExtFields {
     /// No fields.
@@ -47,8 +49,13 @@ impl ExtFields {
         Self(Vec::new())
     }
 
+    /// No fields yet, and room for as many as most headers have.
+    pub(super) fn with_room() -> Self {
+        Self(Vec::with_capacity(8))
+    }
+
     /// Adds a field at the end.
-    pub fn push(&mut self, key: impl Into<String>, value: impl Into<String>) {
+    pub fn push(&mut self, key: impl Into<CompactString>, value: impl Into<CompactString>) {
         self.0.push((key.into(), value.into()));
     }
 
@@ -130,7 +137,7 @@ impl Fields for ExtFields {
     }
 }
 
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for ExtFields {
+impl<K: Into<CompactString>, V: Into<CompactString>> FromIterator<(K, V)> for ExtFields {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(iter: I) -> Self {
         Self(
             iter.into_iter()

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use bytes::{BufMut, BytesMut};
+use compact_str::{CompactString, ToCompactString as _};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, IgnoredAny, MapAccess, Visitor},
@@ -215,8 +216,8 @@ impl<'de> Visitor<'de> for ExtVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ExtFields, A::Error> {
-        let mut ext = ExtFields::new();
-        while let Some(key) = map.next_key::<String>()? {
+        let mut ext = ExtFields::with_room();
+        while let Some(key) = map.next_key::<CompactString>()? {
             if ext.len() == MAX_EXT_FIELDS {
                 return Err(A::Error::custom("too many ext fields"));
             }
@@ -229,7 +230,7 @@ impl<'de> Visitor<'de> for ExtVisitor {
 }
 
 /// A value as text; null is absent.
-struct Scalar(Option<String>);
+struct Scalar(Option<CompactString>);
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -247,27 +248,23 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Scalar, E> {
-        Ok(Scalar(Some(value.to_owned())))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Scalar, E> {
-        Ok(Scalar(Some(value)))
+        Ok(Scalar(Some(value.into())))
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Scalar, E> {
-        Ok(Scalar(Some(value.to_string())))
+        Ok(Scalar(Some(value.to_compact_string())))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Scalar, E> {
-        Ok(Scalar(Some(value.to_string())))
+        Ok(Scalar(Some(value.to_compact_string())))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Scalar, E> {
-        Ok(Scalar(Some(value.to_string())))
+        Ok(Scalar(Some(value.to_compact_string())))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
-        Ok(Scalar(Some(value.to_string())))
+        Ok(Scalar(Some(value.to_compact_string())))
     }
 
     fn visit_unit<E>(self) -> Result<Scalar, E> {
