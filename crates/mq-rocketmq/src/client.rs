@@ -146,7 +146,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The first of the sends that failed without anybody having heard of it.
+    /// The first of the sends that failed without anybody having heard of it; or that the offsets of a
+    /// [broadcasting](ConsumerBuilder::broadcast) consumer that was still open could not be stored, kind `Invalid`.
     ///
     /// # Cancel safety
     ///
@@ -156,18 +157,13 @@ impl Client {
         if shared.closed.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        join_all(
-            shared
-                .groups
-                .members()
-                .into_iter()
-                .map(|member| member.shutdown()),
-        )
-        .await;
+        let members = shared.groups.members();
+        let ended = join_all(members.iter().map(|member| member.shutdown())).await;
+        let ended: Result<()> = ended.into_iter().collect();
         let flushed = shared.groups.flush().await;
         shared.unregister_producers().await;
         shared.tasks.abort();
-        flushed
+        flushed.and(ended)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -13,6 +13,7 @@ mod close;
 mod core;
 mod decode;
 mod delivery;
+mod model;
 mod offset;
 mod offsets;
 mod options;
@@ -23,6 +24,7 @@ mod ready;
 mod rebalance;
 mod received;
 mod receiver;
+mod redeliver;
 mod returns;
 mod run;
 mod settle;
@@ -48,7 +50,8 @@ use crate::client::{GroupMember, Handle};
 use crate::error::Result;
 use crate::proto::command::{ConsumerData, ResetOffset, Subscription as SubscriptionData};
 
-/// A member of a consumer group, in clustering mode: every message goes to one member, at least once.
+/// A member of a consumer group. In clustering mode, the default, every message goes to one member, at least once; in
+/// [broadcasting](ConsumerBuilder::broadcast) it comes to every member.
 ///
 /// Receive with [`recv`](Self::recv), as a [`Stream`], or by [`run`](Self::run) with a handler. What is not settled comes again; the group's
 /// offset stays below it.
@@ -106,6 +109,20 @@ impl Consumer {
         poll_fn(|cx| receiver.poll(cx)).await
     }
 
+    /// Waits until it is closed, by whomever, and tells what closing could not do.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid`, retryable: the file of a [broadcasting](ConsumerBuilder::broadcast) consumer could not be written, so that messages
+    /// come again. Told once. In clustering there are none.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: dropped, it has told nothing.
+    pub async fn closed(&self) -> Result<()> {
+        self.handle().closed().await
+    }
+
     /// Closes it from elsewhere.
     pub fn handle(&self) -> ConsumerHandle {
         ConsumerHandle {
@@ -115,6 +132,8 @@ impl Consumer {
 
     /// Stops receiving, waits up to 5 s for deliveries that are held, sends back what is to go back, persists the offsets and leaves the
     /// group. [`recv`](Self::recv) gives `None` from the call on; what was buffered here goes to others, uncounted.
+    ///
+    /// A [broadcasting](ConsumerBuilder::broadcast) consumer writes its file instead; whether it could is what [`closed`](Self::closed) tells.
     ///
     /// # Cancel safety
     ///
@@ -137,6 +156,20 @@ impl ConsumerHandle {
     pub async fn close(&self) {
         self.core.begin_close();
         self.core.reached(Phase::Closed).await;
+    }
+
+    /// As [`Consumer::closed`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Consumer::closed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Consumer::closed`].
+    pub async fn closed(&self) -> Result<()> {
+        self.core.reached(Phase::Closed).await;
+        self.core.take_failure().map_or(Ok(()), Err)
     }
 
     /// Whether the consumer is closed, closing, or gone.
@@ -193,12 +226,13 @@ impl GroupMember for Member {
         }
     }
 
-    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn shutdown(&self) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> {
         let core = self.0.upgrade();
         Box::pin(async move {
-            if let Some(core) = core {
-                ConsumerHandle { core }.close().await;
-            }
+            let Some(core) = core else { return Ok(()) };
+            let handle = ConsumerHandle { core };
+            handle.close().await;
+            handle.closed().await
         })
     }
 }
@@ -223,7 +257,7 @@ impl Core {
             group_name: self.group.to_string(),
             consume_from_where: Some(from.to_owned()),
             consume_type: Some("CONSUME_PASSIVELY".to_owned()),
-            message_model: Some("CLUSTERING".to_owned()),
+            message_model: Some(self.model.name().to_owned()),
             subscriptions: subscriptions.collect(),
             unit_mode: false,
         }

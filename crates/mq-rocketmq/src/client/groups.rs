@@ -16,8 +16,8 @@ pub(crate) trait GroupMember: Send + Sync {
     fn rebalance_now(&self);
     /// A broker says where to go on.
     fn reset(&self, order: &ResetOffset);
-    /// Closes it, as its own `close` does.
-    fn shutdown(&self) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+    /// Closes it, as its own `close` does, and tells what that could not do.
+    fn shutdown(&self) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 }
 
 /// A producer, as its client sees it.

@@ -70,6 +70,30 @@ pub enum Event {
         /// Where it goes on.
         to: i64,
     },
+    /// A [broadcasting](crate::ConsumerBuilder::broadcast) consumer goes on without a message: it was to be a dead letter, or has failed
+    /// as often as it may.
+    MessageSkipped {
+        /// The group, with its namespace.
+        group: String,
+        /// The topic, with its namespace.
+        topic: String,
+        /// The broker's name.
+        broker: String,
+        /// The queue's number at that broker.
+        queue: i32,
+        /// The message's offset in the queue.
+        offset: i64,
+        /// How often it was delivered.
+        attempts: u32,
+    },
+    /// A [broadcasting](crate::ConsumerBuilder::broadcast) consumer could not write its file. It goes on, and tries again within 5 s; a
+    /// restart before that succeeds brings messages again.
+    OffsetsNotStored {
+        /// The group, with its namespace.
+        group: String,
+        /// Why, in a line that names the file.
+        reason: String,
+    },
     /// A consumer has ended by itself, and says why: login or permission was refused, or the group may not consume.
     ConsumerFailed {
         /// The group, with its namespace.

@@ -30,9 +30,18 @@ async fn close(core: &Arc<Core>) {
     if tokio::time::timeout(PATIENCE, settled).await.is_err() {
         tracing::warn!(group = %core.group, "deliveries are still held: they are delivered again to others");
     }
+    let sought = queues.iter().filter_map(|queue| {
+        let next = queue.sought()?;
+        Some((queue.id().clone(), next))
+    });
+    // Where somebody wanted to go when there was no more time to go there.
+    offsets::store_last(core, sought.collect()).await;
     offsets::hand_over(core, &core.queues()).await;
     // Those of a rebalance that closing has stopped in the middle of it.
     offsets::store_last(core, core.leaving()).await;
+    if let Err(error) = offsets::finish(core).await {
+        core.failed_to_close(error);
+    }
     unregister(core).await;
     core.shared.groups.remove_consumer(&core.group);
     tracing::info!(group = %core.group, "consumer closed");
@@ -50,6 +59,8 @@ impl Drop for Last {
 /// Ends a consumer at once: its queues are given up, nothing is persisted.
 pub(super) fn abandon(core: &Core) {
     core.begin_close();
+    // Before it counts as closed: who waits for that may start another one on the same file.
+    offsets::release(core);
     core.enter(Phase::Closed);
     for queue in core.queues() {
         core.revoke(&queue);

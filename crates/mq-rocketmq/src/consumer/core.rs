@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedMutexGuard, oneshot, watch};
 
 use super::budget::Budget;
-use super::offset::Stale;
+use super::model::Model;
+use super::offset::{Loan, Stale};
 use super::options::Config;
 use super::queue::Queue;
 use super::ready::Ready;
@@ -65,6 +66,7 @@ pub(crate) struct Core {
     pub(crate) group: Arc<str>,
     pub(crate) topics: Vec<Arc<Topic>>,
     pub(crate) config: Config,
+    pub(crate) model: Model,
     /// When the subscription was made, in ms since 1970.
     pub(crate) version: i64,
     /// Wakes the rebalancing task.
@@ -81,6 +83,8 @@ pub(crate) struct Core {
     returns: Mutex<VecDeque<Return>>,
     dropped: AtomicU64,
     phase: watch::Sender<Phase>,
+    /// What closing could not do.
+    failure: Mutex<Option<Error>>,
 }
 
 impl std::fmt::Debug for Core {
@@ -97,12 +101,14 @@ impl Core {
         group: Arc<str>,
         topics: Vec<Arc<Topic>>,
         config: Config,
+        model: Model,
     ) -> Self {
         let version = shared.clock.wall_ms();
         Self {
             shared,
             group,
             topics,
+            model,
             version,
             rebalance: Notify::new(),
             room: Notify::new(),
@@ -116,6 +122,7 @@ impl Core {
             returns: Mutex::default(),
             dropped: AtomicU64::new(0),
             phase: watch::Sender::new(Phase::Open),
+            failure: Mutex::default(),
         }
     }
 
@@ -155,6 +162,16 @@ impl Core {
         self.enter(Phase::Closing);
     }
 
+    /// Closing could not do what it was to do.
+    pub(crate) fn failed_to_close(&self, error: Error) {
+        *lock(&self.failure) = Some(error);
+    }
+
+    /// What closing could not do, for the first who asks.
+    pub(crate) fn take_failure(&self) -> Option<Error> {
+        lock(&self.failure).take()
+    }
+
     /// Takes up what a pull found.
     pub(crate) fn pulled(
         &self,
@@ -184,8 +201,8 @@ impl Core {
         self.bytes.has_room() && topic.bytes.has_room()
     }
 
-    pub(crate) fn ack(&self, queue: &Queue, offset: i64) -> Result<(), Stale> {
-        let freed = queue.ledger().ack(offset)?;
+    pub(crate) fn ack(&self, queue: &Queue, loan: Loan) -> Result<(), Stale> {
+        let freed = queue.ledger().ack(loan)?;
         self.freed(queue, freed);
         Ok(())
     }
@@ -193,7 +210,7 @@ impl Core {
     pub(crate) fn send_back(
         &self,
         queue: &Arc<Queue>,
-        offset: i64,
+        loan: Loan,
         level: DelayLevel,
         done: Option<oneshot::Sender<()>>,
     ) -> Result<(), Stale> {
@@ -202,11 +219,11 @@ impl Core {
         } else {
             level
         };
-        let message = queue.ledger().send_back(offset)?;
+        let message = queue.ledger().send_back(loan)?;
         let queue = Arc::clone(queue);
         lock(&self.returns).push_back(Return {
             queue,
-            offset,
+            offset: loan.offset,
             message,
             level,
             tries: 0,
@@ -216,38 +233,38 @@ impl Core {
         Ok(())
     }
 
-    /// The broker has taken a message back.
-    pub(crate) fn sent_back(&self, item: Return) {
+    /// The broker has taken a message back, or it is given up. The answer is whether it was still here.
+    pub(crate) fn sent_back(&self, item: Return) -> bool {
         let settled = item.queue.ledger().sent_back(item.offset);
-        if let Ok(freed) = settled {
-            self.freed(&item.queue, freed);
-            if let Some(done) = item.done {
-                // Nobody need wait for it.
-                let _ = done.send(());
-            }
+        let Ok(freed) = settled else { return false };
+        self.freed(&item.queue, freed);
+        if let Some(done) = item.done {
+            // Nobody need wait for it.
+            let _ = done.send(());
         }
+        true
     }
 
     pub(crate) fn next_return(&self) -> Option<Return> {
         lock(&self.returns).pop_front()
     }
 
-    pub(crate) fn release(&self, queue: &Arc<Queue>, offset: i64) -> Result<(), Stale> {
+    pub(crate) fn release(&self, queue: &Arc<Queue>, loan: Loan) -> Result<(), Stale> {
         let closing = self.phase() != Phase::Open;
-        queue.ledger().release(offset, closing)?;
+        queue.ledger().release(loan, closing)?;
         if !closing {
-            self.ready.push_front((Arc::clone(queue), offset));
+            self.ready.push_front((Arc::clone(queue), loan.offset));
         }
         Ok(())
     }
 
     /// A delivery was dropped unsettled.
-    pub(crate) fn dropped(&self, queue: &Arc<Queue>, offset: i64) {
+    pub(crate) fn dropped(&self, queue: &Arc<Queue>, loan: Loan) {
         if self.phase() != Phase::Open {
             // Stale: it was taken back before.
-            let _ = self.release(queue, offset);
+            let _ = self.release(queue, loan);
         } else if self
-            .send_back(queue, offset, DelayLevel::POLICY, None)
+            .send_back(queue, loan, DelayLevel::POLICY, None)
             .is_ok()
         {
             self.dropped.fetch_add(1, Ordering::Relaxed);

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::core::Core;
-use super::offset::Stale;
+use super::offset::{Loan, Stale};
 use super::queue::Queue;
 use super::received::Received;
 use super::settle::Settle;
@@ -48,7 +48,7 @@ pub struct Acker {
 struct Slot {
     core: Arc<Core>,
     queue: Arc<Queue>,
-    offset: i64,
+    loan: Loan,
 }
 
 /// Waits for the result of settling; the decision itself was recorded when the call was made, and dropping this does not undo it.
@@ -70,17 +70,13 @@ impl Delivery {
     pub(super) fn new(
         core: Arc<Core>,
         queue: Arc<Queue>,
-        offset: i64,
+        loan: Loan,
         received: Arc<Received>,
     ) -> Self {
         Self {
             received,
             acker: Acker {
-                slot: Some(Slot {
-                    core,
-                    queue,
-                    offset,
-                }),
+                slot: Some(Slot { core, queue, loan }),
             },
         }
     }
@@ -149,7 +145,7 @@ impl Acker {
         self.settle(Settle::RetryAfter(delay))
     }
 
-    /// Into the dead-letter queue now, whatever the attempt.
+    /// Into the dead-letter queue now, whatever the attempt; in [broadcasting](crate::ConsumerBuilder::broadcast) it is skipped.
     ///
     /// # Errors
     ///
@@ -166,24 +162,19 @@ impl Acker {
     /// As [`ack`](Self::ack).
     pub fn release(mut self) -> Settling {
         self.slot.take().map_or_else(Settling::stale, |slot| {
-            Settling::now(slot.core.release(&slot.queue, slot.offset))
+            Settling::now(slot.core.release(&slot.queue, slot.loan))
         })
     }
 
     pub(super) fn settle(mut self, decision: Settle) -> Settling {
-        let Some(Slot {
-            core,
-            queue,
-            offset,
-        }) = self.slot.take()
-        else {
+        let Some(Slot { core, queue, loan }) = self.slot.take() else {
             return Settling::stale();
         };
         let Some(level) = decision.level() else {
-            return Settling::now(core.ack(&queue, offset));
+            return Settling::now(core.ack(&queue, loan));
         };
         let (done, result) = oneshot::channel();
-        match core.send_back(&queue, offset, level, Some(done)) {
+        match core.send_back(&queue, loan, level, Some(done)) {
             Ok(()) => Settling(Progress::Waiting(result)),
             Err(Stale) => Settling::stale(),
         }
@@ -225,7 +216,7 @@ impl Deref for Delivery {
 impl Drop for Acker {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            slot.core.dropped(&slot.queue, slot.offset);
+            slot.core.dropped(&slot.queue, slot.loan);
         }
     }
 }
@@ -240,7 +231,7 @@ impl fmt::Debug for Acker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Acker")
             .field("queue", &self.slot.as_ref().map(|slot| slot.queue.id()))
-            .field("offset", &self.slot.as_ref().map(|slot| slot.offset))
+            .field("offset", &self.slot.as_ref().map(|slot| slot.loan.offset))
             .finish()
     }
 }

@@ -21,6 +21,8 @@ enum Place {
     Held(Instant),
     /// On its way back to the broker: settled once the broker has confirmed.
     Returning,
+    /// To be handed out again after a while, without a broker.
+    Waiting,
     /// Given back while the consumer closes: stays uncommitted, and another consumer will get it.
     Left,
 }
@@ -30,13 +32,29 @@ struct Entry<M> {
     message: M,
     bytes: usize,
     place: Place,
+    /// How often it has waited for another delivery.
+    round: u32,
+}
+
+/// A message in the user's hands: who still has an earlier delivery of it, taken back in the meantime, settles nothing by that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Loan {
+    pub(crate) offset: i64,
+    round: u32,
+}
+
+/// The first delivery of a message.
+impl From<i64> for Loan {
+    fn from(offset: i64) -> Self {
+        Self { offset, round: 0 }
+    }
 }
 
 /// The unsettled messages of one queue; `M` is the message.
 ///
 /// Calling order: [`pulled`](Self::pulled) adds what a pull found, [`hand_out`](Self::hand_out) gives a message to the user,
 /// then one of [`ack`](Self::ack), [`send_back`](Self::send_back), [`release`](Self::release); a message sent back ends with
-/// [`sent_back`](Self::sent_back). After [`revoke`](Self::revoke) nothing moves any more.
+/// [`sent_back`](Self::sent_back), or goes by [`defer`](Self::defer) and [`again`](Self::again) into the buffer once more. After [`revoke`](Self::revoke) nothing moves any more.
 #[derive(Debug)]
 pub(crate) struct Ledger<M> {
     entries: BTreeMap<i64, Entry<M>>,
@@ -128,6 +146,7 @@ impl<M: Clone> Ledger<M> {
                     message,
                     bytes,
                     place: Place::Ready,
+                    round: 0,
                 },
             );
             self.bytes += bytes;
@@ -138,23 +157,25 @@ impl<M: Clone> Ledger<M> {
     }
 
     /// Gives a buffered message to the user.
-    pub(crate) fn hand_out(&mut self, offset: i64, now: Instant) -> Result<M, Stale> {
-        self.moved(offset, |place| {
+    pub(crate) fn hand_out(&mut self, offset: i64, now: Instant) -> Result<(M, Loan), Stale> {
+        let entry = self.moved(offset, |place| {
             (place == Place::Ready).then_some(Place::Held(now))
-        })
+        })?;
+        let round = entry.round;
+        Ok((entry.message.clone(), Loan { offset, round }))
     }
 
     /// Settles a message in the user's hands. The answer is how many bytes it frees.
-    pub(crate) fn ack(&mut self, offset: i64) -> Result<usize, Stale> {
-        self.held(offset)?;
+    pub(crate) fn ack(&mut self, loan: impl Into<Loan>) -> Result<usize, Stale> {
+        let offset = self.held(loan)?;
         Ok(self.settle(offset))
     }
 
     /// Takes a message out of the user's hands, to be sent back to the broker.
-    pub(crate) fn send_back(&mut self, offset: i64) -> Result<M, Stale> {
-        self.moved(offset, |place| {
-            matches!(place, Place::Held(_)).then_some(Place::Returning)
-        })
+    pub(crate) fn send_back(&mut self, loan: impl Into<Loan>) -> Result<M, Stale> {
+        let offset = self.held(loan)?;
+        let entry = self.moved(offset, |_| Some(Place::Returning))?;
+        Ok(entry.message.clone())
     }
 
     /// The broker has taken back what was on its way.
@@ -168,28 +189,42 @@ impl<M: Clone> Ledger<M> {
         }
     }
 
+    /// What was to go back waits here instead.
+    pub(crate) fn defer(&mut self, offset: i64) -> Result<(), Stale> {
+        self.moved(offset, |place| {
+            (place == Place::Returning).then_some(Place::Waiting)
+        })?;
+        Ok(())
+    }
+
+    /// What has waited can be handed out again, as `renew` makes it of what it was.
+    pub(crate) fn again(&mut self, offset: i64, renew: impl FnOnce(&M) -> M) -> Result<(), Stale> {
+        let entry = self.moved(offset, |place| {
+            (place == Place::Waiting).then_some(Place::Ready)
+        })?;
+        entry.message = renew(&entry.message);
+        entry.round = entry.round.wrapping_add(1);
+        Ok(())
+    }
+
     /// Takes a message out of the user's hands, unsettled and uncounted: into the buffer again, or, `closing`, left to others.
-    pub(crate) fn release(&mut self, offset: i64, closing: bool) -> Result<(), Stale> {
+    pub(crate) fn release(&mut self, loan: impl Into<Loan>, closing: bool) -> Result<(), Stale> {
+        let offset = self.held(loan)?;
         let place = if closing { Place::Left } else { Place::Ready };
-        self.moved(offset, |from| {
-            matches!(from, Place::Held(_)).then_some(place)
-        })
-        .map(|_| ())
+        self.moved(offset, |_| Some(place))?;
+        Ok(())
     }
 
-    /// Whether the user still has the message.
-    pub(crate) fn held(&self, offset: i64) -> Result<(), Stale> {
-        match self.entries.get(&offset) {
-            Some(Entry {
-                place: Place::Held(_),
-                ..
-            }) if !self.revoked => Ok(()),
-            _ => Err(Stale),
-        }
+    /// The offset of a message that the user still has, by this delivery of it.
+    fn held(&self, loan: impl Into<Loan>) -> Result<i64, Stale> {
+        let Loan { offset, round } = loan.into();
+        let entry = self.entries.get(&offset).ok_or(Stale)?;
+        let is_held = matches!(entry.place, Place::Held(_)) && entry.round == round;
+        (is_held && !self.revoked).then_some(offset).ok_or(Stale)
     }
 
-    /// The offsets held for longer than `limit`.
-    pub(crate) fn overdue(&self, now: Instant, limit: Duration) -> Vec<i64> {
+    /// What is held for longer than `limit`.
+    pub(crate) fn overdue(&self, now: Instant, limit: Duration) -> Vec<Loan> {
         let late = |entry: &Entry<M>| match entry.place {
             Place::Held(since) => now.saturating_duration_since(since) >= limit,
             _ => false,
@@ -200,7 +235,10 @@ impl<M: Clone> Ledger<M> {
         self.entries
             .iter()
             .filter(|(_, entry)| late(entry))
-            .map(|(offset, _)| *offset)
+            .map(|(offset, entry)| Loan {
+                offset: *offset,
+                round: entry.round,
+            })
             .collect()
     }
 
@@ -219,13 +257,17 @@ impl<M: Clone> Ledger<M> {
         std::mem::take(&mut self.bytes)
     }
 
-    fn moved(&mut self, offset: i64, to: impl Fn(Place) -> Option<Place>) -> Result<M, Stale> {
+    fn moved(
+        &mut self,
+        offset: i64,
+        to: impl Fn(Place) -> Option<Place>,
+    ) -> Result<&mut Entry<M>, Stale> {
         if self.revoked {
             return Err(Stale);
         }
         let entry = self.entries.get_mut(&offset).ok_or(Stale)?;
         entry.place = to(entry.place).ok_or(Stale)?;
-        Ok(entry.message.clone())
+        Ok(entry)
     }
 
     fn settle(&mut self, offset: i64) -> usize {
@@ -293,6 +335,30 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_waits_holds_the_offset_and_comes_again_renewed() {
+        let mut ledger = with(0..2, 2);
+        ledger.hand_out(0, now()).unwrap();
+        assert_eq!(ledger.defer(0), Err(Stale), "the user has it");
+        ledger.send_back(0).unwrap();
+        assert!(ledger.is_busy());
+        ledger.defer(0).unwrap();
+        assert!(!ledger.is_busy(), "closing does not wait for it");
+        assert_eq!(ledger.hand_out(0, now()), Err(Stale), "not yet");
+        assert_eq!(ledger.commit(), 0);
+        ledger.again(0, |message| message + 100).unwrap();
+        assert_eq!(ledger.again(0, |message| *message), Err(Stale));
+        let (message, loan) = ledger.hand_out(0, now()).unwrap();
+        assert_eq!(message, 100);
+        assert_eq!(ledger.ack(0), Err(Stale), "an earlier delivery");
+        assert_eq!(ledger.release(0, false), Err(Stale));
+        assert_eq!(ledger.send_back(0), Err(Stale));
+        let limit = Duration::from_secs(1);
+        assert_eq!(ledger.overdue(now() + limit, limit), [loan]);
+        ledger.ack(loan).unwrap();
+        assert_eq!(ledger.commit(), 1);
+    }
+
+    #[test]
     fn a_release_can_be_handed_out_again_and_while_closing_it_can_not() {
         let mut ledger = with(0..2, 2);
         ledger.hand_out(0, now()).unwrap();
@@ -326,9 +392,9 @@ mod tests {
         let mut ledger = with(0..3, 3);
         ledger.hand_out(0, start).unwrap();
         ledger.hand_out(1, start + Duration::from_secs(1)).unwrap();
-        assert_eq!(ledger.overdue(start + limit, limit), [0]);
+        assert_eq!(ledger.overdue(start + limit, limit), [Loan::from(0)]);
         ledger.send_back(0).unwrap();
-        assert_eq!(ledger.overdue(start + limit * 2, limit), [1]);
+        assert_eq!(ledger.overdue(start + limit * 2, limit), [Loan::from(1)]);
     }
 
     #[test]

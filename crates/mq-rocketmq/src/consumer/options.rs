@@ -1,14 +1,16 @@
 //! Options of a consumer, and starting it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::assign::Allocation;
 use super::budget::Budget;
 use super::core::{Core, Phase, Topic};
+use super::model::Model;
 use super::settle::DelayLevel;
 use super::subscription::Subscription;
-use super::{Consumer, Life, close, rebalance, run};
+use super::{Consumer, Life, close, offsets, rebalance, run};
 use crate::client::Handle;
 use crate::error::{Result, invalid};
 use crate::name::{check_group, check_topic, retry_topic};
@@ -51,6 +53,8 @@ pub struct ConsumerBuilder {
     group: String,
     topics: Vec<(String, String)>,
     config: Config,
+    /// The directory of a broadcasting consumer.
+    broadcast: Option<PathBuf>,
 }
 
 impl ConsumerBuilder {
@@ -73,6 +77,7 @@ impl ConsumerBuilder {
             group: group.to_owned(),
             topics: Vec::new(),
             config,
+            broadcast: None,
         }
     }
 
@@ -101,8 +106,33 @@ impl ConsumerBuilder {
         self
     }
 
+    /// Broadcasting: this consumer gets every message, whoever else is in the group. Its offsets are in a file below `dir`, none are at the
+    /// brokers. Default: clustering, in which each message goes to one member of the group.
+    ///
+    /// **The file** is `offsets-GROUP.json`, where the group's `%` is an `@` and its `|` a `+`, and is replaced whole: every 5 s when
+    /// something has changed, when the consumer closes or goes elsewhere in a queue, and when queues go. What was settled since then comes again
+    /// after a crash. It belongs to one consumer at a time, and to one cluster; `dir` is made if it is not there. Queues that are not in the
+    /// file begin where [`from`](Self::from) says, but one that appears later, or beside others of its topic that are in the file, begins with
+    /// its first message also if that is [`ConsumeFrom::Last`], so that nothing is missed. What can't be written while it runs is warned about, is
+    /// an [`Event::OffsetsNotStored`](crate::Event::OffsetsNotStored), and is tried again; consumption goes on.
+    ///
+    /// **What fails** (a nack, a drop, an error of a handler) goes to no retry topic: it waits here and is delivered again, with the delays and
+    /// the attempts that it would have in clustering. The offset stays behind it meanwhile, and the queue pulls only so far ahead of it (see
+    /// [`prefetch_count`](Self::prefetch_count)). Attempts are counted from 1 again after a restart or a [`seek`](Consumer::seek). After
+    /// [`max_redeliveries`](Self::max_redeliveries), and as a dead letter at once, it is skipped with a warning and an
+    /// [`Event::MessageSkipped`](crate::Event::MessageSkipped).
+    ///
+    /// **A group should be all of one kind.** Brokers take the model of a group from whoever sent the last heartbeat, and list its members
+    /// without theirs: consumers in clustering leave to a broadcasting one the queues that it would have as one of them, and process none of those
+    /// messages.
+    // apache/rocketmq: ConsumerGroupInfo.updateChannel sets the model, getAllClientId lists everybody
+    pub fn broadcast(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.broadcast = Some(dir.into());
+        self
+    }
+
     /// How queues are shared out among the members of the group; default [`Allocation::averagely`]. All members have to use the same, Java's among
-    /// them, or queues are read twice or never.
+    /// them, or queues are read twice or never. Without meaning in broadcasting.
     pub fn allocation(mut self, allocation: Allocation) -> Self {
         self.config.allocation = allocation;
         self
@@ -148,7 +178,7 @@ impl ConsumerBuilder {
     }
 
     /// How often a message is delivered again before it goes to the dead-letter queue instead; default 16. With 0 the first failure is the
-    /// last.
+    /// last. In broadcasting it is [skipped](Self::broadcast).
     pub const fn max_redeliveries(mut self, count: u16) -> Self {
         self.config.max_redeliveries = count as i32;
         self
@@ -168,14 +198,15 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Joins the group and waits until its queues are shared out: what is sent from then on is received (by this or another member).
+    /// Joins the group and waits until its queues are shared out (in broadcasting, until they are in the file): what is sent from then on is received (by this or another member).
     ///
     /// A topic that does not exist is no error: the consumer looks for it again and again, at least every 20 s.
     ///
     /// # Errors
     ///
     /// Kind `Invalid`: a name, expression or option is not acceptable, a topic is subscribed to twice, this client has a consumer of the
-    /// group already, or its [`Allocation`] can't decide. Kind `Auth`: login or permission was refused, at once. Others, when no broker could be asked within 10 s; retryable
+    /// group already, its [`Allocation`] can't decide, or the file of a [broadcasting](Self::broadcast) consumer is another one's, or can't be
+    /// read, understood or written; the error names the file and says what to do. Kind `Auth`: login or permission was refused, at once. Others, when no broker could be asked within 10 s; retryable
     /// as they say.
     ///
     /// # Cancel safety
@@ -186,7 +217,12 @@ impl ConsumerBuilder {
         shared.check_open("start consumer")?;
         let (group, topics) = self.names()?;
         self.check()?;
-        let core = Arc::new(Core::new(shared, Arc::clone(&group), topics, self.config));
+        let model = match &self.broadcast {
+            Some(dir) => offsets::open(dir, &group).await?,
+            None => Model::Clustering,
+        };
+        let core = Core::new(shared, Arc::clone(&group), topics, self.config, model);
+        let core = Arc::new(core);
         core.shared
             .groups
             .add_consumer(&group, Arc::new(super::Member(Arc::downgrade(&core))))?;
@@ -199,6 +235,7 @@ impl ConsumerBuilder {
             },
         };
         consumer.life.join().await?;
+        offsets::joined(&consumer.life.core).await?;
         run::start(&consumer.life.core);
         Ok(consumer)
     }
@@ -228,12 +265,14 @@ impl ConsumerBuilder {
                 bytes: Budget::new(self.config.prefetch_topic_bytes),
             }));
         }
-        topics.push(Arc::new(Topic {
-            name: retry_topic(&group).into(),
-            subscription: Subscription::all(),
-            retry: true,
-            bytes: Budget::new(self.config.prefetch_topic_bytes),
-        }));
+        if self.broadcast.is_none() {
+            topics.push(Arc::new(Topic {
+                name: retry_topic(&group).into(),
+                subscription: Subscription::all(),
+                retry: true,
+                bytes: Budget::new(self.config.prefetch_topic_bytes),
+            }));
+        }
         Ok((group.into(), topics))
     }
 

@@ -37,7 +37,7 @@ impl Consumer {
     /// [`Stale`](ErrorKind::Stale), what was buffered is dropped, and the group's offset is the new one.
     ///
     /// The answer is the offset. From the time that it is known nothing of the old place is received; the offset is persisted in the background,
-    /// or by the member that gets the queue.
+    /// or by the member that gets the queue. A [broadcasting](crate::ConsumerBuilder::broadcast) consumer moves itself only.
     ///
     /// # Errors
     ///

@@ -185,10 +185,7 @@ async fn go_to(core: &Arc<Core>, queue: &Arc<Queue>, next: i64) {
     moved(core, queue, from, next);
     // Not through `stop`: this runs in the task that it would end.
     core.freeze(queue);
-    let stored = {
-        let _turn = core.turn(&queue.id).await;
-        offsets::store(core, &queue.id, next).await
-    };
+    let stored = offsets::store(core, &queue.id, next).await;
     if let Err(error) = &stored {
         tracing::warn!(topic = %queue.id.topic, queue = queue.id.id, %error, "the corrected offset is not persisted yet");
     }

@@ -11,6 +11,7 @@ use mq_core::{Endpoint, ErrorKind};
 use tokio::sync::watch;
 
 use super::core::{Core, Phase, Topic};
+use super::model::Model;
 use super::queue::{Queue, is_final};
 use super::{assign, offsets, run};
 use crate::client::Event;
@@ -117,15 +118,7 @@ async fn balance_topic(core: &Arc<Core>, topic: &Arc<Topic>) -> Result<Round> {
         }
         Err(error) => return Err(error),
     };
-    let ids = members(core, &route).await?;
-    let group = assign::Group {
-        namespace: &core.shared.namespace,
-        name: &core.group,
-        topic: &topic.name,
-        own: core.shared.client_id(),
-    };
-    let allocation = &core.config.allocation;
-    let Some(wanted) = allocation.allocate(&group, &ids, &route.subscribe)? else {
+    let Some(wanted) = share(core, topic, &route).await? else {
         tracing::debug!(group = %core.group, topic = %topic.name, "the brokers don't list this consumer yet");
         return Ok(Round {
             unlisted: true,
@@ -151,7 +144,7 @@ async fn balance_topic(core: &Arc<Core>, topic: &Arc<Topic>) -> Result<Round> {
         started.into_iter().find_map(Result::err),
     );
     if won > 0 || !lost.is_empty() {
-        tracing::info!(group = %core.group, topic = %topic.name, members = ids.len(), queues = wanted.len(), won, lost = lost.len(), "rebalanced");
+        tracing::info!(group = %core.group, topic = %topic.name, queues = wanted.len(), won, lost = lost.len(), "rebalanced");
         core.shared.board.tell(|| Event::Rebalanced {
             group: core.group.to_string(),
             topic: topic.name.to_string(),
@@ -162,6 +155,24 @@ async fn balance_topic(core: &Arc<Core>, topic: &Arc<Topic>) -> Result<Round> {
         error,
         ..Round::default()
     })
+}
+
+/// The queues of a topic that are this consumer's; `None` when the brokers don't list it as a member (yet).
+async fn share(core: &Core, topic: &Topic, route: &TopicRoute) -> Result<Option<Vec<QueueId>>> {
+    if let Model::Broadcasting(_) = core.model {
+        // apache/rocketmq: RebalanceImpl.rebalanceByTopic does not ask who else is in the group either
+        return Ok(Some(route.subscribe.clone()));
+    }
+    let ids = members(core, route).await?;
+    tracing::debug!(group = %core.group, topic = %topic.name, members = ids.len(), "shares out");
+    let group = assign::Group {
+        namespace: &core.shared.namespace,
+        name: &core.group,
+        topic: &topic.name,
+        own: core.shared.client_id(),
+    };
+    let allocation = &core.config.allocation;
+    allocation.allocate(&group, &ids, &route.subscribe)
 }
 
 async fn take_on(core: &Arc<Core>, topic: &Arc<Topic>, id: &QueueId) -> Result<()> {

@@ -49,11 +49,11 @@ impl Core {
             };
             let handed_out = queue.ledger().hand_out(offset, self.shared.clock.now());
             // Stale: the queue was lost while the message waited.
-            if let Ok(message) = handed_out {
+            if let Ok((message, loan)) = handed_out {
                 return Poll::Ready(Ok(Some(Delivery::new(
                     Arc::clone(self),
                     queue,
-                    offset,
+                    loan,
                     message,
                 ))));
             }

@@ -3,6 +3,7 @@
 //! ```text
 //!   client's tasks ── rebalance, timer, send-backs, one puller a queue, the one that closes
 //!   run()'s own    ── a task a message (or batch): a panic or a hang ends the task, not the consumer
+//!   blocking()     ── the file of a broadcasting consumer: a slow disk holds no task up but the one that waits for it
 //! ```
 
 use std::fmt::Display;
@@ -15,19 +16,23 @@ use tokio::time::{MissedTickBehavior, interval, interval_at, timeout};
 
 use super::core::{Core, Phase};
 use super::delivery::{Acker, Delivery};
+use super::model::Model;
 use super::options::Config;
 use super::queue::{self, Queue};
 use super::received::Received;
 use super::settle::{DelayLevel, Settle};
-use super::{Consumer, close, offsets, rebalance, returns};
-use crate::error::Result;
+use super::{Consumer, close, offsets, rebalance, redeliver, returns};
+use crate::error::{Result, closed};
 
 /// Starts what a consumer does by itself.
 pub(super) fn start(core: &Arc<Core>) {
     let tasks = &core.shared.tasks;
     tasks.spawn(close::supervise(Arc::clone(core)));
     tasks.spawn(rebalance::keep_balanced(Arc::clone(core)));
-    tasks.spawn(returns::send_all(Arc::clone(core)));
+    match core.model {
+        Model::Clustering => tasks.spawn(returns::send_all(Arc::clone(core))),
+        Model::Broadcasting(_) => tasks.spawn(redeliver::redeliver_all(Arc::clone(core))),
+    }
     tasks.spawn(tick(Arc::clone(core)));
 }
 
@@ -38,6 +43,15 @@ pub(super) fn take_on(core: &Arc<Core>, queue: &Arc<Queue>) {
             .tasks
             .spawn(queue::serve(Arc::clone(core), Arc::clone(queue)));
     }
+}
+
+/// Does what blocks on a thread for that. It is done to its end, also when nobody waits for it any more.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    // It does not panic: what is left is a runtime that ends.
+    done.unwrap_or_else(|_| Err(closed("use a file", "runtime")))
 }
 
 /// One timer for everything: overdue deliveries, what was dropped, offsets.
@@ -60,11 +74,11 @@ fn take_back(core: &Core, limit: Duration) {
     let now = core.shared.clock.now();
     for queue in core.queues() {
         let late = queue.ledger().overdue(now, limit);
-        for offset in late {
-            let id = queue.id();
+        for loan in late {
+            let (id, offset) = (queue.id(), loan.offset);
             tracing::warn!(group = %core.group, topic = %id.topic, queue = id.id, offset, ?limit, "a delivery was held past its settle time-out and goes back");
             // It may have been settled a moment ago.
-            let _ = core.send_back(&queue, offset, DelayLevel::POLICY, None);
+            let _ = core.send_back(&queue, loan, DelayLevel::POLICY, None);
         }
     }
     let dropped = core.take_dropped();

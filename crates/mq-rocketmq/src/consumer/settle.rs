@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// What a handler decides about a message.
+/// What a handler decides about a message. What a [broadcasting](crate::ConsumerBuilder::broadcast) consumer does not acknowledge stays with it:
+/// it waits there for as long, and where a dead letter is spoken of, it is skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Settle {
@@ -49,6 +50,14 @@ impl DelayLevel {
             .count();
         let level = (shorter + 1).min(LEVEL_SECONDS.len());
         Self(i32::try_from(level).unwrap_or(i32::MAX))
+    }
+
+    /// How long a message waits that has been redelivered so often; for one that does not go to the broker.
+    pub(crate) fn delay(self, reconsumed: i32) -> Duration {
+        let place = usize::try_from(self.explicit(reconsumed)).unwrap_or(0);
+        let longest = LEVEL_SECONDS.len();
+        let seconds = LEVEL_SECONDS.get(place.clamp(1, longest) - 1);
+        Duration::from_secs(seconds.copied().unwrap_or_default())
     }
 
     /// The level to put on a message that goes to the retry topic as an ordinary send.
@@ -106,5 +115,25 @@ mod tests {
         );
         assert_eq!(DelayLevel::POLICY.explicit(2), 5);
         assert_eq!(DelayLevel(7).explicit(2), 7);
+    }
+
+    #[test]
+    fn without_a_broker_the_delays_are_the_same() {
+        for (level, reconsumed, seconds) in [
+            (DelayLevel::POLICY, 0, 10),
+            (DelayLevel::POLICY, 1, 30),
+            (DelayLevel::POLICY, 2, 60),
+            (DelayLevel::POLICY, 15, 7200),
+            (DelayLevel::POLICY, i32::MAX, 7200),
+            (DelayLevel::at_least(Duration::ZERO), 9, 1),
+            (DelayLevel::at_least(Duration::MAX), 0, 7200),
+        ] {
+            let delay = level.delay(reconsumed);
+            assert_eq!(
+                delay,
+                Duration::from_secs(seconds),
+                "{level:?} {reconsumed}"
+            );
+        }
     }
 }

@@ -19,7 +19,7 @@ use crate::{Allocation, Client, ConsumeFrom, Consumer, ConsumerBuilder, Delivery
 
 const RETRY: &str = "%RETRY%g";
 
-async fn client(broker: &Broker) -> Client {
+pub(super) async fn client(broker: &Broker) -> Client {
     Client::from_url(&broker.url)
         .unwrap()
         .connect()

@@ -1,0 +1,105 @@
+//! What failed, in a broadcasting consumer: it goes to no broker, but waits here and is delivered again.
+//!
+//! ```text
+//!   nack, drop, time-out ──► wait 10 s, 30 s, 1 min … ──► buffer, with the next attempt
+//!        └─ dead letter, or delivered again often enough ──► skipped: settled, and told
+//! ```
+//!
+//! While it waits it keeps its place in the ledger: the offset stays behind it, and so does the room that it takes.
+// apache/rocketmq: ConsumeMessageConcurrentlyService.processConsumeResult drops what fails in broadcasting, after one attempt
+
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+
+use super::core::{Core, Phase, Return};
+use super::queue::Queue;
+use super::received::Received;
+use super::settle::DelayLevel;
+use crate::client::Event;
+
+/// Delivers again what comes, until the consumer is closed.
+pub(super) async fn redeliver_all(core: Arc<Core>) {
+    let mut waiting = FuturesUnordered::new();
+    loop {
+        while let Some(item) = core.next_return() {
+            if is_over(&core, &item) {
+                skip(&core, item);
+            } else if item.queue.ledger().defer(item.offset).is_ok() {
+                waiting.push(wait(item));
+            }
+        }
+        tokio::select! {
+            () = core.reached(Phase::Closed) => return,
+            () = core.returning.notified() => {}
+            Some((queue, offset)) = waiting.next(), if !waiting.is_empty() => {
+                core.deliver_again(&queue, offset);
+            }
+        }
+    }
+}
+
+/// Waits for as long as a broker would let it wait. Keeps nothing of the message, which is forgotten if its queue is given up.
+async fn wait(item: Return) -> (Arc<Queue>, i64) {
+    let delay = item.level.delay(item.message.reconsumed);
+    let Return {
+        queue,
+        offset,
+        message,
+        done,
+        ..
+    } = item;
+    drop(message);
+    if let Some(done) = done {
+        // That it is here is all that there is to confirm. Nobody need wait for it.
+        let _ = done.send(());
+    }
+    tokio::select! {
+        () = queue.stop().cancelled() => {}
+        () = tokio::time::sleep(delay) => {}
+    }
+    (queue, offset)
+}
+
+fn is_over(core: &Core, item: &Return) -> bool {
+    item.level == DelayLevel::DEAD || item.message.reconsumed >= core.config.max_redeliveries
+}
+
+fn skip(core: &Core, item: Return) {
+    let (id, offset) = (item.queue.id().clone(), item.offset);
+    let attempts = item.message.attempt();
+    if !core.sent_back(item) {
+        return;
+    }
+    tracing::warn!(
+        group = %core.group, topic = %id.topic, broker = %id.broker, queue = id.id, offset, attempts,
+        "a message is skipped: it has failed, and broadcasting has no dead-letter queue"
+    );
+    core.shared.board.tell(|| Event::MessageSkipped {
+        group: core.group.to_string(),
+        topic: id.topic.to_string(),
+        broker: id.broker.to_string(),
+        queue: id.id,
+        offset,
+        attempts,
+    });
+}
+
+impl Core {
+    /// What has waited comes next, unless the queue is lost or the consumer closes: then it stays behind the offset.
+    fn deliver_again(&self, queue: &Arc<Queue>, offset: i64) {
+        if self.phase() != Phase::Open {
+            return;
+        }
+        let renew = |before: &Arc<Received>| {
+            let mut received = Received::clone(before);
+            received.reconsumed = received.reconsumed.saturating_add(1);
+            Arc::new(received)
+        };
+        let renewed = queue.ledger().again(offset, renew);
+        if renewed.is_ok() {
+            self.ready.push_front((Arc::clone(queue), offset));
+        }
+    }
+}
