@@ -159,6 +159,11 @@ impl Call {
         self.option("namespace", namespace)
     }
 
+    /// Receive: every message, whoever else is in the group (Java only).
+    pub fn broadcast(self) -> Self {
+        self.switch("broadcast")
+    }
+
     /// Receive: answer the first so many with "reconsume later".
     pub fn fail_first(self, count: usize) -> Self {
         self.option("fail-first", count.to_string())

@@ -124,8 +124,10 @@ impl ConsumerBuilder {
     ///
     /// **A group should be all of one kind.** Brokers take the model of a group from whoever sent the last heartbeat, and list its members
     /// without theirs: consumers in clustering leave to a broadcasting one the queues that it would have as one of them, and process none of those
-    /// messages.
-    // apache/rocketmq: ConsumerGroupInfo.updateChannel sets the model, getAllClientId lists everybody
+    /// messages. An operator's reset is followed where it arrives: 4.x brokers refuse one for a group of which they have no offset, 5.x brokers
+    /// tell it to whichever member pulls first.
+    // apache/rocketmq: ConsumerGroupInfo.updateChannel sets the model, getAllClientId lists everybody; Broker2Client.resetOffset;
+    // PullMessageProcessor, queryThenEraseResetOffset
     pub fn broadcast(mut self, dir: impl Into<PathBuf>) -> Self {
         self.broadcast = Some(dir.into());
         self

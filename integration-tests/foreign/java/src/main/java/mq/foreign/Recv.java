@@ -11,6 +11,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
+import org.apache.rocketmq.remoting.protocol.heartbeat.MessageModel;
 
 /** Receives until {@code --count} messages were acknowledged or {@code --timeout} is over. */
 final class Recv {
@@ -27,6 +28,9 @@ final class Recv {
         }
         consumer.setConsumeFromWhere(options.text("from", "first").equals("last")
             ? ConsumeFromWhere.CONSUME_FROM_LAST_OFFSET : ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
+        if (options.has("broadcast")) {
+            consumer.setMessageModel(MessageModel.BROADCASTING);
+        }
         if (options.has("max-reconsume")) {
             consumer.setMaxReconsumeTimes(options.number("max-reconsume", -1));
         }
