@@ -186,15 +186,15 @@ async fn what_is_sent_after_build_comes_also_after_a_crash_at_once() {
 async fn queues_that_appear_are_read_from_their_beginning() {
     let (broker, place) = (Broker::start("t", 2).await, Place::new());
     broker.store("t", 0, "A", numbers(0..3));
-    let client = client(&broker).await;
-    let builder = place.builder(&client).from(ConsumeFrom::Last);
-    let builder = builder.subscribe("later", "*");
-    let consumer = builder.clone().build().await.unwrap();
+    let first = client(&broker).await;
+    let builder = |client| place.builder(client).from(ConsumeFrom::Last);
+    let consumer = builder(&first).subscribe("later", "*");
+    let consumer = consumer.build().await.unwrap();
     nothing_comes(&consumer).await;
     broker.add_topic("t", 3);
     broker.store("t", 2, "A", numbers(0..2));
     broker.store("later", 0, "A", numbers(0..2));
-    client.shared().routes.refresh_soon("t");
+    first.shared().routes.refresh_soon("t");
     for _ in 0..4 {
         let delivery = next(&consumer).await;
         assert!(delivery.queue() == 2 || delivery.topic() == "later");
@@ -204,7 +204,8 @@ async fn queues_that_appear_are_read_from_their_beginning() {
     // And while it was away.
     broker.add_topic("t", 4);
     broker.store("t", 3, "A", numbers(0..1));
-    let consumer = builder.build().await.unwrap();
+    let second = client(&broker).await;
+    let consumer = builder(&second).build().await.unwrap();
     let delivery = next(&consumer).await;
     assert_eq!((delivery.queue(), delivery.offset()), (3, 0));
 }
