@@ -2,7 +2,12 @@
 
 mod broadcast;
 mod broker;
+mod group;
+mod offsets;
 mod position;
-mod promises;
 mod real;
+mod refusals;
 mod room;
+mod running;
+mod settling;
+mod support;

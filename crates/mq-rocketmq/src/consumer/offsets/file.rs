@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fs4::{FileExt, TryLockError};
 use mq_core::{ErrorKind, Retry};
@@ -64,14 +65,7 @@ impl OffsetFile {
             .write(true)
             .open(&lock_path)
             .map_err(|cause| unusable(&lock_path, "be opened", cause))?;
-        // Not std's method of this name, which is newer than our oldest Rust.
-        match FileExt::try_lock(&lock) {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(&path)),
-            Err(TryLockError::Error(cause)) => {
-                return Err(unusable(&lock_path, "be locked", cause));
-            }
-        }
+        lock_soon(&lock, &lock_path, &path)?;
         let table = match read(&path) {
             Ok(bytes) => parse(&bytes, group).map_err(|why| why.error(&path))?,
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => Table::new(),
@@ -114,6 +108,21 @@ impl OffsetFile {
         fs::rename(&next, &self.path)?;
         sync_dir(&self.path)
     }
+}
+
+/// Waits a moment for a consumer that has just gone: the thread that writes its offsets holds the lock until it is done.
+fn lock_soon(lock: &File, lock_path: &Path, path: &Path) -> Result<(), Error> {
+    for _ in 0..LOCK_TRIES {
+        // Not std's method of this name, which is newer than our oldest Rust.
+        match FileExt::try_lock(lock) {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(cause)) => {
+                return Err(unusable(lock_path, "be locked", cause));
+            }
+        }
+    }
+    Err(in_use(path))
 }
 
 /// `%` and `|`, which not every file system takes, become `@` and `+`, which no group has: two groups never share a name.
@@ -240,6 +249,8 @@ fn refused(message: String) -> mq_core::ErrorBuilder<crate::ResponseCode> {
 }
 
 const VERSION: u32 = 1;
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// A queue takes some 100 bytes at most.
 const MOST_BYTES: u64 = 64 << 20;
 

@@ -8,7 +8,7 @@ use mq_core::{Clock as _, ErrorKind, Retry, SystemClock};
 use tempfile::TempDir;
 
 use super::broker::Broker;
-use super::promises::{client, consumer, next, nothing_comes, numbers, until, within};
+use super::support::{client, consumer, next, nothing_comes, numbers, until, within};
 use crate::proto::Request;
 use crate::proto::command::{
     GetConsumerList, Heartbeat, PullMessage, QueryOffset, QueueKey, ResetOffset, SendBack,

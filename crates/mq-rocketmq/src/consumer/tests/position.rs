@@ -6,7 +6,7 @@ use std::time::Duration;
 use mq_core::ErrorKind;
 
 use super::broker::Broker;
-use super::promises::{consumer, next, nothing_comes, numbers, until, within};
+use super::support::{consumer, next, nothing_comes, numbers, until, within};
 use crate::proto::command::{QueueKey, ResetOffset, UpdateOffset};
 use crate::{QueueRef, SeekTo};
 

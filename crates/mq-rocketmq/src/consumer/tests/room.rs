@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::broker::Broker;
-use super::promises::{consumer, next, nothing_comes, numbers};
+use super::support::{consumer, next, nothing_comes, numbers};
 use crate::ConsumerBuilder;
 use crate::proto::command::PullMessage;
 

@@ -132,6 +132,18 @@ fn what_can_not_be_read_is_refused() {
 }
 
 #[test]
+fn who_is_about_to_leave_the_file_is_waited_for() {
+    let dir = dir();
+    let (first, _) = OffsetFile::open(dir.path(), &group("g")).unwrap();
+    let leaving = std::thread::spawn(move || {
+        std::thread::sleep(LOCK_PAUSE * 5);
+        drop(first);
+    });
+    OffsetFile::open(dir.path(), &group("g")).unwrap();
+    leaving.join().unwrap();
+}
+
+#[test]
 fn one_at_a_time_has_the_file() {
     let dir = dir();
     let (first, _) = OffsetFile::open(dir.path(), &group("g")).unwrap();
