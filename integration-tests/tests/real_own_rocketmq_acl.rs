@@ -16,7 +16,9 @@ use std::time::Duration;
 use integration_tests::brokers::{Cluster, Profile, User};
 use integration_tests::harness::{Capture, next, now, unique, within};
 use mq_dev::proxy::Proxy;
-use mq_rocketmq::{Client, ConsumeFrom, Credentials, Error, ErrorKind, Message, Outcome, Retry};
+use mq_rocketmq::{
+    Client, ConsumeFrom, Credentials, Error, ErrorKind, Message, Outcome, Retry, TopicOptions,
+};
 
 /// Part of every wrong secret: looked for in all that is said.
 const CANARY: &str = "canary-4711";
@@ -54,6 +56,8 @@ async fn refuses_at_once(profile: Profile) {
         for error in [
             refused_producer(&cluster, &topic, credentials()).await,
             refused_consumer(&cluster, &topic, credentials()).await,
+            refused_change(&cluster, credentials(), Change::Create).await,
+            refused_change(&cluster, credentials(), Change::Delete(&topic)).await,
         ] {
             assert_eq!(error.kind(), ErrorKind::Auth, "{name}: {error}");
             assert_eq!(error.outcome(), Outcome::Rejected, "{name}: {error}");
@@ -108,7 +112,12 @@ async fn right_keys_work(cluster: &Cluster) {
 async fn admins_topic(cluster: &Cluster) -> String {
     let credentials = Credentials::new(User::ADMIN.name, User::ADMIN.secret);
     let client = connect(cluster.namesrv(), credentials).await;
-    let topic = unique("secret");
+    let (topic, admin) = (unique("secret"), client.admin());
+    let created = admin.create_topic(&topic, TopicOptions::new()).await;
+    assert_eq!(created.unwrap().brokers.len(), 1);
+    admin.create_group(&topic).await.unwrap();
+    assert!(admin.groups().await.unwrap().contains(&topic));
+    admin.delete_group(&topic).await.unwrap();
     let producer = client.producer(&unique("admin")).build().await.unwrap();
     producer.send(Message::new(&topic, "x")).await.unwrap();
     client.close().await.unwrap();
@@ -135,6 +144,28 @@ async fn refused_producer(cluster: &Cluster, topic: &str, credentials: Credentia
     assert_eq!(proxy.requests(310), 1, "tried again: {failed}");
     drop(client.close().await);
     failed.into()
+}
+
+enum Change<'a> {
+    Create,
+    Delete(&'a str),
+}
+
+/// What only an administrator may do.
+async fn refused_change(cluster: &Cluster, credentials: Credentials, change: Change<'_>) -> Error {
+    let client = connect(cluster.namesrv(), credentials).await;
+    let admin = client.admin();
+    let refused = match change {
+        Change::Create => {
+            let (name, options) = (unique("hers"), TopicOptions::new());
+            admin.create_topic(&name, options).await.unwrap_err()
+        }
+        Change::Delete(topic) => admin.delete_topic(topic).await.unwrap_err(),
+    };
+    assert!(refused.done.is_empty() && refused.failed == ["broker-a"]);
+    assert!(!refused.is_partial(), "{refused:?}");
+    client.close().await.unwrap();
+    refused.into()
 }
 
 /// `build` says so, or the first `recv`: never silence.

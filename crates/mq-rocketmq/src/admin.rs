@@ -1,4 +1,9 @@
-//! Looking without changing anything: which topics there are, how full their queues are, how far groups have read.
+//! What an operator asks: which topics and groups there are, how full queues are, how far groups have read; and to make and delete them.
+
+mod change;
+mod cluster;
+mod groups;
+mod topics;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,6 +12,8 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use mq_core::{Endpoint, ErrorKind};
 
+pub use self::change::{ChangeError, Changed};
+pub use self::topics::{TopicOptions, TopicType};
 use crate::client::{Handle, Shared};
 use crate::conn::{DEFAULT_TOPIC, QueueId, TopicRoute};
 use crate::error::{Error, Result};
@@ -16,7 +23,7 @@ use crate::proto::command::{
     self, GetConsumeStats, GetMaxOffset, GetMinOffset, GetRoute, GetTopicList, QueueStats,
 };
 
-/// Reads what a cluster knows about topics and groups. Cheap to clone; made by [`Client::admin`](crate::Client::admin).
+/// Lists, describes, creates and deletes topics and consumer groups. Cheap to clone; made by [`Client::admin`](crate::Client::admin).
 #[derive(Clone)]
 pub struct Admin {
     handle: Arc<Handle>,
@@ -322,48 +329,4 @@ const SYSTEM: [&str; 7] = [
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lag_is_what_is_left_to_read() {
-        let queue = |committed, next| QueueLag {
-            topic: "t".into(),
-            broker: "b".into(),
-            queue: 0,
-            committed,
-            next,
-        };
-        let lag = GroupLag {
-            group: "g".into(),
-            // A committed offset may be ahead of a queue that was cut.
-            queues: vec![queue(2, 5), queue(5, 5), queue(9, 5)],
-        };
-        assert_eq!(lag.behind(), 3);
-    }
-
-    #[test]
-    fn names_are_shown_without_the_clients_namespace() {
-        let tdmq = Namespace::new("rocketmq-xxx|ns").unwrap();
-        for (full, short) in [
-            ("rocketmq-xxx|ns%t", Some("t")),
-            ("%RETRY%rocketmq-xxx|ns%g", Some("%RETRY%g")),
-            ("%DLQ%rocketmq-xxx|ns%g", Some("%DLQ%g")),
-            ("rocketmq-xxx|other%t", None),
-            ("t", None),
-        ] {
-            assert_eq!(inside(&tdmq, full).as_deref(), short, "{full}");
-        }
-        let none = Namespace::default();
-        for name in ["t", "ns%t", "%RETRY%g", "%DLQ%"] {
-            assert_eq!(inside(&none, name).as_deref(), Some(name));
-        }
-    }
-
-    #[test]
-    fn topics_that_brokers_keep_for_themselves() {
-        assert!(is_system("TBW102") && is_system("rmq_sys_wheel_timer"));
-        assert!(is_system("RMQ_SYS_ROCKSDB_TRANS_HALF_TOPIC"));
-        assert!(!is_system("orders") && !is_system("%RETRY%g"));
-    }
-}
+mod tests;

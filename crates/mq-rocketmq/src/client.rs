@@ -101,7 +101,7 @@ impl Client {
         ConsumerBuilder::new(Arc::clone(&self.handle), group)
     }
 
-    /// Reads topics, their queues, and how far groups are.
+    /// Lists, describes, creates and deletes topics and groups.
     pub fn admin(&self) -> Admin {
         Admin::new(Arc::clone(&self.handle))
     }

@@ -17,7 +17,10 @@ mod proto;
 
 pub use mq_core::{Endpoint, ErrorKind, Outcome, Properties, Retry, Secret};
 
-pub use self::admin::{Admin, GroupLag, QueueLag, QueueRange, TopicDescription};
+pub use self::admin::{
+    Admin, ChangeError, Changed, GroupLag, QueueLag, QueueRange, TopicDescription, TopicOptions,
+    TopicType,
+};
 pub use self::auth::Credentials;
 pub use self::client::{Client, ClientBuilder, Event, Events, Health, PeerHealth};
 pub use self::consumer::{

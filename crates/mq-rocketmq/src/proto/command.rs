@@ -4,10 +4,15 @@ use bytes::Bytes;
 
 use super::{ExtFields, Fields, Malformed, RequestCode};
 
+mod cluster_info;
 mod consume_stats;
 mod consumer_list;
+mod create_topic;
+mod delete_group;
+mod delete_topic;
 mod get_max_offset;
 mod get_min_offset;
+mod group_config;
 mod heartbeat;
 mod notify_consumers_changed;
 mod pull;
@@ -22,10 +27,15 @@ mod unregister;
 mod update_offset;
 
 pub use self::{
+    cluster_info::{ClusterInfo, GetClusterInfo},
     consume_stats::{ConsumeStats, GetConsumeStats, QueueKey, QueueOffsets, QueueStats},
     consumer_list::{ConsumerList, GetConsumerList},
+    create_topic::CreateTopic,
+    delete_group::DeleteGroup,
+    delete_topic::{DeleteTopicAtBroker, DeleteTopicAtNameserver},
     get_max_offset::{GetMaxOffset, MaxOffset},
     get_min_offset::{GetMinOffset, MinOffset},
+    group_config::{CreateGroup, GetGroups, GroupConfig, Groups},
     heartbeat::{ConsumerData, Heartbeat, HeartbeatReply, ProducerData, Subscription},
     notify_consumers_changed::NotifyConsumersChanged,
     pull::{PullMessage, PullReply, pull_flag},

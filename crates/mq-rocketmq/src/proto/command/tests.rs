@@ -159,6 +159,84 @@ fn groups_round_trip() {
 }
 
 #[test]
+fn administration_round_trips() {
+    request(GetClusterInfo);
+    let broker = BrokerData {
+        cluster: "c".to_owned(),
+        broker_name: "b".to_owned(),
+        broker_addrs: [(0, "127.0.0.1:1".to_owned())].into(),
+        ..Default::default()
+    };
+    reply(ClusterInfo {
+        brokers: [("b".to_owned(), broker)].into(),
+        clusters: [("c".to_owned(), vec!["b".to_owned()])].into(),
+    });
+    request(CreateTopic {
+        topic: "ns%t".into(),
+        default_topic: "TBW102".into(),
+        read_queue_nums: 4,
+        write_queue_nums: 8,
+        perm: 6,
+        topic_filter_type: "SINGLE_TAG".into(),
+        attributes: Some("+message.type=FIFO".into()),
+        ..Default::default()
+    });
+    request(DeleteTopicAtBroker {
+        topic: "t".into(),
+        broker_name: None,
+    });
+    request(DeleteTopicAtNameserver {
+        topic: "t".into(),
+        cluster_name: Some("c".into()),
+        broker_name: None,
+    });
+    request(DeleteGroup {
+        group_name: "g".into(),
+        clean_offset: Some(true),
+        remove_offset: Some(true),
+        broker_name: None,
+    });
+    let config = GroupConfig {
+        group_name: "g".to_owned(),
+        consume_enable: false,
+        group_retry_policy: Some(r#"{"type":"CUSTOMIZED"}"#.to_owned()),
+        attributes: Some(r#"{"a":"b"}"#.to_owned()),
+        ..Default::default()
+    };
+    request(CreateGroup {
+        config: config.clone(),
+    });
+    request(GetGroups {
+        group_seq: Some(2000),
+        max_group_num: Some(2000),
+        data_version: Some(r#"{"counter":3}"#.into()),
+    });
+    reply(Groups {
+        total: Some(2001),
+        configs: [("g".to_owned(), config)].into(),
+        forbidden_table: Some(r#"{"g":{}}"#.to_owned()),
+        data_version: Some(r#"{"counter":3}"#.to_owned()),
+    });
+}
+
+/// A 4.x broker: no total, no page, keys of addresses without quotes; what is absent has the broker's own defaults.
+#[test]
+fn clusters_and_groups_of_old_servers() {
+    let none = ExtFields::new();
+    let body = r#"{"brokerAddrTable":{"a":{"brokerAddrs":{0:"127.0.0.1:10911"},"brokerName":"a","cluster":"c"}},
+        "clusterAddrTable":{"c":["a"]}}"#;
+    let info = ClusterInfo::parse(&none, &body.into()).unwrap();
+    assert_eq!(info.brokers["a"].broker_addrs[&0], "127.0.0.1:10911");
+    assert_eq!(info.clusters["c"], ["a"]);
+    let body = r#"{"dataVersion":{"counter":1},"subscriptionGroupTable":{"g":{"groupName":"g","retryMaxTimes":3}}}"#;
+    let groups = Groups::parse(&none, &body.into()).unwrap();
+    assert_eq!(groups.total, None);
+    let config = &groups.configs["g"];
+    assert!(config.consume_enable && config.retry_max_times == 3);
+    assert_eq!(groups.data_version.unwrap(), r#"{"counter":1}"#);
+}
+
+#[test]
 fn pulls_round_trip() {
     request(PullMessage {
         consumer_group: "g".into(),
@@ -370,5 +448,8 @@ proptest! {
         let _ = TopicRoute::parse(&ext, &body);
         let _ = ConsumeStats::parse(&ext, &body);
         let _ = ResetOffset::parse(&ext, &body);
+        let _ = ClusterInfo::parse(&ext, &body);
+        let _ = Groups::parse(&ext, &body);
+        let _ = CreateGroup::parse(&ext, &body);
     }
 }
