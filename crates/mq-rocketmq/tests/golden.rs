@@ -23,11 +23,13 @@ use mq_rocketmq::proto::{
     ExtFields, Fields, Frame, FrameDecoder, Header, HeaderCodec, Reply, Request, RequestCode,
     ResponseCode,
     command::{
-        ConsumeStats, ConsumerList, ConsumerOffset, Done, FoundOffset, GetConsumeStats,
-        GetConsumerList, GetMaxOffset, GetMinOffset, GetRoute, GetTopicList, Heartbeat,
-        HeartbeatReply, MaxOffset, MinOffset, NotifyConsumersChanged, PullMessage, PullReply,
-        QueryOffset, SearchOffset, SendBack, SendBatch, SendMessage, SendMessageLong, SendReply,
-        TopicList, TopicRoute, Unregister, UpdateOffset,
+        ClusterInfo, ConsumeStats, ConsumerList, ConsumerOffset, CreateGroup, CreateTopic,
+        DeleteGroup, DeleteTopicAtBroker, DeleteTopicAtNameserver, Done, FoundOffset,
+        GetClusterInfo, GetConsumeStats, GetConsumerList, GetGroups, GetMaxOffset, GetMinOffset,
+        GetRoute, GetTopicList, Groups, Heartbeat, HeartbeatReply, MaxOffset, MinOffset,
+        NotifyConsumersChanged, PullMessage, PullReply, QueryOffset, SearchOffset, SendBack,
+        SendBatch, SendMessage, SendMessageLong, SendReply, TopicList, TopicRoute, Unregister,
+        UpdateOffset,
     },
     message::{StoredMessage, decode_batch, decode_messages, encode_batch, properties},
 };
@@ -58,6 +60,13 @@ fn commands() -> Vec<Command> {
         request::<NotifyConsumersChanged>("consumer-ids-changed"),
         request::<GetTopicList>("topic-list").answered_by::<TopicList>(),
         request::<GetConsumeStats>("consume-stats").answered_by::<ConsumeStats>(),
+        request::<CreateTopic>("create-topic").answered_by::<Done>(),
+        request::<GetClusterInfo>("cluster-info").answered_by::<ClusterInfo>(),
+        request::<CreateGroup>("create-group").answered_by::<Done>(),
+        request::<GetGroups>("groups").answered_by::<Groups>(),
+        request::<DeleteGroup>("delete-group").answered_by::<Done>(),
+        request::<DeleteTopicAtBroker>("delete-topic-broker").answered_by::<Done>(),
+        request::<DeleteTopicAtNameserver>("delete-topic-nameserver").answered_by::<Done>(),
     ]
 }
 

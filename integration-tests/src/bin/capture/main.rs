@@ -272,7 +272,7 @@ fn until_timeout<T>(ended: Result<T, Failure>) -> Result<()> {
 }
 
 /// Every command that mq-rocketmq uses.
-const COMMANDS: [(i32, &str); 17] = [
+const COMMANDS: [(i32, &str); 24] = [
     (105, "route"),
     (10, "send"),
     (310, "send-v2"),
@@ -290,6 +290,13 @@ const COMMANDS: [(i32, &str); 17] = [
     (40, "consumer-ids-changed"),
     (206, "topic-list"),
     (208, "consume-stats"),
+    (17, "create-topic"),
+    (106, "cluster-info"),
+    (200, "create-group"),
+    (201, "groups"),
+    (207, "delete-group"),
+    (215, "delete-topic-broker"),
+    (216, "delete-topic-nameserver"),
 ];
 
 const SIGNED: [(i32, &str); 4] = [

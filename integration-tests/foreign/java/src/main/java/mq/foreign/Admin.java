@@ -4,13 +4,17 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import org.apache.rocketmq.common.TopicConfig;
 import org.apache.rocketmq.common.message.MessageQueue;
 import org.apache.rocketmq.remoting.protocol.admin.ConsumeStats;
 import org.apache.rocketmq.remoting.protocol.admin.OffsetWrapper;
+import org.apache.rocketmq.remoting.protocol.body.ClusterInfo;
+import org.apache.rocketmq.remoting.protocol.route.BrokerData;
 import org.apache.rocketmq.remoting.protocol.route.QueueData;
+import org.apache.rocketmq.remoting.protocol.subscription.SubscriptionGroupConfig;
 import org.apache.rocketmq.tools.admin.DefaultMQAdminExt;
 
-/** Asks the questions that only the admin client asks: topics, offsets by time, a group's lag. */
+/** Asks what only the admin client asks: topics, offsets by time, a group's lag, groups; makes a topic and a group, and deletes them. */
 final class Admin {
     private Admin() {
     }
@@ -21,6 +25,7 @@ final class Admin {
         admin.start();
         try {
             ask(admin, options);
+            change(admin, options);
         } finally {
             admin.shutdown();
         }
@@ -54,6 +59,34 @@ final class Admin {
             lag.put("consumer_offset", entry.getValue().getConsumerOffset());
             Main.line(lag);
         }
+    }
+
+    private static void change(DefaultMQAdminExt admin, Options options) throws Exception {
+        String topic = options.required("topic") + "_made";
+        String group = options.required("group") + "_made";
+        Map<String, String> attributes = Map.of("+message.type", "FIFO");
+        SubscriptionGroupConfig config = new SubscriptionGroupConfig();
+        config.setGroupName(group);
+        ClusterInfo info = admin.examineBrokerClusterInfo();
+        for (BrokerData broker : info.getBrokerAddrTable().values()) {
+            String address = broker.selectBrokerAddr();
+            TopicConfig plain = new TopicConfig(topic, 8, 8);
+            admin.createAndUpdateTopicConfig(address, plain);
+            TopicConfig typed = new TopicConfig(topic + "_typed", 4, 4);
+            typed.setAttributes(attributes);
+            admin.createAndUpdateTopicConfig(address, typed);
+            admin.createAndUpdateSubscriptionGroupConfig(address, config);
+            Map<String, Object> groups = new LinkedHashMap<>();
+            groups.put("broker", broker.getBrokerName());
+            groups.put("groups", new TreeSet<>(admin.getAllSubscriptionGroup(address, 10_000).getSubscriptionGroupTable().keySet()));
+            Main.line(groups);
+            admin.deleteSubscriptionGroup(address, group, true);
+            admin.deleteTopicInBroker(Set.of(address), topic);
+            admin.deleteTopicInBroker(Set.of(address), topic + "_typed");
+        }
+        Set<String> nameservers = Set.of(options.required("namesrv"));
+        admin.deleteTopicInNameServer(nameservers, topic);
+        admin.deleteTopicInNameServer(nameservers, topic + "_typed");
     }
 
     private static Set<MessageQueue> queues(DefaultMQAdminExt admin, String topic) throws Exception {
