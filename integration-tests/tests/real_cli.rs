@@ -13,7 +13,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use integration_tests::harness::{now, unique, url};
+use integration_tests::harness::{nameserver, now, unique, url};
+use mq_dev::proxy::Proxy;
 use serde_json::Value;
 
 #[test]
@@ -317,6 +318,109 @@ fn real_rocketmq_cli_bench_counts_and_measures() {
         );
     }
     assert_eq!(lag(&group), 0);
+}
+
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_topics_and_groups_are_made_listed_and_deleted() {
+    let (topic, group) = (unique("made"), unique("group"));
+    let quiet = |words: &[&str], part: &str| {
+        let ended = run(words);
+        assert_eq!(code(&ended), 0, "{words:?}: {}", err(&ended));
+        assert!(out(&ended).is_empty() && err(&ended).contains(part));
+    };
+    for _ in 0..2 {
+        quiet(&["create", &topic, "--queues", "3"], &topic);
+        quiet(&["create", &group, "--group"], &group);
+    }
+    let described = json(&run(&["describe", &topic, "--json"]));
+    assert!(!described.is_empty() && described.len().is_multiple_of(3));
+    assert_eq!(code(&run(&["send", "--topic", &topic, "hello"])), 0);
+    let has = |words: &[&str], name: &str| {
+        let listed = out(&run(words));
+        listed.lines().any(|line| line == name)
+    };
+    assert!(has(&["topics"], &topic) && has(&["groups"], &group));
+    assert!(has(
+        &["groups", "--json"],
+        &format!("{{\"group\":\"{group}\"}}")
+    ));
+    quiet(&["delete", &topic], &topic);
+    quiet(&["delete", &group, "--group"], &group);
+    assert!(!has(&["topics"], &topic) && !has(&["groups"], &group));
+    for words in [&["delete", &topic][..], &["delete", &group, "--group"]] {
+        let ended = run(words);
+        assert_eq!(code(&ended), 1, "{}", err(&ended));
+        assert!(err(&ended).contains("check its name"), "{}", err(&ended));
+    }
+    let own = run(&["delete", "TBW102"]);
+    assert_eq!(code(&own), 2, "{}", err(&own));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+async fn real_rocketmq_cli_bench_sends_batches_and_writes_its_files() {
+    let proxy = Proxy::builder(nameserver()).start().await.unwrap();
+    let counted = format!("rocketmq://{}", proxy.addr());
+    let topic = unique("cli");
+    assert_eq!(code(&run(&["create", &topic, "--queues", "1"])), 0);
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let (histogram, svg) = (file("out.hgrm"), file("out.svg"));
+    let told = run(&[
+        "bench",
+        "send",
+        "--url",
+        &counted,
+        "--topic",
+        &topic,
+        "--count",
+        "205",
+        "--batch",
+        "10",
+        "--in-flight",
+        "4",
+        "--json",
+        "--histogram",
+        &histogram,
+        "--svg",
+        &svg,
+    ]);
+    assert_eq!(code(&told), 0, "{}", err(&told));
+    let figures = json(&told).remove(0);
+    assert_eq!(
+        (&figures["batch"], &figures["count"]),
+        (&10.into(), &205.into())
+    );
+    // Twenty of ten, and the last five.
+    assert_eq!((proxy.requests(320), proxy.requests(310)), (21, 0));
+    let stored = json(&run(&["describe", &topic, "--json"]));
+    let count = stored
+        .iter()
+        .map(|queue| queue["messages"].as_i64().unwrap());
+    assert_eq!(count.sum::<i64>(), 205);
+    let text = std::fs::read_to_string(histogram).unwrap();
+    assert!(text.starts_with("       Value     Percentile"), "{text}");
+    assert!(text.contains("Total count    =          205]"), "{text}");
+    let drawn = std::fs::read_to_string(svg).unwrap();
+    assert!(drawn.starts_with("<svg ") && drawn.contains("batches of 10"));
+    // Both ways, what came in batches is received one by one.
+    let both = [
+        "bench",
+        "both",
+        "--topic",
+        &topic,
+        "--group",
+        &unique("group"),
+        "--count",
+        "50",
+        "--batch",
+        "7",
+        "--json",
+    ];
+    let told = run(&both);
+    assert_eq!(code(&told), 0, "{}", err(&told));
+    assert_eq!(json(&told)[0]["count"], 50);
 }
 
 /// The command, built once.

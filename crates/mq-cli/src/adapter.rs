@@ -16,7 +16,7 @@ mod rocketmq;
 
 use futures_util::{Stream, StreamExt as _};
 
-pub use self::error::{Error, Failed, Result};
+pub use self::error::{Error, Failed, Result, Unchanged};
 pub use self::message::{Incoming, Outgoing, Sent, Settle};
 pub(crate) use self::options::DEFAULT_GROUP;
 pub use self::options::{Compress, Consume, From, Options, Target};
@@ -183,6 +183,13 @@ impl Broker {
         }
     }
 
+    /// Sends messages to one topic together, in one request if they fit; one result a message, in the order of the messages.
+    pub async fn send_batch(&self, messages: Vec<Outgoing>) -> Vec<Result<Sent, Failed>> {
+        match self {
+            Self::RocketMq(broker) => broker.send_batch(messages).await,
+        }
+    }
+
     /// Joins a group and starts receiving: what is sent from then on arrives at a member of the group.
     ///
     /// # Errors
@@ -224,6 +231,65 @@ impl Broker {
     pub async fn lag(&self, group: &str) -> Result<Vec<QueueLag>> {
         match self {
             Self::RocketMq(broker) => broker.lag(group).await,
+        }
+    }
+
+    /// The consumer groups, sorted, without those that the broker needs for itself.
+    ///
+    /// # Errors
+    ///
+    /// As the protocol's client has it.
+    pub async fn groups(&self) -> Result<Vec<String>> {
+        match self {
+            Self::RocketMq(broker) => broker.groups().await,
+        }
+    }
+
+    /// Creates a topic, with so many queues on each broker; one that exists keeps its number, unless one is given. Says at which brokers.
+    ///
+    /// # Errors
+    ///
+    /// [`Unchanged`], with what the protocol's client says.
+    pub async fn create_topic(
+        &self,
+        topic: &str,
+        queues: Option<u32>,
+    ) -> Result<Vec<String>, Unchanged> {
+        match self {
+            Self::RocketMq(broker) => broker.create_topic(topic, queues).await,
+        }
+    }
+
+    /// Creates a consumer group; one that exists stays as it is. Says at which brokers.
+    ///
+    /// # Errors
+    ///
+    /// [`Unchanged`], with what the protocol's client says.
+    pub async fn create_group(&self, group: &str) -> Result<Vec<String>, Unchanged> {
+        match self {
+            Self::RocketMq(broker) => broker.create_group(group).await,
+        }
+    }
+
+    /// Deletes a topic with its messages. Says at which brokers.
+    ///
+    /// # Errors
+    ///
+    /// [`Unchanged`], with what the protocol's client says; kind `NotFound` if there is no such topic.
+    pub async fn delete_topic(&self, topic: &str) -> Result<Vec<String>, Unchanged> {
+        match self {
+            Self::RocketMq(broker) => broker.delete_topic(topic).await,
+        }
+    }
+
+    /// Deletes a consumer group with its offsets and what was to be delivered to it again. Says at which brokers.
+    ///
+    /// # Errors
+    ///
+    /// [`Unchanged`], with what the protocol's client says; kind `NotFound` if there is no such group.
+    pub async fn delete_group(&self, group: &str) -> Result<Vec<String>, Unchanged> {
+        match self {
+            Self::RocketMq(broker) => broker.delete_group(group).await,
         }
     }
 

@@ -50,10 +50,23 @@ pub(crate) enum Command {
     Bench(Bench),
     /// List the topics
     Topics(Topics),
+    /// List the consumer groups
+    Groups(Groups),
     /// Show a topic's queues and which offsets they hold
     Describe(Describe),
     /// Show how far a group is behind
     Lag(Lag),
+    /// Create a topic on every broker of the cluster, or a consumer group
+    ///
+    /// A topic that exists can be read and written afterwards, and keeps its queues unless another number is given; a group that
+    /// exists stays as it is.
+    #[command(after_help = EXIT_CODES)]
+    Create(Create),
+    /// Delete a topic with its messages, or a consumer group
+    ///
+    /// A group goes with its offsets, its retry topic and its dead letters.
+    #[command(after_help = EXIT_CODES)]
+    Delete(Delete),
 }
 
 #[derive(Debug, Args)]
@@ -151,15 +164,24 @@ pub(crate) struct Bench {
     /// How large the bodies are that are sent
     #[arg(long, value_name = "BYTES", default_value_t = 128, value_parser = size)]
     pub(crate) size: usize,
-    /// How many sends may be under way
+    /// How many sends may be under way, of batches if there are any
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = in_flight)]
     pub(crate) in_flight: usize,
+    /// Send N messages at a time, stored together in one queue
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = in_flight)]
+    pub(crate) batch: usize,
     /// Send at most N messages a second
     #[arg(long, value_name = "N/s")]
     pub(crate) rate: Option<String>,
     /// Wait at most so long for what is to be received, and leave with exit code 5
     #[arg(long, value_name = "TIME", default_value = "60s")]
     pub(crate) timeout: String,
+    /// Write all latencies in us, as the plotter of HdrHistogram reads them (.hgrm)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) histogram: Option<PathBuf>,
+    /// Write a picture of the latencies
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
     /// Print a JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -173,6 +195,36 @@ pub(crate) struct Topics {
     /// Print a JSON object for each topic
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Groups {
+    /// Print a JSON object for each group
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    /// The topic or group, without the namespace of the URL
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// How many queues the topic has on each broker [default: those it has, or 8]
+    #[arg(long, value_name = "N", conflicts_with = "group", value_parser = queues)]
+    pub(crate) queues: Option<u32>,
+    /// NAME is a consumer group
+    #[arg(long)]
+    pub(crate) group: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    /// The topic or group, without the namespace of the URL
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// NAME is a consumer group
+    #[arg(long)]
+    pub(crate) group: bool,
 }
 
 #[derive(Debug, Args)]
@@ -199,6 +251,13 @@ fn in_flight(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count @ 1..=65_536) => Ok(count),
         _ => Err("it is a number from 1 to 65536".to_owned()),
+    }
+}
+
+fn queues(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(count @ 1..=10_000) => Ok(count),
+        _ => Err("it is a number from 1 to 10000".to_owned()),
     }
 }
 

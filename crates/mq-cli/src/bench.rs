@@ -1,12 +1,15 @@
 //! `mq … bench`: load on a topic, and what it cost.
 //!
 //! ```text
-//!  send   numbered bodies ─► as many at a time as --in-flight says ─► latency: until the broker has stored it
+//!  send   numbered bodies ─► batches ─► as many at a time as --in-flight says ─► latency: until the broker has stored it
 //!  recv   what is in the topic, acknowledged as it comes
-//!  both   send, and receive what was sent                             latency: until it is received
+//!  both   send, and receive what was sent                                         latency: until it is received
 //! ```
 
 mod figures;
+mod picture;
+mod sink;
+mod times;
 
 use std::collections::HashMap;
 use std::pin::pin;
@@ -18,7 +21,8 @@ use futures_util::{StreamExt as _, stream};
 use mq_core::{Clock as _, Outcome, SystemClock};
 
 use self::figures::{Figures, Meter};
-use crate::adapter::{Broker, Delivery, Outgoing, Settle, Subscription};
+pub(crate) use self::sink::Sink;
+use crate::adapter::{Broker, Delivery, Failed, Outgoing, Sent, Settle, Subscription};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::{Output, say};
@@ -28,7 +32,7 @@ use crate::send::{Tally, at_rate};
 
 pub(crate) async fn bench(
     broker: &Broker,
-    plan: Bench,
+    mut plan: Bench,
     interrupt: Interrupt,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
@@ -37,6 +41,7 @@ pub(crate) async fn bench(
         Mode::Recv => recv(broker, &plan, interrupt).await?,
         Mode::Both => both(broker, &plan, interrupt).await?,
     };
+    figures.save(&mut plan)?;
     figures.print(&plan, output)?;
     Ok(exit)
 }
@@ -154,38 +159,54 @@ async fn send_load(
     interrupt: Interrupt,
     mut took: impl FnMut(Duration),
 ) -> Tally {
-    let topic = plan.consume.topic.as_str();
     let mut results = pin!(
         at_rate(stream::iter(0..plan.count), plan.rate)
             .take_until(interrupt.wanted())
-            .map(|number| async move {
-                let begun = SystemClock.now();
-                let body = run.body(number, plan.size, begun);
-                let result = broker.send(Outgoing::new(topic, body)).await;
-                (number, result, SystemClock.now().duration_since(begun))
-            })
+            .chunks(plan.batch)
+            .map(|numbers| one(broker, plan, run, numbers))
             .buffer_unordered(plan.in_flight)
     );
     let mut tally = Tally::default();
-    while let Some((number, result, elapsed)) = results.next().await {
-        tally.count(&result);
-        match &result {
-            Ok(_) => {
-                took(elapsed);
-                if plan.mode == Mode::Send {
-                    run.forget(number);
+    while let Some((numbers, batch, elapsed)) = results.next().await {
+        for (number, result) in numbers.into_iter().zip(batch) {
+            tally.count(&result);
+            match &result {
+                Ok(_) => {
+                    took(elapsed);
+                    if plan.mode == Mode::Send {
+                        run.forget(number);
+                    }
                 }
-            }
-            Err(failed) => {
-                tally.tell_failure(failed);
-                if failed.error.outcome() != Outcome::Unknown {
-                    run.forget(number);
+                Err(failed) => {
+                    tally.tell_failure(failed);
+                    if failed.error.outcome() != Outcome::Unknown {
+                        run.forget(number);
+                    }
                 }
             }
         }
     }
     tally
 }
+
+/// Sends a batch, or the one message that there is; says how long that took.
+async fn one(broker: &Broker, plan: &Bench, run: &Run, numbers: Vec<u64>) -> Attempt {
+    let begun = SystemClock.now();
+    let message = |number| {
+        let body = run.body(number, plan.size, begun);
+        Outgoing::new(plan.consume.topic.as_str(), body)
+    };
+    let results = match *numbers {
+        [number] if plan.batch == 1 => vec![broker.send(message(number)).await],
+        _ => {
+            let batch = numbers.iter().copied().map(message).collect();
+            broker.send_batch(batch).await
+        }
+    };
+    (numbers, results, SystemClock.now().duration_since(begun))
+}
+
+type Attempt = (Vec<u64>, Vec<Result<Sent, Failed>>, Duration);
 
 /// The messages of one run that are expected, and since when.
 #[derive(Debug)]

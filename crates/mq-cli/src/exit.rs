@@ -27,6 +27,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// A client's error.
     Broker(adapter::Error),
+    /// A change that may stand in a part of the places where it should.
+    Partial(adapter::Error),
     /// Reading or writing here failed: what was being done, and why.
     Local(String, io::Error),
     /// Whoever read the output has gone.
@@ -50,6 +52,7 @@ impl Failure {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Broker(error) => Exit::of(error),
+            Self::Partial(_) => Exit::Partial,
             Self::Local(..) => Exit::Failed,
             Self::ClosedPipe => Exit::Done,
         }
@@ -61,6 +64,12 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(text) => f.write_str(text),
             Self::Broker(error) => write!(f, "{error:#}"),
+            Self::Partial(error) => {
+                write!(
+                    f,
+                    "{error:#}; the same command again completes what is missing"
+                )
+            }
             Self::Local(what, cause) => write!(f, "{what}: {cause}"),
             Self::ClosedPipe => f.write_str("the output was closed"),
         }
@@ -70,6 +79,16 @@ impl fmt::Display for Failure {
 impl From<adapter::Error> for Failure {
     fn from(error: adapter::Error) -> Self {
         Self::Broker(error)
+    }
+}
+
+impl From<adapter::Unchanged> for Failure {
+    fn from(failed: adapter::Unchanged) -> Self {
+        if failed.partial {
+            Self::Partial(failed.error)
+        } else {
+            Self::Broker(failed.error)
+        }
     }
 }
 
@@ -113,6 +132,8 @@ fn secrets(argument: &OsStr) -> Vec<(String, &'static str)> {
 
 #[cfg(test)]
 mod tests {
+    use mq_core::Outcome;
+
     use super::*;
 
     #[test]
@@ -126,6 +147,16 @@ mod tests {
         ] {
             let error = mq_rocketmq::Error::builder(kind, "no").build();
             assert_eq!(Exit::of(&error.into()), exit, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_change_that_stands_in_part_is_3_whatever_failed() {
+        for (outcome, exit) in [(Outcome::Rejected, 4), (Outcome::Unknown, 3)] {
+            let error = mq_rocketmq::Error::builder(ErrorKind::Auth, "no").outcome(outcome);
+            let unchanged: adapter::Unchanged =
+                mq_rocketmq::ChangeError::from(error.build()).into();
+            assert_eq!(Failure::from(unchanged).exit() as u8, exit, "{outcome}");
         }
     }
 

@@ -1,10 +1,10 @@
-//! `mq … topics`, `describe` and `lag`: looking without changing anything.
+//! `mq … topics`, `groups`, `describe` and `lag`: looking without changing anything.
 
 use std::fmt::Write as _;
 
 use crate::adapter::{Broker, QueueLag, QueueRange};
 use crate::exit::{Exit, Failure};
-use crate::json::{LagLine, RangeLine, TopicLine, line};
+use crate::json::{GroupLine, LagLine, RangeLine, TopicLine, line};
 use crate::output::{Output, say};
 
 pub(crate) async fn topics(
@@ -21,6 +21,21 @@ pub(crate) async fn topics(
             output.json(&line(&TopicLine::new(&topic)))?;
         } else {
             output.line(&topic.name)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+pub(crate) async fn groups(
+    broker: &Broker,
+    json: bool,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    for group in broker.groups().await? {
+        if json {
+            output.json(&line(&GroupLine::new(&group)))?;
+        } else {
+            output.line(&group)?;
         }
     }
     Ok(Exit::Done)

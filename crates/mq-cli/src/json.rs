@@ -67,6 +67,12 @@ pub(crate) struct TopicLine<'a> {
     topic: &'a str,
 }
 
+/// A consumer group.
+#[derive(Debug, Serialize)]
+pub(crate) struct GroupLine<'a> {
+    group: &'a str,
+}
+
 /// A queue of a topic.
 #[derive(Debug, Serialize)]
 pub(crate) struct RangeLine<'a> {
@@ -138,6 +144,12 @@ impl<'a> ReceivedLine<'a> {
 impl<'a> TopicLine<'a> {
     pub(crate) fn new(topic: &'a Topic) -> Self {
         Self { topic: &topic.name }
+    }
+}
+
+impl<'a> GroupLine<'a> {
+    pub(crate) const fn new(group: &'a str) -> Self {
+        Self { group }
     }
 }
 

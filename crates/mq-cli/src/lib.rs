@@ -3,14 +3,15 @@
 //! # Inside
 //!
 //! ```text
-//!  args (what was typed) ─► plan (what is to be done, or a usage error) ─► send │ recv │ bench │ inspect ─► exit code
-//!                                                                                  │
-//!                                                                               adapter ─► protocol clients
+//!  args (what was typed) ─► plan (what is to be done, or a usage error) ─► send │ recv │ bench │ inspect │ change ─► exit code
+//!                                                                                       │
+//!                                                                                    adapter ─► protocol clients
 //! ```
 
 pub mod adapter;
 mod args;
 mod bench;
+mod change;
 mod exit;
 mod format;
 mod inspect;

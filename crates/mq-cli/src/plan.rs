@@ -1,5 +1,7 @@
 //! What is to be done: flags judged and turned into what the commands need, or a usage error.
 
+mod bench;
+
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,9 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::SignedDuration;
 
-use crate::adapter::{Consume, From, Options, Outgoing, Target};
+pub(crate) use self::bench::{Bench, Mode};
+use crate::adapter::{Consume, Options, Outgoing, Target};
 use crate::args::{self, Command, Protocol, Typed};
-use crate::bench::MARK;
 use crate::exit::Failure;
 use crate::format::{Format, unescape};
 
@@ -29,8 +31,11 @@ pub(crate) enum Task {
     Recv(Recv),
     Bench(Bench),
     Topics { all: bool, json: bool },
+    Groups { json: bool },
     Describe { topic: String, json: bool },
     Lag { group: String, json: bool },
+    Create { name: String, what: What },
+    Delete { name: String, what: What },
 }
 
 #[derive(Debug)]
@@ -41,6 +46,16 @@ pub(crate) struct Send {
     pub(crate) rate: Option<NonZeroU32>,
     pub(crate) in_flight: usize,
     pub(crate) json: bool,
+}
+
+/// What is created or deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// A topic; created with so many queues on each broker.
+    Topic {
+        queues: Option<u32>,
+    },
+    Group,
 }
 
 /// Where bodies come from.
@@ -64,27 +79,6 @@ pub(crate) struct Recv {
     pub(crate) show: Show,
 }
 
-#[derive(Debug)]
-pub(crate) struct Bench {
-    pub(crate) mode: Mode,
-    /// Topic and group.
-    pub(crate) consume: Consume,
-    pub(crate) count: u64,
-    pub(crate) size: usize,
-    pub(crate) in_flight: usize,
-    pub(crate) rate: Option<NonZeroU32>,
-    pub(crate) timeout: Duration,
-    pub(crate) json: bool,
-}
-
-/// Which load.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Mode {
-    Send,
-    Recv,
-    Both,
-}
-
 /// How a message is printed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Show {
@@ -101,7 +95,7 @@ impl Plan {
             warnings.push(SECRET_TYPED);
         }
         let mut options = Options::default();
-        let task = match typed.command {
+        let mut task = match typed.command {
             Command::Send(send) => {
                 options.max_in_flight = send.in_flight;
                 options.compress = send.compress;
@@ -109,13 +103,14 @@ impl Plan {
             }
             Command::Recv(recv) => Task::Recv(plan_recv(recv)?),
             Command::Bench(bench) => {
-                options.max_in_flight = bench.in_flight;
-                Task::Bench(plan_bench(bench)?)
+                options.max_in_flight = bench.in_flight.saturating_mul(bench.batch);
+                Task::Bench(bench::plan(bench)?)
             }
             Command::Topics(topics) => Task::Topics {
                 all: topics.all,
                 json: topics.json,
             },
+            Command::Groups(groups) => Task::Groups { json: groups.json },
             Command::Describe(describe) => Task::Describe {
                 topic: describe.name,
                 json: describe.json,
@@ -124,12 +119,25 @@ impl Plan {
                 group: lag.group,
                 json: lag.json,
             },
+            Command::Create(create) => Task::Create {
+                name: create.name,
+                what: what(create.group, create.queues),
+            },
+            Command::Delete(delete) => Task::Delete {
+                name: delete.name,
+                what: what(delete.group, None),
+            },
         };
         let url = typed.url.or(variable).filter(|url| !url.is_empty());
         let url = url.ok_or_else(|| Failure::Usage(NO_URL.to_owned()))?;
+        // Whatever is wrong with a URL, it is what was typed that is wrong.
+        let target = Target::rocketmq(&url).map_err(|error| Failure::Usage(error.to_string()))?;
+        if let Task::Bench(bench) = &mut task {
+            // Last, since it makes files.
+            bench.reports.open()?;
+        }
         Ok(Self {
-            // Whatever is wrong with a URL, it is what was typed that is wrong.
-            target: Target::rocketmq(&url).map_err(|error| Failure::Usage(error.to_string()))?,
+            target,
             options,
             task,
             warnings,
@@ -217,39 +225,11 @@ fn plan_recv(typed: args::Recv) -> Result<Recv, Failure> {
     })
 }
 
-fn plan_bench(typed: args::Bench) -> Result<Bench, Failure> {
-    if typed.mode == Mode::Recv && typed.rate.is_some() {
-        return Err(usage("--rate is for sending"));
-    }
-    if typed.mode == Mode::Both && typed.size < MARK {
-        return Err(usage(format!(
-            "--size is at least {MARK} with both, so that messages can be told apart"
-        )));
-    }
-    let mut consume = Consume::new(typed.topic, typed.group);
-    if typed.mode == Mode::Recv {
-        consume.from = From::Earliest;
-    }
-    let timeout = duration("--timeout", Some(&typed.timeout))?;
-    Ok(Bench {
-        mode: typed.mode,
-        consume,
-        count: typed.count,
-        size: typed.size,
-        in_flight: typed.in_flight,
-        rate: typed.rate.as_deref().map(rate).transpose()?,
-        timeout: timeout.unwrap_or(LONGEST_WAIT),
-        json: typed.json,
-    })
-}
-
-impl Mode {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Send => "send",
-            Self::Recv => "recv",
-            Self::Both => "both",
-        }
+const fn what(group: bool, queues: Option<u32>) -> What {
+    if group {
+        What::Group
+    } else {
+        What::Topic { queues }
     }
 }
 
@@ -312,6 +292,7 @@ pub(crate) mod tests {
     use clap::Parser as _;
 
     use super::*;
+    use crate::adapter::From;
 
     fn plan(line: &str) -> Result<Plan, String> {
         let words = ["mq", "rocketmq"].into_iter().chain(line.split(' '));
@@ -396,8 +377,32 @@ pub(crate) mod tests {
             ("bench both --topic t --size 8", "at least 16"),
             ("bench recv --topic t --rate 1/s", "--rate is for sending"),
             ("bench recv --topic t --timeout 0s", "10s"),
-            ("bench send --topic t --batch 2", "unexpected argument"),
-            ("groups", "unrecognized subcommand"),
+            ("bench recv --topic t --batch 2", "--batch is for sending"),
+            ("bench recv --topic t --svg a", "take send or both"),
+            ("bench recv --topic t --histogram a", "--histogram shows"),
+            ("bench send --topic t --batch 0", "1 to 65536"),
+            (
+                "bench send --topic t --batch 9 --count 8",
+                "more than the --count",
+            ),
+            (
+                "bench send --topic t --batch 9 --size 500000",
+                "one request of 4 MiB",
+            ),
+            ("bench send --topic t --svg /", "--svg / can't be written"),
+            (
+                "bench send --topic t --histogram /absent/x",
+                "--histogram /absent/x can't be written",
+            ),
+            (
+                "bench send --topic t --svg /dev/null --histogram /dev/null",
+                "the same file",
+            ),
+            ("create", "<NAME>"),
+            ("create t --queues 0", "1 to 10000"),
+            ("create g --group --queues 4", "cannot be used with"),
+            ("delete", "<NAME>"),
+            ("delete t --queues 4", "unexpected argument"),
         ] {
             let error = plan(line).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");

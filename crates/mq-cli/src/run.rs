@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure, redact};
 use crate::interrupt::Interrupt;
 use crate::output::{Output, say};
 use crate::plan::{Plan, Task};
-use crate::{bench, inspect, recv, send};
+use crate::{bench, change, inspect, recv, send};
 
 /// Runs `mq` with these arguments, the first of which is its own name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -55,10 +55,13 @@ async fn act(plan: Plan) -> Result<Exit, Failure> {
         Task::Recv(plan) => recv::recv(&broker, plan, interrupt, &mut output).await,
         Task::Bench(plan) => bench::bench(&broker, plan, interrupt, &mut output).await,
         Task::Topics { all, json } => inspect::topics(&broker, all, json, &mut output).await,
+        Task::Groups { json } => inspect::groups(&broker, json, &mut output).await,
         Task::Describe { topic, json } => {
             inspect::describe(&broker, &topic, json, &mut output).await
         }
         Task::Lag { group, json } => inspect::lag(&broker, &group, json, &mut output).await,
+        Task::Create { name, what } => change::create(&broker, &name, what).await,
+        Task::Delete { name, what } => change::delete(&broker, &name, what).await,
     };
     let closed = broker.close().await;
     let exit = done?;

@@ -20,7 +20,14 @@ fn usage_errors_leave_with_2_and_say_what_to_write() {
         ),
         ("rocketmq bench", "<MODE>"),
         ("rocketmq bench both --topic t --size 8", "at least 16"),
-        ("rocketmq bench send --topic t --batch 2", "--batch"),
+        ("rocketmq bench recv --topic t --batch 2", "--batch is for"),
+        (
+            "rocketmq bench recv --topic t --svg out.svg",
+            "take send or both",
+        ),
+        ("rocketmq create", "<NAME>"),
+        ("rocketmq create g --group --queues 2", "--queues"),
+        ("rocketmq delete g --queues 2", "--queues"),
         ("rocketmq send x", "--topic <TOPIC>"),
         ("rocketmq send --topic t", "no message given"),
         (
@@ -72,6 +79,8 @@ fn help_is_data_and_stays_as_it_is() {
         ("send", "rocketmq send --help"),
         ("recv", "rocketmq recv --help"),
         ("bench", "rocketmq bench --help"),
+        ("create", "rocketmq create --help"),
+        ("delete", "rocketmq delete --help"),
     ] {
         let told = mq(line).output().unwrap();
         assert_eq!(told.status.code(), Some(0), "{line}");
@@ -168,6 +177,38 @@ fn help_on_wrong_usage_keeps_its_placeholders() {
 }
 
 #[test]
+fn files_that_can_not_be_written_are_found_before_anything_is_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let port = dead_port();
+    let bench = |more: &str| {
+        let line = format!("rocketmq bench send --topic t {more}");
+        mq(&line)
+            .env("MQ_ROCKETMQ_URL", format!("rocketmq://127.0.0.1:{port}"))
+            .output()
+            .unwrap()
+    };
+    for (more, part) in [
+        (format!("--svg {}", file("absent/x")), "can't be written"),
+        (format!("--histogram {}", file("")), "can't be written"),
+        (
+            format!("--histogram {} --svg {}", file("x"), file("./x")),
+            "the same file",
+        ),
+    ] {
+        let ended = bench(&more);
+        assert_eq!(ended.status.code(), Some(2), "{more}");
+        let told = stderr(&ended);
+        assert!(told.contains(part) && !told.contains("127.0.0.1"), "{told}");
+    }
+    // Without a result, what was there stays.
+    std::fs::write(file("old"), "old").unwrap();
+    let ended = bench(&format!("--histogram {}", file("old")));
+    assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
+    assert_eq!(std::fs::read_to_string(file("old")).unwrap(), "old");
+}
+
+#[test]
 fn a_secret_that_is_typed_is_warned_about() {
     let url = format!("rocketmq://ak:{CANARY}@127.0.0.1:{}", dead_port());
     let typed = mq(&format!("rocketmq topics --url {url}"))
@@ -207,11 +248,14 @@ fn now() -> Instant {
     Instant::now()
 }
 
-const COMMANDS: [&str; 6] = [
+const COMMANDS: [&str; 9] = [
     "rocketmq send --topic t hello",
     "rocketmq recv --topic t",
     "rocketmq bench both --topic t",
     "rocketmq topics",
+    "rocketmq groups",
+    "rocketmq create t",
+    "rocketmq delete g --group",
     "rocketmq describe t",
     "rocketmq lag g",
 ];

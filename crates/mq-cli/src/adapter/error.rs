@@ -29,6 +29,16 @@ pub struct Failed {
     pub id: Option<String>,
 }
 
+/// A change that was not carried out, or not everywhere.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Unchanged {
+    /// What failed, and where the change was carried out all the same.
+    pub error: Error,
+    /// Whether the change may stand somewhere. Made again, it completes what is missing.
+    pub partial: bool,
+}
+
 impl Error {
     /// The kind of failure.
     pub const fn kind(&self) -> ErrorKind {
@@ -91,5 +101,26 @@ impl fmt::Display for Failed {
 impl std::error::Error for Failed {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.error.source()
+    }
+}
+
+impl fmt::Display for Unchanged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Unchanged {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+impl From<mq_rocketmq::ChangeError> for Unchanged {
+    fn from(failed: mq_rocketmq::ChangeError) -> Self {
+        Self {
+            partial: failed.is_partial(),
+            error: failed.error.into(),
+        }
     }
 }

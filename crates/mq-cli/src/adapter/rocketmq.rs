@@ -7,13 +7,13 @@ use futures_util::{Stream, StreamExt as _, stream};
 use mq_core::{Clock as _, SystemClock};
 use mq_rocketmq::{
     Client, ClientBuilder, Compression, ConsumeFrom, Consumer, Durability, Message, Producer,
-    Receipt, SendError,
+    Receipt, SendError, TopicOptions,
 };
 use tokio::sync::OnceCell;
 
 use super::{
     Acker, Compress, Consume, Delivery, Failed, Features, From, Incoming, Options, Outgoing,
-    QueueLag, QueueRange, Result, Sent, Settle, Topic,
+    QueueLag, QueueRange, Result, Sent, Settle, Topic, Unchanged,
 };
 
 /// A client, and the producer that is made when it is first needed.
@@ -86,6 +86,31 @@ impl RocketMq {
             Ok(receipt) => Ok(sent(topic, &receipt)),
             Err(failed) => Err(given_back(failed)),
         }
+    }
+
+    pub(super) async fn send_batch(&self, messages: Vec<Outgoing>) -> Vec<Result<Sent, Failed>> {
+        let producer = match self.producer().await {
+            Ok(producer) => producer,
+            Err(error) => {
+                let failed = |message| Failed {
+                    error: error.clone(),
+                    message: Box::new(message),
+                    id: None,
+                };
+                return messages.into_iter().map(failed).map(Err).collect();
+            }
+        };
+        // A batch is for one topic.
+        let topic = messages.first().map(|first| first.destination.clone());
+        let topic = topic.unwrap_or_default();
+        let results = producer
+            .send_batch(messages.into_iter().map(outgoing))
+            .await;
+        let told = |result| match result {
+            Ok(receipt) => Ok(sent(topic.clone(), &receipt)),
+            Err(failed) => Err(given_back(failed)),
+        };
+        results.into_iter().map(told).collect()
     }
 
     pub(super) fn send_all<S>(
@@ -175,6 +200,35 @@ impl RocketMq {
                 topic: lag.topic,
             })
             .collect())
+    }
+
+    pub(super) async fn groups(&self) -> Result<Vec<String>> {
+        Ok(self.client.admin().groups().await?)
+    }
+
+    pub(super) async fn create_topic(
+        &self,
+        topic: &str,
+        queues: Option<u32>,
+    ) -> Result<Vec<String>, Unchanged> {
+        let mut options = TopicOptions::new();
+        if let Some(count) = queues {
+            options = options.queues(count);
+        }
+        let changed = self.client.admin().create_topic(topic, options).await?;
+        Ok(changed.brokers)
+    }
+
+    pub(super) async fn create_group(&self, group: &str) -> Result<Vec<String>, Unchanged> {
+        Ok(self.client.admin().create_group(group).await?.brokers)
+    }
+
+    pub(super) async fn delete_topic(&self, topic: &str) -> Result<Vec<String>, Unchanged> {
+        Ok(self.client.admin().delete_topic(topic).await?.brokers)
+    }
+
+    pub(super) async fn delete_group(&self, group: &str) -> Result<Vec<String>, Unchanged> {
+        Ok(self.client.admin().delete_group(group).await?.brokers)
     }
 
     pub(super) async fn close(&self) -> Result<()> {

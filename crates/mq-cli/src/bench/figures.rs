@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use mq_core::{Clock as _, SystemClock};
 use serde::Serialize;
 
+use super::picture;
+use super::times::{Latency, Times};
 use crate::exit::Failure;
 use crate::json::line;
 use crate::output::Output;
@@ -34,14 +35,9 @@ pub(super) struct Figures {
     peak_rss_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     latency_us: Option<Latency>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-struct Latency {
-    p50: u64,
-    p99: u64,
-    p999: u64,
-    max: u64,
+    /// All latencies.
+    #[serde(skip)]
+    times: Times,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,7 +46,7 @@ struct BenchLine<'a> {
     mode: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     in_flight: Option<usize>,
-    batch: u64,
+    batch: usize,
     #[serde(flatten)]
     figures: &'a Figures,
 }
@@ -102,6 +98,7 @@ impl Meter {
                 .map(|spent| spent.as_secs_f64() * 1e6 / messages),
             peak_rss_bytes: peak_rss(),
             latency_us: self.latency.summary(),
+            times: self.latency,
         }
     }
 }
@@ -113,7 +110,7 @@ impl Figures {
                 protocol: "rocketmq",
                 mode: plan.mode.name(),
                 in_flight: in_flight(plan),
-                batch: 1,
+                batch: plan.batch,
                 figures: self,
             }));
         }
@@ -122,15 +119,35 @@ impl Figures {
             .try_for_each(|text| output.line(text))
     }
 
+    /// Writes the files that were asked for.
+    pub(super) fn save(&self, plan: &mut Bench) -> Result<(), Failure> {
+        let title = format!("{}, latency", self.headline(plan));
+        if let Some(sink) = plan.reports.histogram.take() {
+            sink.write(&self.times.hgrm())?;
+        }
+        if let Some(sink) = plan.reports.svg.take() {
+            sink.write(&picture::svg(&title, &self.times.points()))?;
+        }
+        Ok(())
+    }
+
+    fn headline(&self, plan: &Bench) -> String {
+        let in_flight = match (in_flight(plan), plan.batch) {
+            (None, _) => String::new(),
+            (Some(n), 1) => format!(", {n} in flight"),
+            (Some(n), batch) => format!(", {n} batches of {batch} in flight"),
+        };
+        format!(
+            "{}: {} messages of {} bytes{in_flight}",
+            plan.mode.name(),
+            self.count,
+            self.size
+        )
+    }
+
     fn lines(&self, plan: &Bench) -> Vec<String> {
-        let in_flight = in_flight(plan).map_or_else(String::new, |n| format!(", {n} in flight"));
         let mut lines = vec![
-            format!(
-                "{}: {} messages of {} bytes{in_flight}",
-                plan.mode.name(),
-                self.count,
-                self.size
-            ),
+            self.headline(plan),
             format!(
                 "{:.0} messages/s, in {:.2} s",
                 self.messages_per_second, self.seconds
@@ -159,35 +176,6 @@ impl Figures {
 
 fn in_flight(plan: &Bench) -> Option<usize> {
     (plan.mode != Mode::Recv).then_some(plan.in_flight)
-}
-
-/// Times in µs, to three digits.
-#[derive(Debug)]
-struct Times(Option<Histogram<u64>>);
-
-impl Times {
-    fn new() -> Self {
-        // It fails with digits that there are not.
-        Self(Histogram::new(3).ok())
-    }
-
-    fn add(&mut self, elapsed: Duration) {
-        let micros = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
-        if let Some(times) = &mut self.0 {
-            // It grows as it must.
-            let _ = times.record(micros);
-        }
-    }
-
-    fn summary(&self) -> Option<Latency> {
-        let times = self.0.as_ref().filter(|times| !times.is_empty())?;
-        Some(Latency {
-            p50: times.value_at_quantile(0.5),
-            p99: times.value_at_quantile(0.99),
-            p999: times.value_at_quantile(0.999),
-            max: times.max(),
-        })
-    }
 }
 
 /// User and system time of the process so far.
@@ -227,23 +215,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_of_a_known_distribution() {
-        let mut times = Times::new();
-        assert_eq!(times.summary(), None);
-        (1..=1000).for_each(|micros| times.add(Duration::from_micros(micros)));
-        let expected = Latency {
-            p50: 500,
-            p99: 990,
-            p999: 999,
-            max: 1000,
-        };
-        assert_eq!(times.summary(), Some(expected));
-        times.add(Duration::from_secs(3600));
-        let most = times.summary().unwrap().max;
-        assert!((3_599_000_000..=3_604_000_000).contains(&most), "{most}");
-    }
-
-    #[test]
     fn a_run_is_told_in_one_object() {
         let plan = crate::plan::tests::bench("bench send --topic t --in-flight 3 --json");
         let figures = Figures {
@@ -259,12 +230,13 @@ mod tests {
                 p999: 3,
                 max: 4,
             }),
+            times: Times::new(),
         };
         let told = line(&BenchLine {
             protocol: "rocketmq",
             mode: plan.mode.name(),
             in_flight: in_flight(&plan),
-            batch: 1,
+            batch: plan.batch,
             figures: &figures,
         });
         assert_eq!(
@@ -275,6 +247,8 @@ mod tests {
             figures.lines(&plan)[0],
             "send: 2 messages of 128 bytes, 3 in flight"
         );
+        let plan = crate::plan::tests::bench("bench send --topic t --in-flight 3 --batch 5");
+        assert!(figures.lines(&plan)[0].ends_with(", 3 batches of 5 in flight"));
     }
 
     #[test]
