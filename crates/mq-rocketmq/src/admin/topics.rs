@@ -95,7 +95,8 @@ impl Admin {
     /// Kind `Invalid`: the name or the number of queues is not acceptable, the topic is one of the brokers' own, or there are several
     /// clusters and none is chosen. Kind `NotFound`: the chosen cluster or broker does not exist. Kind `Auth`: refused. Kind `Connect`: no
     /// nameserver answered, or one of the brokers has no master. Kind `Timeout`: a broker did not answer within the request time-out, or the
-    /// nameservers did not show the topic within the same time after it was created. Others as brokers have them; `Connect` and `Timeout`
+    /// nameservers did not show the topic within the same time after it was created (one that has just been started hears within 30 s of
+    /// what brokers had before). Others as brokers have them; `Connect` and `Timeout`
     /// are retryable. [`ChangeError::done`] says which brokers have it all the same.
     ///
     /// # Cancel safety
