@@ -98,7 +98,7 @@ def about(results, settings):
         f"{time.strftime('%Y-%m-%d', time.gmtime(settings.begun))}, {clock(settings.begun)}–{clock(settings.ended)} UTC, "
         f"commit {first_line('git', 'rev-parse', '--short', 'HEAD')}{dirty()}. "
         f"{os.cpu_count()} cores ({cpu[1] if cpu else platform.machine()}), {memory:.0f} GiB; "
-        f"{platform.system()} {platform.release()}; {first_line('java', '-version')}; "
+        f"{platform.system()} {platform.release().split('-')[0]}; {first_line('java', '-version')}; "
         f"{first_line('go', 'version').removeprefix('go version ')}; {first_line('rustc', '--version')}.",
         "",
         f"Broker 5.5.0 (profile `rocketmq-bench`: G1, 1 GiB, asynchronous flush) and client on the same cores; topics of 8 queues; {rounds}, "

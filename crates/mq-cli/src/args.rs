@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::adapter::{Compress, From};
 use crate::plan::Mode;
 
-/// Sends, receives and inspects messages.
+/// Sends and receives messages, and looks after topics and groups.
 #[derive(Debug, Parser)]
 #[command(name = "mq", version, after_help = EXIT_CODES, max_term_width = 100)]
 pub(crate) struct Typed {

@@ -41,8 +41,9 @@ pub(crate) async fn bench(
         Mode::Recv => recv(broker, &plan, interrupt).await?,
         Mode::Both => both(broker, &plan, interrupt).await?,
     };
-    figures.save(&mut plan)?;
+    // First what can't fail.
     figures.print(&plan, output)?;
+    figures.save(&mut plan)?;
     Ok(exit)
 }
 

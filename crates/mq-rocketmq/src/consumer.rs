@@ -133,7 +133,8 @@ impl Consumer {
     /// Stops receiving, waits up to 5 s for deliveries that are held, sends back what is to go back, persists the offsets and leaves the
     /// group. [`recv`](Self::recv) gives `None` from the call on; what was buffered here goes to others, uncounted.
     ///
-    /// A [broadcasting](ConsumerBuilder::broadcast) consumer writes its file instead; whether it could is what [`closed`](Self::closed) tells.
+    /// A [broadcasting](ConsumerBuilder::broadcast) consumer writes its file instead, and what was buffered or held comes to it again when it is
+    /// started again; whether it could is what [`closed`](Self::closed) tells.
     ///
     /// # Cancel safety
     ///

@@ -121,7 +121,8 @@ impl Progress {
         };
         let mut others: Vec<String> = failed.map(|(name, _)| name).collect();
         others.retain(|name| *name != first);
-        others.dedup();
+        let mut seen = BTreeSet::new();
+        others.retain(|name| seen.insert(name.clone()));
         let mut message = format!("{first}: {}", error.message());
         if !others.is_empty() {
             message = format!("{message}, and failed too at {}", others.join(", "));

@@ -98,7 +98,7 @@ impl Admin {
     ///
     /// Kind `Invalid`: the name is not acceptable. Kind `NotFound`: no broker has such a group. Kind `Auth`: refused. Kind `Connect`: no
     /// nameserver answered, or one of the brokers can't be reached or has no master. Others as brokers have them; `Connect` and `Timeout` are
-    /// retryable. [`ChangeError::done`] says who has deleted it.
+    /// retryable. [`ChangeError::done`] says who has deleted it, or, as long as these fail, its topics.
     ///
     /// # Cancel safety
     ///
@@ -122,8 +122,12 @@ impl Admin {
         // The topics first: as long as a broker has the group, calling again comes back to them.
         let mut progress = Progress::default();
         for topic in [retry_topic(&name), format!("{DEAD}{name}")] {
-            if let Some(route) = topics::route(shared, &topic, DELETE).await? {
-                topics::delete(shared, &topic, &route, DELETE, &mut progress).await;
+            match topics::route_everywhere(shared, &topic, DELETE).await {
+                (Some(route), _) => {
+                    topics::delete(shared, &topic, &route, DELETE, &mut progress).await;
+                }
+                (None, Some(error)) => progress.note::<()>("a nameserver", Err(error)),
+                (None, None) => {}
             }
         }
         progress.end()?;

@@ -88,7 +88,8 @@ impl Admin {
     /// after it works.
     ///
     /// A topic that exists is changed to these options: it can be read and written afterwards, and keeps its number of queues if no
-    /// other is asked for. Calling it again therefore changes nothing, and after a failure completes what is missing.
+    /// other is asked for. Calling it again therefore changes nothing, and after a failure completes what is missing. A topic that was declared
+    /// ordered (`order=true`) is so no longer.
     ///
     /// # Errors
     ///
@@ -120,7 +121,9 @@ impl Admin {
         let info = cluster::info(shared, CREATE).await?;
         let (cluster, broker) = (options.cluster.as_deref(), options.broker.as_deref());
         let places = cluster::choose(&info, cluster, broker, CREATE)?;
-        let known = route(shared, &name, CREATE).await?.unwrap_or_default();
+        // A broker that has it is known to one nameserver at least; by the default its queues could become fewer.
+        let (known, _) = route_everywhere(shared, &name, CREATE).await;
+        let known = known.unwrap_or_default();
         let requests: Vec<_> = places
             .iter()
             .map(|place| creation(&name, &options, &place.name, &known))
@@ -169,8 +172,11 @@ impl Admin {
         let shared = &self.handle.shared;
         shared.check_open(DELETE)?;
         let name = own_name(shared, topic, DELETE)?;
-        let Some(route) = route(shared, &name, DELETE).await? else {
-            return Err(absent(topic).into());
+        let route = match route_everywhere(shared, &name, DELETE).await {
+            (Some(route), _) => route,
+            // The one that does not answer may have it still.
+            (None, Some(error)) => return Err(error.into()),
+            (None, None) => return Err(absent(topic).into()),
         };
         let mut progress = Progress::default();
         delete(shared, &name, &route, DELETE, &mut progress).await;
@@ -222,12 +228,51 @@ pub(super) async fn delete(
     }
 }
 
-/// The route as the nameservers have it now; `None` if there is no such topic.
-pub(super) async fn route(
+/// What all nameservers together know of a topic, `None` if that is nothing; and why one of them could not be asked.
+pub(super) async fn route_everywhere(
     shared: &Shared,
     name: &str,
     operation: &'static str,
-) -> Result<Option<TopicRoute>> {
+) -> (Option<TopicRoute>, Option<Error>) {
+    let request = GetRoute {
+        topic: name.into(),
+        standard_json_only: Some(true),
+    };
+    let (connections, wait) = (&shared.connections, shared.request_timeout);
+    let nameservers = shared.routes.nameservers().endpoints();
+    let asked = nameservers
+        .iter()
+        .map(|to| connections.call(to, &request, wait, operation));
+    let (mut all, mut failed): (Option<TopicRoute>, _) = (None, None);
+    for result in join_all(asked).await {
+        match result {
+            Ok(route) => add(all.get_or_insert_default(), route),
+            Err(error) if error.code() == Some(&ResponseCode::TOPIC_NOT_EXIST) => {}
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    (all, failed)
+}
+
+/// Brokers that the route does not name yet.
+fn add(route: &mut TopicRoute, more: TopicRoute) {
+    let is_new = |name: &String| !route.brokers.iter().any(|known| known.broker_name == *name);
+    let new: Vec<_> = more
+        .brokers
+        .into_iter()
+        .filter(|broker| is_new(&broker.broker_name))
+        .collect();
+    let queues = more.queues.into_iter();
+    let of_new = queues.filter(|share| {
+        new.iter()
+            .any(|broker| broker.broker_name == share.broker_name)
+    });
+    route.queues.extend(of_new);
+    route.brokers.extend(new);
+}
+
+/// The route as the nameservers have it now; `None` if there is no such topic.
+async fn route(shared: &Shared, name: &str, operation: &'static str) -> Result<Option<TopicRoute>> {
     let request = GetRoute {
         topic: name.into(),
         standard_json_only: Some(true),
@@ -295,6 +340,8 @@ async fn until_shown(shared: &Shared, name: &str, wanted: &[(&Place, &CreateTopi
         let is_shown = |place: &Place, request: &CreateTopic| {
             route.queues.iter().any(|share| {
                 share.broker_name == place.name
+                    && share.is_readable()
+                    && share.is_writable()
                     && share.write_queue_nums == request.write_queue_nums
                     && share.read_queue_nums == request.read_queue_nums
             })

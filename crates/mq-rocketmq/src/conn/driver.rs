@@ -140,7 +140,12 @@ pub(crate) async fn drive(setting: Setting, mut commands: mpsc::Receiver<Command
             Err(cause) => {
                 let reason: Arc<str> = cause.to_string().into();
                 tracing::debug!(peer = %setting.endpoint, reason = %reason, "could not connect");
-                (setting.on_contact)(&setting.endpoint, Contact::Failed(&reason));
+                let how = if commands.is_closed() {
+                    Contact::Forgotten
+                } else {
+                    Contact::Failed
+                };
+                (setting.on_contact)(&setting.endpoint, how(&reason));
                 let failure = lose(session, ErrorKind::Connect, &reason, &setting.endpoint);
                 let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
                 refused = Some(Refusal {
@@ -235,10 +240,8 @@ async fn connect(
                 let waited = setting.connect_timeout;
                 Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {waited:?}")))
             }),
-            count = commands.recv_many(&mut batch, BATCH), if !commands.is_closed() || !commands.is_empty() => {
-                if count == 0 {
-                    return Err(io::Error::other(FORGOTTEN));
-                }
+            // Forgotten meanwhile, it is connected all the same for what is under way.
+            _ = commands.recv_many(&mut batch, BATCH), if !commands.is_closed() || !commands.is_empty() => {
                 batch.drain(..).for_each(|command| submit(session, command, setting));
             }
             () = until(wake) => session.expire(setting.clock.now()),

@@ -16,6 +16,8 @@ use crate::proto::{Request, ResponseCode};
 #[derive(Debug)]
 pub(crate) struct Nameservers {
     endpoints: Mutex<Arc<[Endpoint]>>,
+    /// How often the list was replaced.
+    generation: AtomicUsize,
     /// The one that answered last is asked first.
     preferred: AtomicUsize,
     connections: Arc<Connections>,
@@ -30,6 +32,7 @@ impl Nameservers {
     ) -> Self {
         Self {
             endpoints: Mutex::new(endpoints.into()),
+            generation: AtomicUsize::new(0),
             preferred: AtomicUsize::new(0),
             connections,
             wait,
@@ -43,6 +46,22 @@ impl Nameservers {
     /// Other nameservers from now on. Who is being asked may still answer.
     pub(crate) fn replace(&self, endpoints: Vec<Endpoint>) {
         *self.lock() = endpoints.into();
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// As [`ask`](Self::ask), once more if the list was replaced meanwhile: what the former servers say, or don't, no longer counts.
+    pub(crate) async fn ask_those_of_now<R: Request + Sync>(
+        &self,
+        request: &R,
+        operation: &'static str,
+    ) -> Result<R::Reply> {
+        loop {
+            let before = self.generation.load(Ordering::Acquire);
+            let answer = self.ask(request, operation).await;
+            if self.generation.load(Ordering::Acquire) == before {
+                return answer;
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<[Endpoint]>> {

@@ -296,7 +296,10 @@ impl Routes {
                 topic: topic.as_str().into(),
                 standard_json_only: Some(true),
             };
-            let found = inner.nameservers.ask(&request, "find route").await;
+            let found = inner
+                .nameservers
+                .ask_those_of_now(&request, "find route")
+                .await;
             inner.store(&topic, found);
         });
     }

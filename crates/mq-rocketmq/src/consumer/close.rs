@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use mq_core::{ErrorKind, Outcome};
 
 use super::core::{Core, Phase};
 use super::offsets;
+use crate::error::Error;
 use crate::proto::command::Unregister;
 
 /// Waits until the consumer is to close, and closes it: stop pulling, wait for deliveries and send-backs, persist offsets, unregister.
@@ -28,23 +30,37 @@ async fn close(core: &Arc<Core>) {
         }
     };
     if tokio::time::timeout(PATIENCE, settled).await.is_err() {
-        tracing::warn!(group = %core.group, "deliveries are still held: they are delivered again to others");
+        tracing::warn!(group = %core.group, "deliveries are still held: they are delivered again");
     }
     let sought = queues.iter().filter_map(|queue| {
         let next = queue.sought()?;
         Some((queue.id().clone(), next))
     });
-    // Where somebody wanted to go when there was no more time to go there.
-    offsets::store_last(core, sought.collect()).await;
-    offsets::hand_over(core, &core.queues()).await;
-    // Those of a rebalance that closing has stopped in the middle of it.
-    offsets::store_last(core, core.leaving()).await;
-    if let Err(error) = offsets::finish(core).await {
+    let sought = sought.collect();
+    let stored = async {
+        // Where somebody wanted to go when there was no more time to go there.
+        offsets::store_last(core, sought).await;
+        offsets::hand_over(core, &core.queues()).await;
+        // Those of a rebalance that closing has stopped in the middle of it.
+        offsets::store_last(core, core.leaving()).await;
+        offsets::finish(core).await
+    };
+    // A disk may hang instead of failing.
+    let stored = tokio::time::timeout(STORING, stored).await;
+    if let Err(error) = stored.unwrap_or_else(|_| Err(not_stored())) {
         core.failed_to_close(error);
     }
     unregister(core).await;
     core.shared.groups.remove_consumer(&core.group);
     tracing::info!(group = %core.group, "consumer closed");
+}
+
+fn not_stored() -> Error {
+    let message = format!("the last offsets are not stored after {STORING:?}");
+    Error::builder(ErrorKind::Timeout, message)
+        .operation("close consumer")
+        .outcome(Outcome::Unknown)
+        .build()
 }
 
 /// However the task ends, by itself, with the client or before it began, the consumer is closed.
@@ -89,5 +105,7 @@ async fn unregister(core: &Core) {
 
 /// How long deliveries may still be settled.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// As long as a few requests take that are not answered.
+const STORING: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const WAIT: Duration = Duration::from_secs(1);

@@ -127,7 +127,8 @@ impl Acker {
 
     /// Deliver it again after the broker's delay for this attempt; past
     /// [`max_redeliveries`](crate::ConsumerBuilder::max_redeliveries) it goes to the dead-letter queue. Resolves when the broker has confirmed; until then
-    /// the group's offset does not pass the message.
+    /// the group's offset does not pass the message. In [broadcasting](crate::ConsumerBuilder::broadcast) it waits here, which is confirmed at once,
+    /// and in the end it is skipped.
     ///
     /// # Errors
     ///
@@ -155,7 +156,7 @@ impl Acker {
     }
 
     /// Give it back as if it had never been received: it is the next to be received here, with the same attempt. While the consumer closes
-    /// it stays uncommitted instead, and another member of the group gets it.
+    /// it stays uncommitted instead, and another member of the group gets it; in broadcasting this one does, when it is started again.
     ///
     /// # Errors
     ///

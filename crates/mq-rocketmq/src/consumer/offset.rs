@@ -189,11 +189,12 @@ impl<M: Clone> Ledger<M> {
         }
     }
 
-    /// What was to go back waits here instead.
-    pub(crate) fn defer(&mut self, offset: i64) -> Result<(), Stale> {
-        self.moved(offset, |place| {
+    /// What was to go back waits here instead, as `keep` makes it of what it was.
+    pub(crate) fn defer(&mut self, offset: i64, keep: impl FnOnce(&M) -> M) -> Result<(), Stale> {
+        let entry = self.moved(offset, |place| {
             (place == Place::Returning).then_some(Place::Waiting)
         })?;
+        entry.message = keep(&entry.message);
         Ok(())
     }
 
@@ -211,7 +212,9 @@ impl<M: Clone> Ledger<M> {
     pub(crate) fn release(&mut self, loan: impl Into<Loan>, closing: bool) -> Result<(), Stale> {
         let offset = self.held(loan)?;
         let place = if closing { Place::Left } else { Place::Ready };
-        self.moved(offset, |_| Some(place))?;
+        let entry = self.moved(offset, |_| Some(place))?;
+        // Who meant the delivery that has ended does not mean the next.
+        entry.round = entry.round.wrapping_add(1);
         Ok(())
     }
 
@@ -338,10 +341,10 @@ mod tests {
     fn a_message_that_waits_holds_the_offset_and_comes_again_renewed() {
         let mut ledger = with(0..2, 2);
         ledger.hand_out(0, now()).unwrap();
-        assert_eq!(ledger.defer(0), Err(Stale), "the user has it");
+        assert_eq!(ledger.defer(0, |kept| *kept), Err(Stale), "the user has it");
         ledger.send_back(0).unwrap();
         assert!(ledger.is_busy());
-        ledger.defer(0).unwrap();
+        ledger.defer(0, |kept| *kept).unwrap();
         assert!(!ledger.is_busy(), "closing does not wait for it");
         assert_eq!(ledger.hand_out(0, now()), Err(Stale), "not yet");
         assert_eq!(ledger.commit(), 0);
@@ -364,8 +367,13 @@ mod tests {
         ledger.hand_out(0, now()).unwrap();
         assert_eq!(ledger.hand_out(0, now()), Err(Stale));
         ledger.release(0, false).unwrap();
-        ledger.hand_out(0, now()).unwrap();
-        ledger.release(0, true).unwrap();
+        let (_, loan) = ledger.hand_out(0, now()).unwrap();
+        assert_eq!(
+            ledger.send_back(0),
+            Err(Stale),
+            "the delivery that has ended"
+        );
+        ledger.release(loan, true).unwrap();
         assert_eq!(ledger.hand_out(0, now()), Err(Stale));
         assert_eq!(ledger.commit(), 0);
         assert!(!ledger.is_busy());

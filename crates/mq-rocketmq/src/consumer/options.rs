@@ -147,7 +147,7 @@ impl ConsumerBuilder {
     }
 
     /// How many bytes of messages may be here unsettled, buffered and handed out together; default 64 MiB. Each queue may overshoot it by one
-    /// pull.
+    /// pull. A message is a view of the answer that it came in, with up to [`pull_batch`](Self::pull_batch) others, and keeps that in memory as a whole.
     pub const fn prefetch_bytes(mut self, bytes: usize) -> Self {
         self.config.prefetch_bytes = bytes;
         self

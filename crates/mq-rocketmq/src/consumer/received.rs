@@ -130,6 +130,18 @@ impl Received {
         }
     }
 
+    /// The same, in memory of its own instead of a view of the answer that it came in.
+    pub(super) fn detached(&self) -> Self {
+        Self {
+            topic: self.topic().into(),
+            body: Bytes::copy_from_slice(&self.body),
+            wire: self.wire.as_str().to_owned().into(),
+            content: OnceLock::new(),
+            full_topic: (&*self.full_topic).into(),
+            ..self.clone()
+        }
+    }
+
     fn content(&self) -> &Content {
         self.content.get_or_init(|| Box::new(self.decode()))
     }

@@ -26,7 +26,7 @@ pub(super) async fn redeliver_all(core: Arc<Core>) {
         while let Some(item) = core.next_return() {
             if is_over(&core, &item) {
                 skip(&core, item);
-            } else if item.queue.ledger().defer(item.offset).is_ok() {
+            } else if item.queue.ledger().defer(item.offset, detached).is_ok() {
                 waiting.push(wait(item));
             }
         }
@@ -60,6 +60,11 @@ async fn wait(item: Return) -> (Arc<Queue>, i64) {
         () = tokio::time::sleep(delay) => {}
     }
     (queue, offset)
+}
+
+/// It may wait for long, and is not to keep alive the whole answer that it came in.
+fn detached(message: &Arc<Received>) -> Arc<Received> {
+    Arc::new(message.detached())
 }
 
 fn is_over(core: &Core, item: &Return) -> bool {

@@ -181,6 +181,25 @@ async fn what_is_sent_after_build_comes_also_after_a_crash_at_once() {
     eat(&consumer(&broker, last).await, 3..5).await;
 }
 
+/// A topic is made after `build`, and the consumer dies before its offsets are due: it is known all the same where it began.
+#[tokio::test]
+async fn a_topic_that_appears_before_a_crash_is_read_from_its_beginning() {
+    let (broker, place) = (Broker::start("other", 1).await, Place::new());
+    let first = client(&broker).await;
+    let builder = |client: &Client| place.builder(client).from(ConsumeFrom::Last);
+    let consumer = builder(&first).build().await.unwrap();
+    let mut events = first.events();
+    broker.add_topic("t", 1);
+    broker.store("t", 0, "A", numbers(0..3));
+    let taken_on =
+        async { while !matches!(events.next().await, Some(Event::Rebalanced { .. })) {} };
+    within(taken_on).await;
+    drop(consumer);
+    drop(first);
+    let second = client(&broker).await;
+    eat(&builder(&second).build().await.unwrap(), 0..3).await;
+}
+
 /// Topics and queues that appear later are read from their beginning, also by a group that begins last: it was there when they were filled.
 #[tokio::test]
 async fn queues_that_appear_are_read_from_their_beginning() {

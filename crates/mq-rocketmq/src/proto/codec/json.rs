@@ -264,7 +264,8 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Scalar, E> {
-        Ok(Scalar(Some(value.to_compact_string())))
+        // Not as compact_str writes it: 1.0 is to be read as a whole number.
+        Ok(Scalar(Some(value.to_string().into())))
     }
 
     fn visit_unit<E>(self) -> Result<Scalar, E> {
