@@ -9,6 +9,7 @@
 //! deadlines. When it breaks, each waiter hears whether its request had left. A peer that keeps silent is given up (`liveness`); one
 //! that asks for a new connection gets it.
 
+mod contact;
 mod liveness;
 mod socket;
 
@@ -22,6 +23,8 @@ use mq_core::{Clock, Endpoint, ErrorKind, Outcome};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+use self::contact::ended;
+pub(crate) use self::contact::{Contact, OnContact};
 use self::liveness::{Act, Liveness};
 use self::socket::{READ_SIZE, read_some, write_all_there_is};
 use super::transport;
@@ -76,21 +79,6 @@ impl Failure {
 
 /// Told what a broker asks of this client.
 pub(crate) type OnRequest = Arc<dyn Fn(&Endpoint, Frame) + Send + Sync>;
-/// Told what became of a connection.
-pub(crate) type OnContact = Arc<dyn Fn(&Endpoint, Contact<'_>) + Send + Sync>;
-
-/// What became of a connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Contact<'a> {
-    Made,
-    /// It could not be made.
-    Failed(&'a Arc<str>),
-    /// It broke or was given up.
-    Lost(&'a Arc<str>),
-    /// It has ended, and nobody wants another.
-    Forgotten(&'a Arc<str>),
-}
-
 /// Makes a request that any peer answers, with whatever code: header and body.
 pub(crate) type Probe = Arc<dyn Fn() -> (Encoded, Bytes) + Send + Sync>;
 
@@ -129,23 +117,16 @@ pub(crate) async fn drive(setting: Setting, mut commands: mpsc::Receiver<Command
                 let reason = serve(&setting, &stream, &mut session, &mut commands).await;
                 tracing::debug!(peer = %setting.endpoint, reason = %reason, "disconnected");
                 // First this, so that who hears of a failure finds the server known to be away.
-                let how = if commands.is_closed() {
-                    Contact::Forgotten
-                } else {
-                    Contact::Lost
-                };
-                (setting.on_contact)(&setting.endpoint, how(&reason));
+                (setting.on_contact)(&setting.endpoint, ended(&commands, Contact::Lost(&reason)));
                 lose(session, ErrorKind::Disconnected, &reason, &setting.endpoint);
             }
             Err(cause) => {
                 let reason: Arc<str> = cause.to_string().into();
                 tracing::debug!(peer = %setting.endpoint, reason = %reason, "could not connect");
-                let how = if commands.is_closed() {
-                    Contact::Forgotten
-                } else {
-                    Contact::Failed
-                };
-                (setting.on_contact)(&setting.endpoint, how(&reason));
+                (setting.on_contact)(
+                    &setting.endpoint,
+                    ended(&commands, Contact::Failed(&reason)),
+                );
                 let failure = lose(session, ErrorKind::Connect, &reason, &setting.endpoint);
                 let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
                 refused = Some(Refusal {
