@@ -53,7 +53,7 @@ impl Properties {
     }
 
     /// All properties in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + Clone {
         self.0
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()))

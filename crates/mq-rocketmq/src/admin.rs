@@ -120,10 +120,7 @@ impl Admin {
         let nameservers = shared.routes.nameservers();
         let listed = nameservers.ask(&GetTopicList, "list topics").await?;
         // Brokers register topics of their own name and their cluster's. Without the default topic they can't be told from others.
-        let request = GetRoute {
-            topic: DEFAULT_TOPIC.into(),
-            standard_json_only: Some(true),
-        };
+        let request = GetRoute::new(DEFAULT_TOPIC);
         let route = nameservers.ask(&request, "list topics").await;
         let own = route.map(|route| own_topics(&route)).unwrap_or_default();
         let mut topics: Vec<_> = listed

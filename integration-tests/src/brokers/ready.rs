@@ -77,10 +77,7 @@ impl Guard {
 }
 
 fn route(nameserver: SocketAddr, topic: &str) -> Result<Answer, String> {
-    let request = GetRoute {
-        topic: topic.into(),
-        standard_json_only: Some(true),
-    };
+    let request = GetRoute::new(topic);
     call(nameserver, GetRoute::CODE, &request)
 }
 

@@ -61,19 +61,13 @@ impl Wire {
 
     /// The route of a topic; asked of a nameserver.
     pub async fn route(&mut self, topic: &str) -> TopicRoute {
-        let request = GetRoute {
-            topic: topic.into(),
-            standard_json_only: Some(true),
-        };
+        let request = GetRoute::new(topic);
         self.ask(&request).await.reply()
     }
 
     /// Whether a nameserver knows the topic.
     pub async fn has_route(&mut self, topic: &str) -> bool {
-        let request = GetRoute {
-            topic: topic.into(),
-            standard_json_only: Some(true),
-        };
+        let request = GetRoute::new(topic);
         self.ask(&request).await.code == 0
     }
 

@@ -120,8 +120,7 @@ impl Progress {
             return Ok(done);
         };
         let mut others: Vec<String> = failed.map(|(name, _)| name).collect();
-        others.retain(|name| *name != first);
-        let mut seen = BTreeSet::new();
+        let mut seen = BTreeSet::from([first.clone()]);
         others.retain(|name| seen.insert(name.clone()));
         let mut message = format!("{first}: {}", error.message());
         if !others.is_empty() {

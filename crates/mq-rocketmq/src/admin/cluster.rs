@@ -15,13 +15,9 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new(data: &BrokerData) -> Self {
-        let parsed = data.broker_addrs.iter().filter_map(|(id, address)| {
-            let endpoint = Endpoint::parse(address, None).ok()?;
-            Some((*id, endpoint))
-        });
         Self {
             name: data.broker_name.clone(),
-            addresses: parsed.collect(),
+            addresses: data.endpoints().collect(),
         }
     }
 

@@ -234,10 +234,7 @@ pub(super) async fn route_everywhere(
     name: &str,
     operation: &'static str,
 ) -> (Option<TopicRoute>, Option<Error>) {
-    let request = GetRoute {
-        topic: name.into(),
-        standard_json_only: Some(true),
-    };
+    let request = GetRoute::new(name);
     let (connections, wait) = (&shared.connections, shared.request_timeout);
     let nameservers = shared.routes.nameservers().endpoints();
     let asked = nameservers
@@ -273,10 +270,7 @@ fn add(route: &mut TopicRoute, more: TopicRoute) {
 
 /// The route as the nameservers have it now; `None` if there is no such topic.
 async fn route(shared: &Shared, name: &str, operation: &'static str) -> Result<Option<TopicRoute>> {
-    let request = GetRoute {
-        topic: name.into(),
-        standard_json_only: Some(true),
-    };
+    let request = GetRoute::new(name);
     let found = shared.routes.nameservers().ask(&request, operation).await;
     match found {
         Ok(route) => Ok(Some(route)),

@@ -137,10 +137,7 @@ impl ClientBuilder {
         });
         let client = Client { handle };
         let shared = client.shared();
-        let request = GetRoute {
-            topic: crate::conn::DEFAULT_TOPIC.into(),
-            standard_json_only: Some(true),
-        };
+        let request = GetRoute::new(crate::conn::DEFAULT_TOPIC);
         match shared.routes.nameservers().ask(&request, "connect").await {
             Ok(_) => {}
             // An answer all the same: a cluster need not create topics by itself.

@@ -16,8 +16,6 @@ use crate::proto::{Request, ResponseCode};
 #[derive(Debug)]
 pub(crate) struct Nameservers {
     endpoints: Mutex<Arc<[Endpoint]>>,
-    /// How often the list was replaced.
-    generation: AtomicUsize,
     /// The one that answered last is asked first.
     preferred: AtomicUsize,
     connections: Arc<Connections>,
@@ -32,7 +30,6 @@ impl Nameservers {
     ) -> Self {
         Self {
             endpoints: Mutex::new(endpoints.into()),
-            generation: AtomicUsize::new(0),
             preferred: AtomicUsize::new(0),
             connections,
             wait,
@@ -43,25 +40,9 @@ impl Nameservers {
         Arc::clone(&self.lock())
     }
 
-    /// Other nameservers from now on. Who is being asked may still answer.
+    /// Other nameservers from now on.
     pub(crate) fn replace(&self, endpoints: Vec<Endpoint>) {
         *self.lock() = endpoints.into();
-        self.generation.fetch_add(1, Ordering::AcqRel);
-    }
-
-    /// As [`ask`](Self::ask), once more if the list was replaced meanwhile: what the former servers say, or don't, no longer counts.
-    pub(crate) async fn ask_those_of_now<R: Request + Sync>(
-        &self,
-        request: &R,
-        operation: &'static str,
-    ) -> Result<R::Reply> {
-        loop {
-            let before = self.generation.load(Ordering::Acquire);
-            let answer = self.ask(request, operation).await;
-            if self.generation.load(Ordering::Acquire) == before {
-                return answer;
-            }
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Arc<[Endpoint]>> {
@@ -71,14 +52,29 @@ impl Nameservers {
 
     /// Asks one server after the other, the next after [`STAGGER`] or as soon as one fails; the first success wins.
     ///
-    /// A topic may be known to one server only, so that "no such topic" counts when all who answer say so.
+    /// A topic may be known to one server only, so that "no such topic" counts when all who answer say so. If the list is replaced meanwhile, what
+    /// the former servers say, or don't, no longer counts, and those of now are asked.
     pub(crate) async fn ask<R: Request + Sync>(
         &self,
         request: &R,
         operation: &'static str,
     ) -> Result<R::Reply> {
+        loop {
+            let asked = self.endpoints();
+            let answer = self.ask_any(&asked, request, operation).await;
+            if Arc::ptr_eq(&asked, &self.endpoints()) {
+                return answer;
+            }
+        }
+    }
+
+    async fn ask_any<R: Request + Sync>(
+        &self,
+        endpoints: &[Endpoint],
+        request: &R,
+        operation: &'static str,
+    ) -> Result<R::Reply> {
         let deadline = self.connections.now() + self.wait;
-        let endpoints = &*self.endpoints();
         let count = endpoints.len();
         let first = self.preferred.load(Ordering::Relaxed);
         let mut order =

@@ -39,15 +39,10 @@ impl TopicRoute {
         let topic: Arc<str> = topic.into();
         let mut brokers: BTreeMap<Arc<str>, BTreeMap<i64, Endpoint>> = BTreeMap::new();
         for broker in &data.brokers {
-            let addresses = broker.broker_addrs.iter().filter_map(|(id, address)| {
-                Endpoint::parse(address, None)
-                    .ok()
-                    .map(|endpoint| (*id, endpoint))
-            });
             brokers
                 .entry(broker.broker_name.as_str().into())
                 .or_default()
-                .extend(addresses);
+                .extend(broker.endpoints());
         }
         let (mut publish, mut subscribe) = (Vec::new(), Vec::new());
         for share in &data.queues {
@@ -292,14 +287,8 @@ impl Routes {
         drop(state);
         let (inner, topic) = (Arc::clone(&self.0), topic.to_owned());
         tasks.spawn(async move {
-            let request = GetRoute {
-                topic: topic.as_str().into(),
-                standard_json_only: Some(true),
-            };
-            let found = inner
-                .nameservers
-                .ask_those_of_now(&request, "find route")
-                .await;
+            let request = GetRoute::new(topic.as_str());
+            let found = inner.nameservers.ask(&request, "find route").await;
             inner.store(&topic, found);
         });
     }

@@ -43,6 +43,15 @@ pub(super) async fn joined(core: &Core) -> Result<()> {
     }
 }
 
+/// More queues are this consumer's: where they begin must be the same after a crash.
+pub(super) async fn taken_on(core: &Core) {
+    match &core.model {
+        // Brokers say it again.
+        Model::Clustering => {}
+        Model::Broadcasting(local) => local.persist(core, &core.queues()).await,
+    }
+}
+
 /// Keeps the offset of a queue whose last epoch has ended.
 pub(super) async fn store(core: &Core, queue: &QueueId, offset: i64) -> Result<()> {
     match &core.model {

@@ -143,9 +143,8 @@ async fn balance_topic(core: &Arc<Core>, topic: &Arc<Topic>) -> Result<Round> {
         started.iter().filter(|result| result.is_ok()).count(),
         started.into_iter().find_map(Result::err),
     );
-    if won > 0 && matches!(core.model, Model::Broadcasting(_)) {
-        // Where they begin is decided here and nowhere else: after a crash it must be the same.
-        offsets::persist(core, &core.queues()).await;
+    if won > 0 {
+        offsets::taken_on(core).await;
     }
     if won > 0 || !lost.is_empty() {
         tracing::info!(group = %core.group, topic = %topic.name, queues = wanted.len(), won, lost = lost.len(), "rebalanced");

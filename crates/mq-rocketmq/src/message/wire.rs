@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mq_core::Properties;
 
 use super::Message;
-use crate::proto::message::properties::{KEY_END, PropertyText, VALUE_END};
+use crate::proto::message::properties::{PropertyText, encode_pairs};
 
 impl Message {
     /// A message that came from a broker, and the properties that are the protocol's own. `topic` has no namespace.
@@ -36,33 +36,18 @@ impl Message {
 
     /// The properties as they travel. A message that [`check`](Message::check) takes has no name twice.
     pub(crate) fn wire_text(&self) -> String {
-        let named = [(TAGS, &self.tag), (UNIQUE_ID, &self.unique_id)];
+        let keys = (!self.keys.is_empty()).then(|| self.keys.join(" "));
+        let named = [
+            (TAGS, self.tag.as_deref()),
+            (UNIQUE_ID, self.unique_id.as_deref()),
+            (KEYS, keys.as_deref()),
+            // apache/rocketmq: Message sets WAIT=true by default: the answer waits for flush and replica as the broker is configured.
+            (WAIT_STORED, Some("true")),
+        ];
         let named = named
-            .iter()
-            .filter_map(|(name, value)| Some((*name, value.as_deref()?)));
-        let (own, keys) = (self.properties.iter(), &self.keys);
-        let len = |(name, value): (&str, &str)| name.len() + value.len() + 2;
-        let keys_len: usize = keys.iter().map(|key| key.len() + 1).sum();
-        let sum: usize = own.map(len).sum::<usize>() + named.clone().map(len).sum::<usize>();
-        let mut text = String::with_capacity(sum + keys_len + KEYS.len() + 2 + ALWAYS.len());
-        let mut put = |name: &str, values: &mut dyn Iterator<Item = &str>| {
-            text.push_str(name);
-            let mut before = KEY_END;
-            for value in values {
-                text.push(before);
-                text.push_str(value);
-                before = ' ';
-            }
-            text.push(VALUE_END);
-        };
-        for (name, value) in self.properties.iter().chain(named) {
-            put(name, &mut std::iter::once(value));
-        }
-        if !keys.is_empty() {
-            put(KEYS, &mut keys.iter().map(String::as_str));
-        }
-        text.push_str(ALWAYS);
-        text
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        encode_pairs(self.properties.iter().chain(named))
     }
 }
 
@@ -77,8 +62,6 @@ pub(crate) const KEYS: &str = "KEYS";
 /// The unique id.
 pub(crate) const UNIQUE_ID: &str = "UNIQ_KEY";
 const WAIT_STORED: &str = "WAIT";
-// apache/rocketmq: Message sets WAIT=true by default: the answer waits for flush and replica as the broker is configured.
-const ALWAYS: &str = "WAIT\u{1}true\u{2}";
 
 // apache/rocketmq: MessageConst; __STARTDELIVERTIME and __CANCEL_SCHEDULED_MSG are Huawei DMS's. Names that start with TIMER_ count too.
 const SYSTEM: &[&str] = &[

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use mq_core::Endpoint;
 use serde::{Deserialize, Serialize};
 
 use super::{Reply, ext_request, ext_struct, to_json};
@@ -16,6 +17,16 @@ ext_struct! {
         topic: Arc<str> = "topic",
         /// Whether the answer should be JSON as everyone reads it; otherwise integer keys come without quotes.
         standard_json_only: Option<bool> = "acceptStandardJsonOnly",
+    }
+}
+
+impl GetRoute {
+    /// Asks for an answer in JSON as everyone reads it.
+    pub fn new(topic: impl Into<Arc<str>>) -> Self {
+        Self {
+            topic: topic.into(),
+            standard_json_only: Some(true),
+        }
     }
 }
 
@@ -92,6 +103,15 @@ pub struct BrokerData {
     pub zone_name: Option<String>,
     /// Whether a slave may act as master.
     pub enable_acting_master: bool,
+}
+
+impl BrokerData {
+    /// The addresses that can be read, by replica id.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = (i64, Endpoint)> {
+        self.broker_addrs
+            .iter()
+            .filter_map(|(id, address)| Some((*id, Endpoint::parse(address, None).ok()?)))
+    }
 }
 
 impl Fields for TopicRoute {

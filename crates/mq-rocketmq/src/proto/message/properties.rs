@@ -15,12 +15,17 @@ const UNIQUE_ID: &str = "UNIQ_KEY";
 
 /// The text of properties.
 pub fn encode(properties: &Properties) -> String {
-    let len = properties
-        .iter()
+    encode_pairs(properties.iter())
+}
+
+/// As [`encode`], of keys and values.
+pub fn encode_pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
+    let len = pairs
+        .clone()
         .map(|(key, value)| key.len() + value.len() + 2)
         .sum();
     let mut text = String::with_capacity(len);
-    for (key, value) in properties.iter() {
+    for (key, value) in pairs {
         text.push_str(key);
         text.push(KEY_END);
         text.push_str(value);
