@@ -29,6 +29,7 @@ mod returns;
 mod run;
 mod settle;
 mod subscription;
+mod turns;
 
 use std::fmt;
 use std::future::{Future, poll_fn};

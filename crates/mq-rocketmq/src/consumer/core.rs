@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, OwnedMutexGuard, oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::budget::Budget;
 use super::model::Model;
@@ -24,6 +24,7 @@ use super::ready::Ready;
 use super::received::Received;
 use super::settle::DelayLevel;
 use super::subscription::Subscription;
+use super::turns::Turns;
 use crate::client::{Event, Shared};
 use crate::conn::QueueId;
 use crate::error::Error;
@@ -78,7 +79,7 @@ pub(crate) struct Core {
     assigned: Mutex<BTreeMap<QueueId, Arc<Queue>>>,
     /// Last offsets of queues that were given up, which are on their way to the broker.
     leaving: Mutex<BTreeMap<QueueId, i64>>,
-    turns: Mutex<BTreeMap<QueueId, Arc<tokio::sync::Mutex<()>>>>,
+    pub(super) turns: Turns,
     bytes: Budget,
     returns: Mutex<VecDeque<Return>>,
     dropped: AtomicU64,
@@ -116,7 +117,7 @@ impl Core {
             ready: Ready::new(),
             assigned: Mutex::default(),
             leaving: Mutex::default(),
-            turns: Mutex::default(),
+            turns: Turns::default(),
             bytes: Budget::new(config.prefetch_bytes),
             config,
             returns: Mutex::default(),
@@ -328,12 +329,6 @@ impl Core {
         let last = (queue.id().clone(), self.revoke(queue)?);
         lock(&self.leaving).insert(last.0.clone(), last.1);
         Some(last)
-    }
-
-    /// The turn to store an offset of the queue: of two under way a broker may carry out the later one first.
-    pub(crate) async fn turn(&self, queue: &QueueId) -> OwnedMutexGuard<()> {
-        let turn = Arc::clone(lock(&self.turns).entry(queue.clone()).or_default());
-        turn.lock_owned().await
     }
 
     pub(crate) fn has_left(&self, queue: &QueueId) {

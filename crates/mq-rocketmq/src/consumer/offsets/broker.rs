@@ -126,12 +126,23 @@ async fn first(
 
 /// Stores the group's offset for a queue, and waits for the broker's word.
 pub(super) async fn store(core: &Core, queue: &QueueId, offset: i64) -> Result<()> {
-    let _turn = core.turn(queue).await;
+    let _turn = core.turns.of_queue(queue).await;
     put(core, queue, offset).await
 }
 
-/// Whose [turn](Core::turn) it is calls it.
+/// Whose [turn](super::super::turns::Turns::of_queue) it is calls it.
 async fn put(core: &Core, queue: &QueueId, offset: i64) -> Result<()> {
+    let (first, mut told) = (core.turns.first(queue), None);
+    first
+        .get_or_init(|| async { told = Some(update(core, queue, offset).await) })
+        .await;
+    match told {
+        Some(told) => told,
+        None => update(core, queue, offset).await,
+    }
+}
+
+async fn update(core: &Core, queue: &QueueId, offset: i64) -> Result<()> {
     let to = master(core, queue).await?;
     let request = UpdateOffset {
         consumer_group: Arc::clone(&core.group),
@@ -151,7 +162,7 @@ async fn put(core: &Core, queue: &QueueId, offset: i64) -> Result<()> {
 /// Persists the offsets that the brokers don't have yet. What fails is tried again next time.
 pub(super) async fn persist(core: &Core, queues: &[Arc<Queue>]) {
     join_all(queues.iter().map(|queue| async move {
-        let _turn = core.turn(queue.id()).await;
+        let _turn = core.turns.of_queue(queue.id()).await;
         let Some(offset) = queue.ledger().unpersisted() else { return };
         match put(core, queue.id(), offset).await {
             Ok(()) => queue.ledger().persisted(offset),
@@ -167,7 +178,7 @@ pub(super) async fn persist(core: &Core, queues: &[Arc<Queue>]) {
 /// Persists the offsets of queues that were given up.
 pub(super) async fn store_last(core: &Core, last: Vec<(QueueId, i64)>) {
     join_all(last.iter().map(|(id, offset)| async move {
-        let _turn = core.turn(id).await;
+        let _turn = core.turns.of_queue(id).await;
         let stored = put(core, id, *offset).await;
         core.has_left(id);
         if let Err(error) = stored {

@@ -252,6 +252,34 @@ async fn an_offset_is_not_stored_while_an_earlier_one_is_under_way() {
     assert_eq!(broker.offset("t", 0), Some(2));
 }
 
+/// A broker that carries out the first two offsets of a group at a time keeps one of them.
+#[tokio::test]
+async fn the_first_offset_of_a_topic_goes_alone() {
+    let broker = Broker::start("t", 3).await;
+    for queue in 0..3 {
+        broker.store("t", queue, "A", numbers(0..1));
+    }
+    let consumer = consumer(&broker, |builder| builder).await;
+    for _ in 0..3 {
+        next(&consumer).await.ack().await.unwrap();
+    }
+    let kind = <UpdateOffset as crate::proto::Request>::CODE.0;
+    let slow = Duration::from_millis(500);
+    broker.state().delay.insert(kind, slow);
+    let of_topic = || {
+        let all = broker.requests::<UpdateOffset>();
+        all.iter().filter(|told| &*told.topic == "t").count()
+    };
+    let closing = tokio::spawn(async move { within(consumer.close()).await });
+    until("the first offset is under way", || of_topic() > 0).await;
+    tokio::time::sleep(slow / 2).await;
+    assert_eq!(of_topic(), 1);
+    closing.await.unwrap();
+    for queue in 0..3 {
+        assert_eq!(broker.offset("t", queue), Some(1));
+    }
+}
+
 #[tokio::test]
 async fn nothing_of_an_epoch_moves_while_its_offset_is_corrected() {
     let broker = Broker::start("t", 1).await;
