@@ -30,7 +30,7 @@ pub use self::consumer::{
 pub use self::error::{Error, ResponseCode, Result, SendError};
 pub use self::message::Message;
 pub use self::producer::{
-    Compression, Confirm, Durability, Enqueue, Producer, ProducerBuilder, Receipt, Send, SendBatch,
-    SendOneway, Unheard,
+    Compression, Confirm, Durability, Enqueue, KeyHash, Producer, ProducerBuilder, Receipt, Send,
+    SendBatch, SendOneway, Unheard,
 };
 pub use self::proto::HeaderCodec;

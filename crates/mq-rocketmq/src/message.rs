@@ -24,6 +24,7 @@ pub struct Message {
     tag: Option<String>,
     keys: Vec<String>,
     flag: i32,
+    ordering_key: Option<String>,
     properties: Properties,
     unique_id: Option<String>,
 }
@@ -37,6 +38,7 @@ impl Message {
             tag: None,
             keys: Vec::new(),
             flag: 0,
+            ordering_key: None,
             properties: Properties::new(),
             unique_id: None,
         }
@@ -76,6 +78,16 @@ impl Message {
         self
     }
 
+    /// Keeps the order of messages with the same key: they go to one queue, chosen by [`KeyHash`](crate::KeyHash), one after the other, and an
+    /// ordered consumer receives them in that order. A topic with one queue orders everything.
+    ///
+    /// The order holds while the topic's number of queues stays as it is, and for sends that began one after the other. A send that fails is never
+    /// made at another broker, and what had been begun behind it with the same key ends as `NotSent`. The key travels as `__SHARDINGKEY`.
+    pub fn ordering_key(mut self, key: impl Into<String>) -> Self {
+        self.ordering_key = Some(key.into());
+        self
+    }
+
     /// A number that travels with the message and means nothing to the broker; default 0.
     pub const fn flag(mut self, flag: i32) -> Self {
         self.flag = flag;
@@ -108,6 +120,11 @@ impl Message {
     /// The keys.
     pub fn keys(&self) -> &[String] {
         &self.keys
+    }
+
+    /// The ordering key, if there is one. Of a message that Go sent, it is among the [properties](Self::properties), as `SHARDING_KEY`.
+    pub fn ordering_key_text(&self) -> Option<&str> {
+        self.ordering_key.as_deref()
     }
 
     /// The application's properties.
@@ -174,6 +191,12 @@ impl Message {
                 ));
             }
         }
+        if let Some(key) = &self.ordering_key {
+            check_text("ordering key", key)?;
+            if key.is_empty() {
+                return refuse("the ordering key is empty");
+            }
+        }
         for (name, value) in self.properties.iter() {
             check_text("property name", name)?;
             check_text("property value", value)?;
@@ -210,6 +233,7 @@ impl fmt::Debug for Message {
             .field("body_len", &self.body.len())
             .field("tag", &self.tag)
             .field("keys", &self.keys)
+            .field("ordering_key", &self.ordering_key)
             .field("unique_id", &self.unique_id)
             .finish_non_exhaustive()
     }
@@ -237,6 +261,8 @@ mod tests {
             (good().tag(" a"), "can't be subscribed"),
             (good().key("a b"), "separates keys"),
             (good().key(""), "empty"),
+            (good().ordering_key(""), "ordering key is empty"),
+            (good().ordering_key("\u{2}"), "U+0001 or U+0002"),
             (good().property("a\u{2}", "x"), "U+0001 or U+0002"),
             (good().property("a", "x\u{1}"), "U+0001 or U+0002"),
             (good().property("a", ""), "no value"),

@@ -8,6 +8,9 @@
 
 mod batch;
 mod compress;
+mod ending;
+mod key;
+mod lanes;
 mod operation;
 mod pack;
 mod receipt;
@@ -25,11 +28,13 @@ use futures_util::{Stream, StreamExt as _};
 use tokio::sync::mpsc;
 
 pub use self::compress::Compression;
+pub use self::key::KeyHash;
 pub use self::receipt::{Durability, Receipt, Unheard};
 pub use self::send::{Confirm, Enqueue, Send, SendBatch, SendOneway};
 use self::shared::ProducerShared;
 use crate::Message;
 use crate::client::{Flush, Handle};
+use crate::consumer::QueueRef;
 use crate::error::{Result, SendError};
 use crate::name::check_group;
 
@@ -125,6 +130,28 @@ impl Producer {
             .buffered(ahead)
     }
 
+    /// The queues of a topic that can be sent to, in the order in which ordering keys choose among them: for [`Send::queue`].
+    ///
+    /// # Errors
+    ///
+    /// Kind `NotFound`: the topic does not exist, or none of its queues can be written; retryable. Others, when the nameservers could not be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe.
+    pub async fn queues(&self, topic: &str) -> Result<Vec<QueueRef>> {
+        let client = &self.shared.client;
+        client.check_open("list queues")?;
+        let route = client
+            .routes
+            .for_publishing(&client.namespace.wrap(topic))
+            .await?;
+        let queues = route.publish.iter();
+        Ok(queues
+            .map(|queue| QueueRef::of(&client.namespace, queue))
+            .collect())
+    }
+
     /// Waits until nothing is under way and nothing waits in the line.
     ///
     /// # Errors
@@ -164,6 +191,7 @@ pub struct ProducerBuilder {
     max_in_flight_bytes: usize,
     compression: Option<Compression>,
     require_durable: bool,
+    key_hash: KeyHash,
 }
 
 impl ProducerBuilder {
@@ -179,6 +207,7 @@ impl ProducerBuilder {
             max_in_flight_bytes: 64 << 20,
             compression: None,
             require_durable: false,
+            key_hash: KeyHash::Java,
         }
     }
 
@@ -232,6 +261,12 @@ impl ProducerBuilder {
     /// is `Unknown`, and it carries the receipt.
     pub const fn require_durable(mut self) -> Self {
         self.require_durable = true;
+        self
+    }
+
+    /// How [ordering keys](Message::ordering_key) choose a queue; default as Java does. All producers of a topic must agree.
+    pub const fn key_hash(mut self, hash: KeyHash) -> Self {
+        self.key_hash = hash;
         self
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct QueueId {
 /// A topic's route, ready for choosing queues.
 #[derive(Debug)]
 pub(crate) struct TopicRoute {
-    /// Queues that can be written, sorted.
+    /// Queues that can be written, sorted; of an ordered topic those that an operator has laid down, in that order.
     pub(crate) publish: Vec<QueueId>,
     /// Queues that can be read, sorted.
     pub(crate) subscribe: Vec<QueueId>,
@@ -69,6 +69,13 @@ impl TopicRoute {
         }
         publish.sort();
         subscribe.sort();
+        if let Some(order) = data
+            .order_topic_conf
+            .as_deref()
+            .filter(|conf| !conf.is_empty())
+        {
+            publish = ordered(&topic, order);
+        }
         Self {
             publish,
             subscribe,
@@ -96,6 +103,24 @@ impl TopicRoute {
     pub(crate) fn brokers(&self) -> impl Iterator<Item = (&Arc<str>, &BTreeMap<i64, Endpoint>)> {
         self.brokers.iter()
     }
+}
+
+/// The queues of `broker-a:4;broker-b:4`. They stay the same while a broker is away, and so does the queue of each ordering key.
+// apache/rocketmq: MQClientInstance.topicRouteData2TopicPublishInfo
+fn ordered(topic: &Arc<str>, conf: &str) -> Vec<QueueId> {
+    let shares = conf.split(';').filter_map(|share| {
+        let (broker, count) = share.split_once(':')?;
+        Some((broker, count.trim().parse::<i32>().ok()?))
+    });
+    let queues = shares.flat_map(|(broker, count)| {
+        let broker: Arc<str> = broker.trim().into();
+        (0..count.min(MOST_QUEUES)).map(move |id| QueueId {
+            topic: Arc::clone(topic),
+            broker: Arc::clone(&broker),
+            id,
+        })
+    });
+    queues.collect()
 }
 
 /// The cache. Cheap to clone.
@@ -357,3 +382,26 @@ const MASTER: i64 = 0;
 const CREATING: Duration = Duration::from_millis(500);
 /// More queues than this a broker are a mistake or an attack.
 const MOST_QUEUES: i32 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_queues_of_an_ordered_topic_are_as_they_were_laid_down() {
+        let mut data = command::TopicRoute {
+            order_topic_conf: Some("b:2;a:1;bad;c:x".to_owned()),
+            ..command::TopicRoute::default()
+        };
+        let publish = |data: &command::TopicRoute| {
+            let route = TopicRoute::new("t", data.clone(), 16);
+            let queues = route.publish.iter();
+            let name = |queue: &QueueId| format!("{}{}", queue.broker, queue.id);
+            queues.map(name).collect::<Vec<_>>()
+        };
+        // Brokers that are away keep their places.
+        assert_eq!(publish(&data), ["b0", "b1", "a0"]);
+        data.order_topic_conf = Some(String::new());
+        assert!(publish(&data).is_empty());
+    }
+}

@@ -14,9 +14,11 @@ pub(super) struct Turns(Mutex<Known>);
 #[derive(Debug, Default)]
 struct Known {
     queues: BTreeMap<QueueId, Arc<tokio::sync::Mutex<()>>>,
-    /// By topic and broker.
-    begun: BTreeMap<(Arc<str>, Arc<str>), Arc<OnceCell<()>>>,
+    begun: BTreeMap<TopicAt, Arc<OnceCell<()>>>,
 }
+
+/// A topic at a broker.
+type TopicAt = (Arc<str>, Arc<str>);
 
 impl Turns {
     /// The turn to store an offset of the queue: of two under way a broker may carry out the later one first.

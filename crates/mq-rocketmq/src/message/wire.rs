@@ -27,6 +27,7 @@ impl Message {
                         .collect();
                 }
                 UNIQUE_ID => message.unique_id = Some(value),
+                ORDERING_KEY => message.ordering_key = Some(value),
                 _ if is_system(&name) => drop(system.set(name, value)),
                 _ => drop(message.properties.set(name, value)),
             }
@@ -41,6 +42,7 @@ impl Message {
             (TAGS, self.tag.as_deref()),
             (UNIQUE_ID, self.unique_id.as_deref()),
             (KEYS, keys.as_deref()),
+            (ORDERING_KEY, self.ordering_key.as_deref()),
             // apache/rocketmq: Message sets WAIT=true by default: the answer waits for flush and replica as the broker is configured.
             (WAIT_STORED, Some("true")),
         ];
@@ -61,6 +63,9 @@ pub(crate) const TAGS: &str = "TAGS";
 pub(crate) const KEYS: &str = "KEYS";
 /// The unique id.
 pub(crate) const UNIQUE_ID: &str = "UNIQ_KEY";
+/// The ordering key. C++ and the gRPC clients use it too; Go has a name of its own.
+// apache/rocketmq: MessageConst.PROPERTY_SHARDING_KEY
+pub(crate) const ORDERING_KEY: &str = "__SHARDINGKEY";
 const WAIT_STORED: &str = "WAIT";
 
 // apache/rocketmq: MessageConst; __STARTDELIVERTIME and __CANCEL_SCHEDULED_MSG are Huawei DMS's. Names that start with TIMER_ count too.
@@ -106,7 +111,7 @@ const SYSTEM: &[&str] = &[
     "POP_CK",
     "POP_CK_OFFSET",
     "1ST_POP_TIME",
-    "__SHARDINGKEY",
+    ORDERING_KEY,
     "PROPERTY_FORWARD_QUEUE_ID",
     "REDIRECT",
     "INNER_MULTI_DISPATCH",
@@ -135,6 +140,7 @@ mod tests {
             .tag("A")
             .key("k1")
             .key("k2")
+            .ordering_key("o")
             .property("p", "v");
         sent.unique_id_or(|| "ID".into());
         let wire = PropertyText::from(&crate::proto::message::properties::decode(

@@ -1,52 +1,83 @@
 //! Sending many messages of one topic: cut into requests, one result a message.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use futures_util::future::join_all;
 
-use super::operation::{Failed, Payload};
+use super::ending::{Failed, Payload};
+use super::lanes::Lane;
+use super::operation::Plan;
 use super::pack::{Packed, pack_item};
-use super::send::{deadline, prepare, receipts, start};
+use super::send::{Options, deadline, find_route, lane, prepare, receipts, start};
 use super::shared::ProducerShared;
 use super::{Producer, Receipt};
 use crate::Message;
+use crate::consumer::QueueRef;
 use crate::error::{Result, SendError, invalid};
 use crate::proto::message::SysFlag;
 
 pub(super) async fn send_batch(
     producer: Producer,
     messages: Vec<Message>,
-    timeout: Option<Duration>,
+    options: Options,
 ) -> Vec<Result<Receipt, SendError>> {
     let shared = &producer.shared;
-    let deadline = deadline(shared, timeout);
-    let chunks = match split(shared, messages) {
-        Ok(chunks) => chunks,
+    let deadline = deadline(shared, options.timeout);
+    let Cut {
+        topic,
+        lane,
+        chunks,
+    } = match split(shared, messages, options.queue.as_ref()) {
+        Ok(cut) => cut,
         Err(failed) => return failed.into_send_errors().into_iter().map(Err).collect(),
     };
-    let runs = chunks.into_iter().map(|(messages, packed)| async move {
-        let payload = Payload::Batch(messages);
-        let ended = match start(shared, payload, packed, deadline, false).await {
-            Ok((_place, hearing)) => hearing.end.await,
-            Err(failed) => Ok(Err(failed)),
+    // Known before the first request begins: then all of them join the line in turn. An error is told by each of them.
+    drop(find_route(shared, &topic, deadline).await);
+    let runs = chunks.into_iter().map(|(messages, packed)| {
+        let plan = Plan {
+            topic: Arc::clone(&topic),
+            payload: Payload::Batch(messages),
+            packed,
+            deadline,
+            oneway: false,
+            lane: lane.clone(),
         };
-        receipts(ended, shared)
+        async move {
+            let ended = match start(shared, plan).await {
+                Ok((_place, hearing)) => hearing.end.await,
+                Err(failed) => Ok(Err(failed)),
+            };
+            receipts(ended, shared)
+        }
     });
     join_all(runs).await.into_iter().flatten().collect()
+}
+
+/// A batch, cut into requests.
+struct Cut {
+    topic: Arc<str>,
+    lane: Option<Lane>,
+    chunks: Vec<(Vec<Message>, Packed)>,
 }
 
 /// Cuts messages into requests. All of them are checked before the first is sent.
 fn split(
     shared: &ProducerShared,
     mut messages: Vec<Message>,
-) -> Result<Vec<(Vec<Message>, Packed)>, Failed> {
-    if let Err(error) = check_batch(shared, &mut messages) {
-        return Err(Failed {
-            error,
-            payload: Payload::Batch(messages),
-        });
-    }
+    queue: Option<&QueueRef>,
+) -> Result<Cut, Failed> {
+    let lane = match check_batch(shared, &mut messages, queue) {
+        Ok(lane) => lane,
+        Err(error) => {
+            return Err(Failed {
+                error,
+                payload: Payload::Batch(messages),
+            });
+        }
+    };
+    let topic = messages.first().map_or("", Message::topic);
+    let topic = shared.client.namespace.wrap(topic).into();
     let properties = batch_properties(shared);
     let packed = |body: BytesMut| Packed {
         body: body.freeze(),
@@ -73,12 +104,32 @@ fn split(
     if !chunk.is_empty() {
         chunks.push((chunk, packed(body)));
     }
-    Ok(chunks)
+    Ok(Cut {
+        topic,
+        lane,
+        chunks,
+    })
 }
 
-fn check_batch(shared: &ProducerShared, messages: &mut [Message]) -> Result<()> {
-    let topic = messages.first().map(|message| message.topic().to_owned());
+/// The answer is whose order the batch keeps: all of it is stored in one queue.
+fn check_batch(
+    shared: &ProducerShared,
+    messages: &mut [Message],
+    queue: Option<&QueueRef>,
+) -> Result<Option<Lane>> {
+    let Some(first) = messages.first() else {
+        return Ok(None);
+    };
+    let topic = Some(first.topic().to_owned());
+    let key = first.ordering_key_text().map(str::to_owned);
+    let lane = lane(shared, first, queue)?;
     for message in messages {
+        if message.ordering_key_text() != key.as_deref() {
+            return Err(invalid(
+                "send",
+                "the messages of a batch have different ordering keys: they go into one queue",
+            ));
+        }
         if Some(message.topic()) != topic.as_deref() {
             return Err(invalid(
                 "send",
@@ -97,7 +148,7 @@ fn check_batch(shared: &ProducerShared, messages: &mut [Message]) -> Result<()> 
             return Err(invalid("send", found));
         }
     }
-    Ok(())
+    Ok(lane)
 }
 
 /// The batch itself has an id too (apache/rocketmq: `DefaultMQProducer.batch`).

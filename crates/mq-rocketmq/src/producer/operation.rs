@@ -1,47 +1,23 @@
 //! One send on its way: owns the message until the broker has answered or the send has failed.
 
+mod aim;
+
 use std::sync::Arc;
 use std::time::Instant;
 
-use mq_core::{ErrorKind, Outcome, Retry};
+use mq_core::{ErrorKind, Outcome};
 use tokio::sync::oneshot;
 
+use super::ending::{Ended, Failed, Hearing, Payload, Stored, tell};
+use super::lanes::{Entered, Lane, Left, Slot};
 use super::pack::Packed;
 use super::shared::ProducerShared;
 use super::target::Target;
 use super::window::Entry;
-use crate::Message;
 use crate::conn::{Command, Done, Failure, QueueId, TopicRoute, Waiter, parse_reply};
 use crate::error::{Error, Result, answer_error, closed};
-use crate::proto::command::{SendBatch, SendMessage, SendReply};
+use crate::proto::command::{SendBatch, SendMessage};
 use crate::proto::{Encoded, Frame, ResponseCode};
-
-/// What is sent in one request.
-#[derive(Debug)]
-pub(crate) enum Payload {
-    One(Box<Message>),
-    /// All for one topic, none compressed.
-    Batch(Vec<Message>),
-}
-
-/// The broker's word.
-#[derive(Debug)]
-pub(crate) struct Stored {
-    pub(crate) reply: SendReply,
-    pub(crate) code: ResponseCode,
-    pub(crate) queue: QueueId,
-    pub(crate) payload: Payload,
-}
-
-/// A send that failed, with what was to be sent.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) error: Error,
-    pub(crate) payload: Payload,
-}
-
-/// How a send ends. A one-way send ends without a [`Stored`].
-pub(crate) type Ended = Result<Option<Stored>, Failed>;
 
 /// A send, from joining the line to its end.
 pub(crate) struct Operation {
@@ -59,16 +35,23 @@ pub(crate) struct Operation {
     begun: Instant,
     /// Set until launched.
     head: Option<Encoded>,
-    admitted: bool,
+    stage: Stage,
+    /// Whose order it keeps. Then its broker is never changed.
+    slot: Option<Slot>,
     payload: Option<Payload>,
     on_admission: Option<oneshot::Sender<()>>,
     on_end: Option<oneshot::Sender<Ended>>,
 }
 
-/// What the caller keeps of an operation.
-pub(crate) struct Hearing {
-    pub(crate) admission: oneshot::Receiver<()>,
-    pub(crate) end: oneshot::Receiver<Ended>,
+/// How far an operation is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// In the producer's line.
+    Waits,
+    /// There was room. It may wait for its turn in its lane.
+    Admitted,
+    /// It was its turn.
+    Goes,
 }
 
 /// What an operation is made of.
@@ -78,10 +61,11 @@ pub(crate) struct Plan {
     pub(crate) packed: Packed,
     pub(crate) deadline: Instant,
     pub(crate) oneway: bool,
+    pub(crate) lane: Option<Lane>,
 }
 
 impl Operation {
-    /// Chooses a queue and encodes.
+    /// Chooses a queue, joins its lane, and encodes.
     pub(crate) fn new(
         producer: Arc<ProducerShared>,
         plan: Plan,
@@ -93,17 +77,17 @@ impl Operation {
             packed,
             deadline,
             oneway,
+            lane,
         } = plan;
-        let Some(target) = Target::choose(&producer, route, None) else {
-            return Err(Failed {
-                error: no_queue(&topic),
-                payload,
-            });
+        let target = match Target::first(&producer, route, &topic, lane.as_ref()) {
+            Ok(target) => target,
+            Err(error) => return Err(Failed { error, payload }),
         };
         let (on_admission, admission) = oneshot::channel();
         let (on_end, end) = oneshot::channel();
         let mut operation = Box::new(Self {
             born_at_ms: producer.client.clock.wall_ms(),
+            slot: lane.map(|lane| producer.lanes.join(lane)),
             producer,
             topic,
             packed,
@@ -114,41 +98,13 @@ impl Operation {
             target,
             begun: deadline,
             head: None,
-            admitted: false,
+            stage: Stage::Waits,
             payload: Some(payload),
             on_admission: Some(on_admission),
             on_end: Some(on_end),
         });
         operation.encode();
         Ok((operation, Hearing { admission, end }))
-    }
-
-    /// Makes the next attempt, at another broker if there is one. Called by the retry task.
-    pub(super) fn again(mut self: Box<Self>) {
-        let last = Arc::clone(&self.target.queue.broker);
-        self.aim(Some(&last));
-        self.attempt += 1;
-        self.encode();
-        self.submit();
-    }
-
-    /// Chooses again, if the route is still known.
-    fn aim(&mut self, avoid: Option<&str>) {
-        let routes = &self.producer.client.routes;
-        let route = routes.cached_for_publishing(&self.topic);
-        if let Some(target) = route.and_then(|route| Target::choose(&self.producer, &route, avoid))
-        {
-            self.target = target;
-        }
-    }
-
-    /// Whether the next attempt would reach another broker than the last, one that is not in trouble.
-    pub(super) fn has_alternative(&self) -> bool {
-        let client = &self.producer.client;
-        let Some(route) = client.routes.cached_for_publishing(&self.topic) else {
-            return false;
-        };
-        self.target.has_alternative(&self.producer, &route)
     }
 
     pub(super) const fn attempt(&self) -> u32 {
@@ -209,7 +165,8 @@ impl Operation {
         if super::Durability::of(code).is_none() {
             let error = answer_error(frame, "send", &endpoint.to_string());
             // apache/rocketmq: DefaultMQProducer.retryResponseCodes; a refused login is never tried again.
-            let elsewhere = code.is_retryable() || RETRY_ELSEWHERE.contains(&code);
+            let elsewhere =
+                code.is_retryable() || (self.slot.is_none() && RETRY_ELSEWHERE.contains(&code));
             let again = elsewhere && error.kind() != ErrorKind::Auth;
             return self.failed(error, again);
         }
@@ -258,14 +215,25 @@ impl Operation {
         }
     }
 
-    fn end(mut self: Box<Self>, ended: Ended) {
-        let window = Arc::clone(&self.producer.window);
-        let (size, admitted) = (self.size(), std::mem::take(&mut self.admitted));
-        tell(self.on_end.take(), ended, &self.producer);
+    fn end(self: Box<Self>, ended: Ended) {
+        let how = match &ended {
+            Err(failed) if self.slot.is_some() => Left::Failed(failed.error.clone()),
+            _ => Left::Done,
+        };
+        self.leave(ended, how);
+    }
+
+    fn leave(mut self: Box<Self>, ended: Ended, how: Left) {
+        let producer = Arc::clone(&self.producer);
+        let (size, slot, stage) = (self.size(), self.slot.take(), self.stage);
+        tell(self.on_end.take(), ended, &producer);
         // First the result, then the room: a flush that sees the window empty sees every failure.
         drop(self);
-        if admitted {
-            window.release(size);
+        if stage >= Stage::Admitted {
+            producer.window.release(size);
+        }
+        if let Some(slot) = slot {
+            producer.left(&slot, stage == Stage::Goes, how);
         }
     }
 
@@ -284,17 +252,21 @@ impl Entry for Operation {
     }
 
     fn launch(mut self: Box<Self>) {
-        self.admitted = true;
+        self.stage = Stage::Admitted;
         if let Some(told) = self.on_admission.take() {
             // A send does not listen.
             let _ = told.send(());
         }
-        // While it waited in the line, its broker may have gone.
-        if !self.target.is_well(&self.producer.client) {
-            self.aim(None);
-            self.encode();
+        let Some(slot) = self.slot.clone() else {
+            return self.go();
+        };
+        let (producer, until) = (Arc::clone(&self.producer), self.deadline);
+        match producer.lanes.enter(&slot, until, self) {
+            Entered::Go(operation) => operation.go(),
+            // Somebody is to look when its time is over.
+            Entered::Waits => producer.window.changed.notify_one(),
+            Entered::Overtaken(operation, cause) => operation.is_overtaken(cause),
         }
-        self.submit();
     }
 
     fn expire(self: Box<Self>) {
@@ -330,16 +302,24 @@ impl Waiter for Operation {
 impl Drop for Operation {
     /// Only an operation whose task was aborted still has its payload here, or one withdrawn from the line.
     fn drop(&mut self) {
-        let Some(payload) = self.payload.take() else {
+        let slot = self.slot.take();
+        let (payload, goes) = (self.payload.take(), self.stage == Stage::Goes);
+        let payload = payload.filter(|_| self.stage >= Stage::Admitted);
+        let Some(payload) = payload else {
+            if let Some(slot) = slot {
+                self.producer.left(&slot, goes, Left::Gone);
+            }
             return;
         };
-        if !self.admitted {
-            return;
+        let mut told = closed("send", "client").into_builder();
+        if goes {
+            told = told.outcome(Outcome::Unknown);
         }
-        let error = closed("send", "client")
-            .into_builder()
-            .outcome(Outcome::Unknown)
-            .build();
+        let error = told.build();
+        if let Some(slot) = slot {
+            let how = Left::Failed(error.clone());
+            self.producer.left(&slot, goes, how);
+        }
         tell(
             self.on_end.take(),
             Err(Failed { error, payload }),
@@ -348,43 +328,6 @@ impl Drop for Operation {
         self.producer
             .window
             .release(self.packed.body.len() + self.packed.properties.len() + OVERHEAD);
-    }
-}
-
-/// Tells the one who waits; a failure that nobody waits for is kept for the next flush.
-fn tell(listener: Option<oneshot::Sender<Ended>>, ended: Ended, producer: &ProducerShared) {
-    let unheard = match listener {
-        Some(listener) => listener.send(ended).err(),
-        None => Some(ended),
-    };
-    if let Some(Err(failed)) = unheard {
-        for failed in failed.into_send_errors() {
-            producer.window.keep_unheard(failed);
-        }
-    }
-}
-
-fn no_queue(topic: &str) -> Error {
-    Error::builder(
-        ErrorKind::NotFound,
-        format!("topic \"{topic}\" has no queue to send to"),
-    )
-    .operation("send")
-    .retry(Retry::Later)
-    .build()
-}
-
-impl Failed {
-    /// One error a message.
-    pub(crate) fn into_send_errors(self) -> Vec<crate::SendError> {
-        let messages = match self.payload {
-            Payload::One(message) => vec![*message],
-            Payload::Batch(messages) => messages,
-        };
-        messages
-            .into_iter()
-            .map(|message| crate::SendError::new(self.error.clone(), message))
-            .collect()
     }
 }
 

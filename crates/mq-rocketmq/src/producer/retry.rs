@@ -41,10 +41,10 @@ async fn work(
     let mut pending: BTreeMap<(Instant, u64), Again> = BTreeMap::new();
     let mut count = 0u64;
     loop {
-        let Some(now) = producer
-            .upgrade()
-            .map(|producer| producer.client.clock.now())
-        else {
+        let Some((now, lanes)) = producer.upgrade().map(|producer| {
+            let now = producer.client.clock.now();
+            (now, producer.sweep_lanes(now))
+        }) else {
             return;
         };
         let line = window.sweep(now);
@@ -52,7 +52,7 @@ async fn work(
             entry.remove().operation.again();
         }
         let next = pending.keys().next().map(|(at, _)| *at);
-        let wake = [line, next].into_iter().flatten().min();
+        let wake = [line, lanes, next].into_iter().flatten().min();
         tokio::select! {
             again = retries.recv() => {
                 let Some(again) = again else { return };

@@ -11,14 +11,24 @@ use mq_core::{ErrorKind, Outcome};
 use tokio::sync::oneshot;
 
 use super::batch::send_batch;
-use super::operation::{Ended, Failed, Hearing, Operation, Payload, Plan, Stored};
-use super::pack::{Packed, pack_one};
+use super::ending::{Ended, Failed, Hearing, Payload, Stored};
+use super::lanes::Lane;
+use super::operation::{Operation, Plan};
+use super::pack::pack_one;
 use super::shared::ProducerShared;
 use super::window::Window;
 use super::{Durability, Producer, Receipt};
 use crate::Message;
 use crate::conn::{QueueId, TopicRoute};
-use crate::error::{Error, Result, SendError, closed};
+use crate::consumer::QueueRef;
+use crate::error::{Error, Result, SendError, closed, invalid};
+
+/// What governs one call.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Options {
+    pub(super) timeout: Option<Duration>,
+    pub(super) queue: Option<QueueRef>,
+}
 
 macro_rules! call {
     ($(#[$doc:meta])* $name:ident, $input:ty, $output:ty, $run:ident) => {
@@ -27,17 +37,24 @@ macro_rules! call {
         pub struct $name {
             producer: Producer,
             input: $input,
-            timeout: Option<Duration>,
+            options: Options,
         }
 
         impl $name {
             pub(super) const fn new(producer: Producer, input: $input) -> Self {
-                Self { producer, input, timeout: None }
+                Self { producer, input, options: Options { timeout: None, queue: None } }
             }
 
             /// How long this call may take, from its first poll; default the producer's.
             pub const fn timeout(mut self, timeout: Duration) -> Self {
-                self.timeout = Some(timeout);
+                self.options.timeout = Some(timeout);
+                self
+            }
+
+            /// The queue to send to, one of [`Producer::queues`]; default by the ordering key, or else in turn. Sends to a queue that is named
+            /// go one by one and never to another broker: it keeps the order in which they began. An ordering key travels, but decides nothing then.
+            pub fn queue(mut self, queue: &QueueRef) -> Self {
+                self.options.queue = Some(queue.clone());
                 self
             }
         }
@@ -47,7 +64,7 @@ macro_rules! call {
             type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + std::marker::Send>>;
 
             fn into_future(self) -> Self::IntoFuture {
-                Box::pin($run(self.producer, self.input, self.timeout))
+                Box::pin($run(self.producer, self.input, self.options))
             }
         }
 
@@ -103,19 +120,19 @@ impl fmt::Debug for Confirm {
 async fn send(
     producer: Producer,
     message: Message,
-    timeout: Option<Duration>,
+    options: Options,
 ) -> Result<Receipt, SendError> {
     let shared = &producer.shared;
-    let (_place, hearing) = begin(shared, message, timeout, false).await?;
+    let (_place, hearing) = begin(shared, message, &options, false).await?;
     one_receipt(hearing.end.await, shared)
 }
 
 async fn send_oneway(
     producer: Producer,
     message: Message,
-    timeout: Option<Duration>,
+    options: Options,
 ) -> Result<(), SendError> {
-    let (_place, hearing) = begin(&producer.shared, message, timeout, true).await?;
+    let (_place, hearing) = begin(&producer.shared, message, &options, true).await?;
     match hearing.end.await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(failed)) => Err(one_error(failed)),
@@ -126,9 +143,9 @@ async fn send_oneway(
 async fn enqueue(
     producer: Producer,
     message: Message,
-    timeout: Option<Duration>,
+    options: Options,
 ) -> Result<Confirm, SendError> {
-    let (_place, hearing) = begin(&producer.shared, message, timeout, false).await?;
+    let (_place, hearing) = begin(&producer.shared, message, &options, false).await?;
     let confirm = Confirm {
         end: hearing.end,
         producer: Arc::clone(&producer.shared),
@@ -144,60 +161,82 @@ async fn enqueue(
 async fn begin(
     shared: &Arc<ProducerShared>,
     mut message: Message,
-    timeout: Option<Duration>,
+    options: &Options,
     oneway: bool,
 ) -> Result<(Place, Hearing), SendError> {
-    let deadline = deadline(shared, timeout);
-    match prepare(shared, &mut message).and_then(|()| pack_one(shared, &message)) {
-        Ok(packed) => {
-            let payload = Payload::One(Box::new(message));
-            start(shared, payload, packed, deadline, oneway)
-                .await
-                .map_err(one_error)
+    let deadline = deadline(shared, options.timeout);
+    let ready = prepare(shared, &mut message).and_then(|()| {
+        let lane = lane(shared, &message, options.queue.as_ref())?;
+        Ok((lane, pack_one(shared, &message)?))
+    });
+    match ready {
+        Ok((lane, packed)) => {
+            let plan = Plan {
+                topic: shared.client.namespace.wrap(message.topic()).into(),
+                payload: Payload::One(Box::new(message)),
+                packed,
+                deadline,
+                oneway,
+                lane,
+            };
+            start(shared, plan).await.map_err(one_error)
         }
         Err(error) => Err(SendError::new(error, message)),
     }
 }
 
+/// What the order of a message is kept by: the queue that was asked for, else its key.
+pub(super) fn lane(
+    shared: &ProducerShared,
+    message: &Message,
+    queue: Option<&QueueRef>,
+) -> Result<Option<Lane>> {
+    let topic = || shared.client.namespace.wrap(message.topic()).into();
+    let Some(queue) = queue else {
+        let key = message.ordering_key_text();
+        return Ok(key.map(|key| Lane::Key {
+            topic: topic(),
+            key: key.into(),
+        }));
+    };
+    if queue.topic() != message.topic() {
+        let found = format!(
+            "the message is for topic \"{}\", the queue is of \"{}\"",
+            message.topic(),
+            queue.topic()
+        );
+        return Err(invalid("send", found));
+    }
+    Ok(Some(Lane::Queue(QueueId {
+        topic: topic(),
+        broker: queue.broker().into(),
+        id: queue.queue(),
+    })))
+}
+
 /// Finds the route, chooses a queue, and joins the line.
 pub(super) async fn start(
     shared: &Arc<ProducerShared>,
-    payload: Payload,
-    packed: Packed,
-    deadline: Instant,
-    oneway: bool,
+    plan: Plan,
 ) -> Result<(Place, Hearing), Failed> {
-    let first = match &payload {
-        Payload::One(message) => Some(&**message),
-        Payload::Batch(messages) => messages.first(),
-    };
-    let topic = shared
-        .client
-        .namespace
-        .wrap(first.map_or("", Message::topic));
-    let route = match find_route(shared, &topic, deadline).await {
+    let route = match find_route(shared, &plan.topic, plan.deadline).await {
         Ok(route) => route,
         Err(error) => {
             return Err(Failed {
                 error: in_send(error),
-                payload,
+                payload: plan.payload,
             });
         }
     };
-    let plan = Plan {
-        topic: topic.into(),
-        payload,
-        packed,
-        deadline,
-        oneway,
-    };
+    let together = plan.lane.is_some().then(|| shared.joining.lock());
     let (operation, hearing) = Operation::new(Arc::clone(shared), plan, &route)?;
     let window = Arc::clone(&shared.window);
     let ticket = window.join(operation);
+    drop(together);
     Ok((Place { window, ticket }, hearing))
 }
 
-async fn find_route(
+pub(super) async fn find_route(
     shared: &ProducerShared,
     topic: &str,
     deadline: Instant,

@@ -1,14 +1,15 @@
 //! What all clones of a producer and its sends have in common.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use super::lanes::{Lanes, Left, Slot};
 use super::operation::Operation;
 use super::window::Window;
-use super::{Compression, Unheard};
+use super::{Compression, KeyHash, Unheard};
 use crate::client::{Flush, Shared};
 use crate::error::{Error, Result};
 
@@ -19,6 +20,10 @@ pub(crate) struct ProducerShared {
     pub(crate) default_topic: Arc<str>,
     pub(crate) new_topic_queues: i32,
     pub(crate) window: Arc<Window<Operation>>,
+    pub(super) lanes: Lanes<Box<Operation>>,
+    /// Held while a send joins both its lane and the line: they stand in the same order in both.
+    pub(super) joining: Mutex<()>,
+    pub(super) key_hash: KeyHash,
     pub(crate) retries: mpsc::Sender<super::retry::Again>,
     pub(crate) compression: Option<Compression>,
     pub(crate) timeout: Duration,
@@ -52,6 +57,9 @@ impl ProducerShared {
                 options.max_in_flight,
                 options.max_in_flight_bytes,
             )),
+            lanes: Lanes::new(),
+            joining: Mutex::default(),
+            key_hash: options.key_hash,
             retries,
             compression: options.compression,
             timeout: options.timeout,
@@ -69,6 +77,26 @@ impl ProducerShared {
     /// Whose turn it is among queues.
     pub(super) fn turn(&self) -> usize {
         self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A send has left its lane: the next one goes, or none of those that had joined.
+    pub(super) fn left(&self, slot: &Slot, entered: bool, how: Left) {
+        let freed = self.lanes.leave(slot, entered, how);
+        for (operation, cause) in freed.overtaken {
+            operation.is_overtaken(cause);
+        }
+        if let Some(next) = freed.next {
+            next.go();
+        }
+    }
+
+    /// Ends what has waited in its lane until its time was over; says when the next one's is.
+    pub(super) fn sweep_lanes(&self, now: Instant) -> Option<Instant> {
+        let swept = self.lanes.sweep(now);
+        for operation in swept.expired {
+            operation.turn_missed();
+        }
+        swept.next
     }
 
     pub(super) async fn flushed(&self) -> Result<(), Unheard> {

@@ -2,14 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use mq_core::{Endpoint, ErrorKind, Outcome};
+use mq_core::{Endpoint, ErrorKind, Outcome, Retry};
 
+use super::ending::no_queue;
+use super::lanes::Lane;
 use super::shared::ProducerShared;
 use crate::client::Shared;
 use crate::conn::{Done, Failure, QueueId, TopicRoute};
+use crate::error::{Error, Result as MqResult};
 
 /// A queue, and its broker's address.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) queue: QueueId,
     pub(super) endpoint: Endpoint,
@@ -28,6 +31,41 @@ impl Target {
         Some(Self {
             queue: queue.clone(),
             endpoint,
+        })
+    }
+
+    /// Where the first attempt goes.
+    pub(super) fn first(
+        producer: &ProducerShared,
+        route: &TopicRoute,
+        topic: &str,
+        lane: Option<&Lane>,
+    ) -> MqResult<Self> {
+        match lane {
+            Some(lane) => Self::of_lane(producer, route, lane),
+            None => Self::choose(producer, route, None).ok_or_else(|| no_queue(topic)),
+        }
+    }
+
+    /// Where everything of a lane goes, however its broker is.
+    // apache/rocketmq: DefaultMQProducerImpl.sendSelectImpl takes the whole publish list, and tries once
+    pub(super) fn of_lane(
+        producer: &ProducerShared,
+        route: &TopicRoute,
+        lane: &Lane,
+    ) -> MqResult<Self> {
+        let queue = match lane {
+            Lane::Key { topic, key } => producer
+                .key_hash
+                .queue(key, &route.publish)
+                .ok_or_else(|| no_queue(topic))?,
+            Lane::Queue(queue) if route.publish.contains(queue) => queue,
+            Lane::Queue(queue) => return Err(no_such_queue(queue)),
+        };
+        let endpoint = route.master(&queue.broker);
+        Ok(Self {
+            queue: queue.clone(),
+            endpoint: endpoint.ok_or_else(|| no_such_queue(queue))?.clone(),
         })
     }
 
@@ -61,6 +99,16 @@ impl Target {
             Ok(Done::Written) | Err(_) => {}
         }
     }
+}
+
+fn no_such_queue(queue: &QueueId) -> Error {
+    let QueueId { topic, broker, id } = queue;
+    let what = format!("queue {id} of \"{topic}\" at \"{broker}\" can't be written");
+    Error::builder(ErrorKind::NotFound, what)
+        .operation("send")
+        .retry(Retry::Later)
+        .hint("Producer::queues() lists those that can")
+        .build()
 }
 
 /// The queue whose turn it is, or the next: of a broker that is `well` and not the one to `avoid`, else of any other, else any.

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -6,6 +6,8 @@ use bytes::{Bytes, BytesMut};
 use mq_core::{Clock as _, ErrorKind, Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+
+mod ordered;
 
 use crate::conn::TimerClock;
 use crate::proto::command::{
@@ -24,6 +26,10 @@ enum Step {
     Cut,
     /// The same, and takes no connection any more.
     Die,
+    /// Says nothing, and goes on.
+    Ignore,
+    /// Waits whether another request comes before this one is answered, and stores it.
+    StoreAlone,
 }
 
 /// A nameserver and broker in one, which follows a script.
@@ -38,6 +44,10 @@ struct Server {
     frozen: Arc<AtomicBool>,
     /// Brokers in its route: name and address.
     brokers: Arc<Mutex<Vec<(String, String)>>>,
+    /// How many queues each broker of the route has.
+    queues: Arc<AtomicI32>,
+    /// Another request came before the last was answered.
+    crowded: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -51,6 +61,8 @@ impl Server {
             sends: Arc::default(),
             times: Arc::default(),
             frozen: Arc::default(),
+            queues: Arc::new(AtomicI32::new(1)),
+            crowded: Arc::default(),
         };
         let serving = server.clone();
         tokio::spawn(async move {
@@ -97,6 +109,15 @@ impl Server {
                         Step::Refuse(code) => (code, ExtFields::new(), Bytes::new()),
                         Step::Cut => return false,
                         Step::Die => return true,
+                        Step::Ignore => continue,
+                        Step::StoreAlone => {
+                            let more = stream.read_buf(&mut buffer);
+                            let soon = tokio::time::timeout(Duration::from_millis(5), more);
+                            if soon.await.is_ok() {
+                                self.crowded.store(true, Ordering::Release);
+                            }
+                            (ResponseCode::SUCCESS, stored(), Bytes::new())
+                        }
                     }
                 } else {
                     (ResponseCode::SUCCESS, ExtFields::new(), Bytes::new())
@@ -113,8 +134,8 @@ impl Server {
         let all = self.brokers.lock().unwrap();
         let share = |(name, _): &(String, String)| QueueData {
             broker_name: name.clone(),
-            read_queue_nums: 1,
-            write_queue_nums: 1,
+            read_queue_nums: self.queues.load(Ordering::Acquire),
+            write_queue_nums: self.queues.load(Ordering::Acquire),
             perm: 6,
             ..QueueData::default()
         };

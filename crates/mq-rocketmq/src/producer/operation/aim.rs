@@ -1,0 +1,87 @@
+//! Where an attempt goes, and when it is its turn.
+
+use std::sync::Arc;
+
+use super::{Operation, Stage};
+use crate::error::Error;
+use crate::producer::ending::{Failed, no_turn, overtaken};
+use crate::producer::lanes::Left;
+use crate::producer::target::Target;
+
+impl Operation {
+    /// One before it in its lane failed.
+    pub(in crate::producer) fn is_overtaken(mut self: Box<Self>, cause: Error) {
+        if let Some(payload) = self.payload.take() {
+            let error = overtaken(cause);
+            self.leave(Err(Failed { error, payload }), Left::Gone);
+        }
+    }
+
+    /// It waited in its lane until its time was over.
+    pub(in crate::producer) fn turn_missed(self: Box<Self>) {
+        self.give_up(no_turn());
+    }
+
+    /// There is room, and it is its turn.
+    pub(in crate::producer) fn go(mut self: Box<Self>) {
+        self.stage = Stage::Goes;
+        if let Some(slot) = &self.slot {
+            // While it waited, the topic may have got more queues.
+            let routes = &self.producer.client.routes;
+            if let Some(route) = routes.cached_for_publishing(&self.topic)
+                && let Ok(target) = Target::of_lane(&self.producer, &route, &slot.lane)
+                && target != self.target
+            {
+                self.target = target;
+                self.encode();
+            }
+        } else if !self.target.is_well(&self.producer.client) {
+            // Its broker may have gone.
+            self.aim(None);
+            self.encode();
+        }
+        self.submit();
+    }
+
+    /// Makes the next attempt, at another broker if there is one and it may. Called by the retry task.
+    pub(in crate::producer) fn again(mut self: Box<Self>) {
+        if self.slot.is_some() {
+            self.find_broker();
+        } else {
+            let last = Arc::clone(&self.target.queue.broker);
+            self.aim(Some(&last));
+        }
+        self.attempt += 1;
+        self.encode();
+        self.submit();
+    }
+
+    /// Chooses again, if the route is still known.
+    fn aim(&mut self, avoid: Option<&str>) {
+        let routes = &self.producer.client.routes;
+        let route = routes.cached_for_publishing(&self.topic);
+        if let Some(target) = route.and_then(|route| Target::choose(&self.producer, &route, avoid))
+        {
+            self.target = target;
+        }
+    }
+
+    /// Its broker may have another address by now.
+    fn find_broker(&mut self) {
+        let routes = &self.producer.client.routes;
+        let route = routes.cached_for_publishing(&self.topic);
+        if let Some(at) = route.and_then(|route| route.master(&self.target.queue.broker).cloned()) {
+            self.target.endpoint = at;
+        }
+    }
+
+    /// Whether the next attempt would reach another broker than the last, one that is not in trouble.
+    pub(in crate::producer) fn has_alternative(&self) -> bool {
+        let client = &self.producer.client;
+        let route = client.routes.cached_for_publishing(&self.topic);
+        let Some(route) = route.filter(|_| self.slot.is_none()) else {
+            return false;
+        };
+        self.target.has_alternative(&self.producer, &route)
+    }
+}
