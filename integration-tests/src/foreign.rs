@@ -139,6 +139,11 @@ impl Call {
         self.option("key", key)
     }
 
+    /// Send: chooses the queue by the key's hash, as this client has it; `{i}` in it is the message's number.
+    pub fn ordering_key(self, key: &str) -> Self {
+        self.option("ordering-key", key)
+    }
+
     /// Send: one more property.
     pub fn property(self, name: &str, value: &str) -> Self {
         self.option("prop", format!("{name}={value}"))

@@ -32,6 +32,7 @@ type options struct {
 	count, size, failFirst           int
 	batch, oneway                    bool
 	compress, tag, key, prefix, from string
+	orderingKey                      string
 	properties                       pairs
 	timeout, linger                  time.Duration
 	maxReconsume                     int
@@ -87,6 +88,7 @@ func parse(args []string) *options {
 	flags.StringVar(&o.compress, "compress", "", "zlib")
 	flags.StringVar(&o.tag, "tag", "", "")
 	flags.StringVar(&o.key, "key", "", "{i} is the number of the message")
+	flags.StringVar(&o.orderingKey, "ordering-key", "", "{i} is the number of the message; chooses the queue by its hash")
 	flags.StringVar(&o.prefix, "prefix", "message", "of the body")
 	flags.StringVar(&o.from, "from", "first", "first or last")
 	flags.IntVar(&o.maxReconsume, "max-reconsume", -1, "")

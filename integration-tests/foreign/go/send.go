@@ -16,7 +16,13 @@ func send(o *options) int {
 	if o.compress != "" {
 		threshold = 1
 	}
+	selector := producer.NewRoundRobinQueueSelector()
+	if o.orderingKey != "" {
+		// The default one does not look at sharding keys.
+		selector = producer.NewHashQueueSelector()
+	}
 	p, err := rocketmq.NewProducer(
+		producer.WithQueueSelector(selector),
 		producer.WithNsResolver(primitive.NewPassthroughResolver(o.servers())),
 		producer.WithGroupName(o.group),
 		producer.WithNamespace(o.namespace),
@@ -78,6 +84,9 @@ func messages(o *options) []*primitive.Message {
 		}
 		if o.key != "" {
 			message.WithKeys([]string{strings.ReplaceAll(o.key, "{i}", fmt.Sprint(i))})
+		}
+		if o.orderingKey != "" {
+			message.WithShardingKey(strings.ReplaceAll(o.orderingKey, "{i}", fmt.Sprint(i)))
 		}
 		for _, pair := range o.properties {
 			message.WithProperty(pair[0], pair[1])

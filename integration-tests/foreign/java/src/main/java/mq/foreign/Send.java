@@ -7,8 +7,11 @@ import java.util.List;
 import java.util.Map;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.selector.SelectMessageQueueByHash;
 import org.apache.rocketmq.common.compression.CompressionType;
 import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.common.message.MessageAccessor;
+import org.apache.rocketmq.common.message.MessageConst;
 
 /** Sends {@code --count} messages, one by one or as one batch. */
 final class Send {
@@ -43,8 +46,11 @@ final class Send {
             report(producer.send(messages));
             return;
         }
-        for (Message message : messages) {
-            if (options.has("oneway")) {
+        for (int i = 0; i < messages.size(); i++) {
+            Message message = messages.get(i);
+            if (options.has("ordering-key")) {
+                report(producer.send(message, new SelectMessageQueueByHash(), orderingKey(options, i)));
+            } else if (options.has("oneway")) {
                 producer.sendOneway(message);
             } else {
                 report(producer.send(message));
@@ -62,6 +68,10 @@ final class Send {
             if (options.has("key")) {
                 message.setKeys(options.required("key").replace("{i}", String.valueOf(i)));
             }
+            if (options.has("ordering-key")) {
+                // What the selector hashes does not travel by itself; C++ and the gRPC clients set this.
+                MessageAccessor.putProperty(message, MessageConst.PROPERTY_SHARDING_KEY, orderingKey(options, i));
+            }
             for (String property : options.all("prop")) {
                 String[] pair = property.split("=", 2);
                 message.putUserProperty(pair[0], pair[1]);
@@ -69,6 +79,10 @@ final class Send {
             messages.add(message);
         }
         return messages;
+    }
+
+    private static String orderingKey(Options options, int i) {
+        return options.required("ordering-key").replace("{i}", String.valueOf(i));
     }
 
     /** {@code prefix-i}, padded with dots. */
