@@ -15,7 +15,7 @@ use futures_util::future::join_all;
 use mq_core::{Clock, Endpoint, ErrorKind};
 
 pub use self::builder::ClientBuilder;
-pub(crate) use self::groups::{Flush, GroupMember, Groups};
+pub(crate) use self::groups::{Checks, Flush, GroupMember, Groups, Question};
 pub(crate) use self::health::Board;
 pub use self::health::{Event, Events, Health, PeerHealth};
 use crate::admin::Admin;

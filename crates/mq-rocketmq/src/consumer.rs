@@ -41,6 +41,7 @@ use futures_util::Stream;
 
 pub use self::assign::{Allocation, AllocationInput, QueueRef};
 use self::core::{Core, Phase};
+pub(crate) use self::decode::inflate;
 pub use self::delivery::{Acker, Delivery, Settling};
 pub use self::options::{ConsumeFrom, ConsumerBuilder};
 pub use self::position::SeekTo;

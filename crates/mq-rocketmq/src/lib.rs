@@ -30,7 +30,8 @@ pub use self::consumer::{
 pub use self::error::{Error, ResponseCode, Result, SendError};
 pub use self::message::Message;
 pub use self::producer::{
-    Compression, Confirm, Durability, Enqueue, KeyHash, Producer, ProducerBuilder, Receipt, Send,
-    SendBatch, SendOneway, Unheard,
+    Begin, CheckedMessage, Compression, Confirm, Durability, Enqueue, KeyHash, Producer,
+    ProducerBuilder, Receipt, Send, SendBatch, SendOneway, TransactError, Transaction,
+    TransactionalProducer, TransactionalProducerBuilder, Unheard, Verdict,
 };
 pub use self::proto::HeaderCodec;

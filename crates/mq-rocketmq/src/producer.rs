@@ -9,6 +9,7 @@
 mod batch;
 mod compress;
 mod ending;
+mod half;
 mod key;
 mod lanes;
 mod operation;
@@ -18,6 +19,7 @@ mod retry;
 mod send;
 mod shared;
 mod target;
+mod transaction;
 mod window;
 
 use std::fmt;
@@ -32,6 +34,10 @@ pub use self::key::KeyHash;
 pub use self::receipt::{Durability, Receipt, Unheard};
 pub use self::send::{Confirm, Enqueue, Send, SendBatch, SendOneway};
 use self::shared::ProducerShared;
+pub use self::transaction::{
+    Begin, CheckedMessage, TransactError, Transaction, TransactionalProducer,
+    TransactionalProducerBuilder, Verdict,
+};
 use crate::Message;
 use crate::client::{Flush, Handle};
 use crate::consumer::QueueRef;
@@ -268,6 +274,16 @@ impl ProducerBuilder {
     pub const fn key_hash(mut self, hash: KeyHash) -> Self {
         self.key_hash = hash;
         self
+    }
+
+    /// Goes on to a producer of transactions: `checker` is asked for the decision on every half message of the group whose transaction is
+    /// not ended, whichever producer of the group began it. See [`TransactionalProducer`].
+    pub fn checker<F, Fut>(self, checker: F) -> TransactionalProducerBuilder
+    where
+        F: Fn(CheckedMessage) -> Fut + std::marker::Send + Sync + 'static,
+        Fut: Future<Output = Verdict> + std::marker::Send + 'static,
+    {
+        TransactionalProducerBuilder::new(self, checker)
     }
 
     /// Makes the producer. Nothing is sent yet.

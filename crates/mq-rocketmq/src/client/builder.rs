@@ -16,7 +16,7 @@ use crate::conn::{
 use crate::error::{Error, Result, invalid};
 use crate::id::{UniqueIds, local_address};
 use crate::name::Namespace;
-use crate::proto::command::{GetRoute, NotifyConsumersChanged, ResetOffset};
+use crate::proto::command::{CheckTransaction, GetRoute, NotifyConsumersChanged, ResetOffset};
 use crate::proto::{HeaderCodec, Language, Request, RequestCode, ResponseCode};
 
 /// Options of a [`Client`]. Setters don't fail; what can't be is found by [`ClientBuilder::connect`].
@@ -228,6 +228,9 @@ fn on_request(groups: Arc<Groups>) -> OnRequest {
             NotifyConsumersChanged::CODE => NotifyConsumersChanged::parse(ext, body)
                 .map(|notice| groups.rebalance(&notice.consumer_group)),
             ResetOffset::CODE => ResetOffset::parse(ext, body).map(|order| groups.reset(&order)),
+            CheckTransaction::CODE => {
+                CheckTransaction::parse(ext, body).and_then(|asked| groups.asked(from, asked))
+            }
             code => {
                 tracing::debug!(peer = %from, %code, "request ignored");
                 return;

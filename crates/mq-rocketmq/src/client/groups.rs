@@ -5,8 +5,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use mq_core::Endpoint;
+
 use crate::error::{Result, invalid};
-use crate::proto::command::{ConsumerData, ResetOffset};
+use crate::message::UNIQUE_ID;
+use crate::proto::command::{CheckTransaction, ConsumerData, ResetOffset};
+use crate::proto::{Malformed, message::StoredMessage};
 
 /// A consumer, as its client sees it.
 pub(crate) trait GroupMember: Send + Sync {
@@ -26,6 +30,23 @@ pub(crate) trait Flush: Send + Sync {
     fn flush(self: Arc<Self>) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 }
 
+/// A transactional producer, as its client sees it.
+pub(crate) trait Checks: Send + Sync {
+    /// Whether it has the transaction under way.
+    fn has(&self, unique_id: &str) -> bool;
+    /// A broker asks what became of a half message.
+    fn asked(&self, question: Question);
+}
+
+/// A broker's question what became of a half message.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) from: Endpoint,
+    pub(crate) unique_id: String,
+    pub(crate) asked: CheckTransaction,
+    pub(crate) message: StoredMessage,
+}
+
 /// The groups of a client.
 #[derive(Default)]
 pub(crate) struct Groups(Mutex<Members>);
@@ -34,6 +55,7 @@ pub(crate) struct Groups(Mutex<Members>);
 struct Members {
     producers: BTreeMap<String, Vec<std::sync::Weak<dyn Flush>>>,
     consumers: BTreeMap<String, Arc<dyn GroupMember>>,
+    checkers: BTreeMap<String, Vec<std::sync::Weak<dyn Checks>>>,
 }
 
 impl Groups {
@@ -42,6 +64,46 @@ impl Groups {
         let of_group = members.producers.entry(group.to_owned()).or_default();
         of_group.retain(|known| known.strong_count() > 0);
         of_group.push(producer);
+    }
+
+    /// Has questions about half messages of the group answered by this producer.
+    pub(crate) fn add_checker(&self, group: &str, checker: std::sync::Weak<dyn Checks>) {
+        let mut members = self.lock();
+        let of_group = members.checkers.entry(group.to_owned()).or_default();
+        of_group.retain(|known| known.strong_count() > 0);
+        of_group.push(checker);
+    }
+
+    /// A broker asks what became of a half message. The producer that has it under way answers, else the newest of its group.
+    ///
+    /// # Errors
+    ///
+    /// The message can't be read. One that names no group, or a group that has no checker here, is left to others.
+    pub(crate) fn asked(&self, from: &Endpoint, asked: CheckTransaction) -> Result<(), Malformed> {
+        let message = StoredMessage::decode(&asked.body)?;
+        let group = message.properties.get(PRODUCER_GROUP).unwrap_or_default();
+        // apache/rocketmq: DefaultMQProducerImpl.checkTransactionState, the id by which it answers
+        let unique_id = message.properties.get(UNIQUE_ID).map(str::to_owned);
+        let unique_id = unique_id
+            .or_else(|| asked.message_id.clone())
+            .unwrap_or_else(|| message.offset_message_id().to_string());
+        let candidates: Vec<_> = {
+            let members = self.lock();
+            let known = members.checkers.get(group).into_iter().flatten();
+            known.filter_map(std::sync::Weak::upgrade).collect()
+        };
+        let chosen = candidates.iter().find(|one| one.has(&unique_id));
+        let Some(chosen) = chosen.or_else(|| candidates.last()) else {
+            tracing::debug!(peer = %from, group, unique_id, "a check-back for a group without a checker here");
+            return Ok(());
+        };
+        chosen.asked(Question {
+            from: from.clone(),
+            unique_id,
+            asked,
+            message,
+        });
+        Ok(())
     }
 
     /// # Errors
@@ -121,3 +183,6 @@ impl Groups {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+// apache/rocketmq: MessageConst.PROPERTY_PRODUCER_GROUP
+const PRODUCER_GROUP: &str = "PGROUP";

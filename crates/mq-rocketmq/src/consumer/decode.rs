@@ -134,7 +134,8 @@ fn is_batch(flag: SysFlag) -> bool {
     flag.contains(SysFlag::INNER_BATCH.with(SysFlag::NEED_UNWRAP))
 }
 
-fn inflate(stored: &StoredMessage) -> Result<Bytes, String> {
+/// The body as it was before it was compressed, or why it can't be had.
+pub(crate) fn inflate(stored: &StoredMessage) -> Result<Bytes, String> {
     match stored.sys_flag.compression() {
         Ok(None) => Ok(stored.body.clone()),
         Ok(Some(compression)) => decompress::bounded(compression, &stored.body, LIMITS)

@@ -9,6 +9,7 @@ use mq_core::{ErrorKind, Outcome};
 use tokio::sync::oneshot;
 
 use super::ending::{Ended, Failed, Hearing, Payload, Stored, tell};
+use super::half::is_absent;
 use super::lanes::{Entered, Lane, Left, Slot};
 use super::pack::Packed;
 use super::shared::ProducerShared;
@@ -192,6 +193,7 @@ impl Operation {
     /// Tries again where that can help and time allows, or ends.
     fn failed(mut self: Box<Self>, error: Error, again: bool) {
         self.may_be_stored |= error.outcome() == Outcome::Unknown;
+        let again = again && (!self.packed.is_half() || is_absent(&error));
         let in_time = self.producer.client.clock.now() < self.deadline;
         if again && in_time && !self.oneway && self.attempt < self.producer.max_attempts {
             tracing::debug!(topic = %self.topic, attempt = self.attempt, %error, "send again");

@@ -16,6 +16,13 @@ pub(crate) struct Packed {
     pub(crate) flag: i32,
 }
 
+impl Packed {
+    /// Whether it is half a transaction: then it stays with one broker, since two halves would be two transactions.
+    pub(super) const fn is_half(&self) -> bool {
+        self.sys_flag.contains(SysFlag::PREPARED)
+    }
+}
+
 /// Encodes one message.
 pub(crate) fn pack_one(producer: &ProducerShared, message: &Message) -> Result<Packed> {
     let mut sys_flag = SysFlag(0);
@@ -59,4 +66,4 @@ fn encode_properties(message: &Message) -> Result<String> {
 }
 
 /// The broker keeps the length in an i16.
-const MAX_PROPERTIES: usize = 32_767;
+pub(super) const MAX_PROPERTIES: usize = 32_767;

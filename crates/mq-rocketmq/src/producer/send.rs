@@ -340,7 +340,7 @@ fn judge(message: Message, receipt: Receipt, require: bool) -> Result<Receipt, S
     Err(failed)
 }
 
-fn one_error(failed: Failed) -> SendError {
+pub(super) fn one_error(failed: Failed) -> SendError {
     failed.into_send_errors().pop().unwrap_or_else(lost)
 }
 
@@ -358,7 +358,7 @@ fn no_route_in_time(topic: &str) -> Error {
 }
 
 /// The task that had the message is gone without a word: it can't happen while the client lives.
-fn lost() -> SendError {
+pub(super) fn lost() -> SendError {
     let error = closed("send", "client")
         .into_builder()
         .outcome(Outcome::Unknown)

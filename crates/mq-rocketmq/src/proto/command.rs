@@ -4,12 +4,14 @@ use bytes::Bytes;
 
 use super::{ExtFields, Fields, Malformed, RequestCode};
 
+mod check_transaction;
 mod cluster_info;
 mod consume_stats;
 mod consumer_list;
 mod create_topic;
 mod delete_group;
 mod delete_topic;
+mod end_transaction;
 mod get_max_offset;
 mod get_min_offset;
 mod group_config;
@@ -27,12 +29,14 @@ mod unregister;
 mod update_offset;
 
 pub use self::{
+    check_transaction::CheckTransaction,
     cluster_info::{ClusterInfo, GetClusterInfo},
     consume_stats::{ConsumeStats, GetConsumeStats, QueueKey, QueueOffsets, QueueStats},
     consumer_list::{ConsumerList, GetConsumerList},
     create_topic::CreateTopic,
     delete_group::DeleteGroup,
     delete_topic::{DeleteTopicAtBroker, DeleteTopicAtNameserver},
+    end_transaction::EndTransaction,
     get_max_offset::{GetMaxOffset, MaxOffset},
     get_min_offset::{GetMinOffset, MinOffset},
     group_config::{CreateGroup, GetGroups, GroupConfig, Groups},

@@ -45,7 +45,7 @@ impl Operation {
 
     /// Makes the next attempt, at another broker if there is one and it may. Called by the retry task.
     pub(in crate::producer) fn again(mut self: Box<Self>) {
-        if self.slot.is_some() {
+        if self.stays() {
             self.find_broker();
         } else {
             let last = Arc::clone(&self.target.queue.broker);
@@ -66,6 +66,11 @@ impl Operation {
         }
     }
 
+    /// Whether its broker is never changed: it keeps an order, or is half a transaction.
+    const fn stays(&self) -> bool {
+        self.slot.is_some() || self.packed.is_half()
+    }
+
     /// Its broker may have another address by now.
     fn find_broker(&mut self) {
         let routes = &self.producer.client.routes;
@@ -79,7 +84,7 @@ impl Operation {
     pub(in crate::producer) fn has_alternative(&self) -> bool {
         let client = &self.producer.client;
         let route = client.routes.cached_for_publishing(&self.topic);
-        let Some(route) = route.filter(|_| self.slot.is_none()) else {
+        let Some(route) = route.filter(|_| !self.stays()) else {
             return false;
         };
         self.target.has_alternative(&self.producer, &route)

@@ -221,6 +221,39 @@ fn administration_round_trips() {
 
 /// A 4.x broker: no total, no page, keys of addresses without quotes; what is absent has the broker's own defaults.
 #[test]
+fn transactions_round_trip() {
+    let topic: Option<Arc<str>> = Some("ns%t".into());
+    let (message_id, broker_name) = ("7F00".to_owned(), Some("broker-a".into()));
+    for decision in [
+        EndTransaction::UNKNOWN,
+        EndTransaction::COMMIT,
+        EndTransaction::ROLLBACK,
+    ] {
+        request(EndTransaction {
+            topic: topic.clone(),
+            producer_group: "g".into(),
+            half_offset: 3,
+            physical_offset: 1 << 40,
+            decision,
+            from_check: Some(decision == EndTransaction::COMMIT),
+            message_id: message_id.clone(),
+            transaction_id: Some(message_id.clone()),
+            broker_name: broker_name.clone(),
+        });
+    }
+    request(CheckTransaction {
+        topic,
+        half_offset: 4,
+        physical_offset: 1 << 40,
+        message_id: Some(message_id.clone()),
+        transaction_id: Some(message_id.clone()),
+        offset_message_id: Some(message_id),
+        broker_name,
+        body: Bytes::from_static(b"a stored message"),
+    });
+}
+
+#[test]
 fn clusters_and_groups_of_old_servers() {
     let none = ExtFields::new();
     let body = r#"{"brokerAddrTable":{"a":{"brokerAddrs":{0:"127.0.0.1:10911"},"brokerName":"a","cluster":"c"}},
