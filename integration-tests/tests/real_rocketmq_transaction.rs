@@ -17,8 +17,7 @@ use integration_tests::harness::{
     connect, first_broker, from_first, next, now, text, topic, unique, until, within,
 };
 use mq_rocketmq::{
-    CheckedMessage, Client, Consumer, ErrorKind, Message, Outcome, TransactError,
-    TransactionalProducer, Verdict,
+    CheckedMessage, Client, Consumer, Message, TransactError, TransactionalProducer, Verdict,
 };
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -244,10 +243,19 @@ async fn real_rocketmq_transaction_outlives_checks_and_is_delivered_once() {
     .await;
     let consumer = from_first(&client, &unique("group"), &topic).build();
     let consumer = consumer.await.unwrap();
-    let transaction = producer.begin(Message::new(&topic, "slow")).await.unwrap();
+    let slow = producer.begin(Message::new(&topic, "slow")).await.unwrap();
+    // Of those whose first check is their own, 5.x refuses a commit that comes later without having been asked for.
+    let own = producer.begin(Message::new(&topic, "own"));
+    let own = own.first_check_after(Duration::from_secs(2)).await.unwrap();
+    let cancelled = producer.begin(Message::new(&topic, "cancelled"));
+    let cancelled = cancelled.await.unwrap();
     nothing_comes(&consumer, Duration::from_millis(4500)).await;
-    transaction.commit().await.unwrap();
-    assert_eq!(body(&consumer).await, "slow");
+    slow.commit().await.unwrap();
+    own.commit().await.unwrap();
+    cancelled.rollback().await.unwrap();
+    let mut seen = [body(&consumer).await, body(&consumer).await];
+    seen.sort_unstable();
+    assert_eq!(seen, ["own", "slow"]);
     nothing_comes(&consumer, QUIET).await;
     assert_eq!(asked(&checks), []);
     client.close().await.unwrap();
@@ -313,7 +321,7 @@ async fn discarded(client: &Client, from: i64, body: &str) -> Option<String> {
 const CHECKS: u32 = 5;
 const DISCARDED: &str = "TRANS_CHECK_MAX_TIME_TOPIC";
 
-/// The time to the first check is a message's own, and a commit that comes later is refused: the checker decides.
+/// The time to the first check is a message's own, in whole seconds, rounded up.
 #[tokio::test]
 #[ignore = "needs a RocketMQ broker (MQ_ROCKETMQ_URL)"]
 async fn real_rocketmq_transaction_first_check_is_when_it_was_asked_for() {
@@ -324,23 +332,13 @@ async fn real_rocketmq_transaction_first_check_is_when_it_was_asked_for() {
     let consumer = consumer.await.unwrap();
     let began = now();
     let begin = producer.begin(Message::new(&topic, "patient"));
-    let begun = begin.first_check_after(Duration::from_millis(4200)).await;
+    let begun = begin.first_check_after(Duration::from_millis(2100)).await;
     drop(begun.unwrap());
-    // Half a second is below what the broker counts.
-    let begin = producer.begin(Message::new(&topic, "too late"));
-    let late = begin.first_check_after(Duration::from_millis(500)).await;
-    let late = late.unwrap();
-    tokio::time::sleep(Duration::from_millis(1300)).await;
-    let error = late.commit().await.unwrap_err();
-    let told = (error.kind(), error.outcome());
-    assert_eq!(told, (ErrorKind::Rejected, Outcome::Rejected), "{error}");
-    assert!(error.to_string().contains("ask the checker"), "{error}");
-    let mut seen = vec![body(&consumer).await];
-    assert_eq!(seen, ["too late"]);
-    seen.push(body(&consumer).await);
-    assert_eq!(seen[1], "patient");
-    assert!(began.elapsed() >= Duration::from_secs(5), "not before 5 s");
-    assert_eq!(asked(&checks).len(), 2);
+    assert_eq!(body(&consumer).await, "patient");
+    assert!(began.elapsed() >= Duration::from_secs(3), "not before 3 s");
+    let asked = asked(&checks);
+    // Each round of the broker counts, those of the time in which it does not ask included.
+    assert!(asked.len() == 1 && asked[0].1 > 1, "{asked:?}");
     client.close().await.unwrap();
 }
 

@@ -199,8 +199,11 @@ impl TransactionalProducerBuilder {
     /// How long after it was made a half message is asked about for the first time, in whole seconds, rounded up; default the broker's
     /// `transactionTimeOut`. For local work that takes long. A commit or rollback that comes later is refused (code 604), and left to the checker.
     ///
-    /// Brokers measure it between the producer's clock and theirs.
-    // apache/rocketmq: EndTransactionProcessor.rejectCommitOrRollback
+    /// Brokers measure it between the producer's clock and theirs, and take no less than their default. Keep it well below `transactionCheckMax`
+    /// times `transactionCheckInterval` (7.5 minutes by default): each round in which the broker leaves the message alone counts as a question, and
+    /// at the maximum it is put aside without having been asked about.
+    // apache/rocketmq: EndTransactionProcessor.rejectCommitOrRollback; TransactionalMessageServiceImpl.check counts (needDiscard) before it
+    // looks whether it is time to ask
     pub const fn first_check_after(mut self, time: Duration) -> Self {
         self.first_check = Some(time);
         self

@@ -7,9 +7,8 @@ use std::time::{Duration, SystemTime};
 use mq_core::Properties;
 
 use crate::Message;
-use crate::client::Question;
+use crate::client::{Question, Shared};
 use crate::consumer::inflate;
-use crate::name::Namespace;
 
 /// A half message that a broker asks about. Derefs to [`Message`]; its [`unique_id`](Message::unique_id) is the transaction's id.
 pub struct CheckedMessage {
@@ -22,22 +21,18 @@ pub struct CheckedMessage {
 }
 
 impl CheckedMessage {
-    pub(super) fn new(question: &Question, namespace: &Namespace) -> Self {
+    pub(super) fn new(question: &Question, client: &Shared) -> Self {
         let stored = &question.message;
         let (body, undecoded) = match inflate(stored) {
             Ok(body) => (body, None),
             Err(reason) => (stored.body.clone(), Some(reason)),
         };
-        let topic = namespace.unwrap(&stored.topic);
+        let topic = client.namespace.unwrap(&stored.topic);
         let (message, system) = Message::received(topic, body, stored.flag, &stored.properties);
         Self {
             message,
             system,
-            broker: question
-                .asked
-                .broker_name
-                .as_deref()
-                .map_or_else(|| question.from.to_string(), str::to_owned),
+            broker: broker_name(question, client),
             unique_id: question.unique_id.clone(),
             born_at_ms: stored.born_at_ms,
             undecoded,
@@ -50,7 +45,8 @@ impl CheckedMessage {
     }
 
     /// How often the broker has asked about it, this time included: 1 for the first. At its maximum (`transactionCheckMax`, 15 by default) the broker
-    /// asks no more and moves the message to the topic `TRANS_CHECK_MAX_TIME_TOPIC`. 1 as well where the broker does not say.
+    /// asks no more and moves the message to the topic `TRANS_CHECK_MAX_TIME_TOPIC`. The broker's rounds before a
+    /// [first check](super::TransactionalProducerBuilder::first_check_after) that was asked for count too. 1 as well where the broker does not say.
     pub fn attempt(&self) -> u32 {
         let told = self.system.get(TIMES).and_then(|text| text.parse().ok());
         told.unwrap_or(1)
@@ -100,6 +96,17 @@ impl fmt::Debug for CheckedMessage {
             .field("undecoded", &self.undecoded)
             .finish_non_exhaustive()
     }
+}
+
+/// 4.x does not say its name, but routes do.
+fn broker_name(question: &Question, client: &Shared) -> String {
+    if let Some(name) = &question.asked.broker_name {
+        return name.to_string();
+    }
+    let known = client.routes.known_brokers();
+    let mut named = known.iter();
+    let found = named.find(|(_, all)| all.values().any(|one| *one == question.from));
+    found.map_or_else(|| question.from.to_string(), |(name, _)| name.to_string())
 }
 
 // apache/rocketmq: MessageConst.PROPERTY_TRANSACTION_CHECK_TIMES

@@ -100,7 +100,7 @@ async fn check(shared: Arc<Shared>, question: Box<Question>) {
 async fn ask(shared: &Shared, question: &Question) -> Verdict {
     let group = &shared.producer.group;
     let (id, limit) = (&question.unique_id, shared.check_timeout);
-    let checked = CheckedMessage::new(question, &shared.producer.client.namespace);
+    let checked = CheckedMessage::new(question, &shared.producer.client);
     if let Some(reason) = checked.undecoded() {
         tracing::warn!(%group, unique_id = id, reason, "a half message can't be decompressed");
     }
