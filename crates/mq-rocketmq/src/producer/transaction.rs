@@ -267,3 +267,6 @@ impl fmt::Debug for TransactionalProducerBuilder {
 
 /// How many questions wait for the checker.
 const WAITING: usize = 1024;
+
+#[cfg(test)]
+mod tests;
