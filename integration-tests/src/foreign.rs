@@ -24,7 +24,7 @@ mod output;
 mod running;
 
 pub use self::failure::Failure;
-pub use self::output::{Received, Sent};
+pub use self::output::{Received, Sent, Transacted};
 
 /// An official client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -189,6 +189,17 @@ impl Call {
         self.option("linger", format!("{}ms", time.as_millis()))
     }
 
+    /// Transact: what its own local work says is "unknown". Otherwise, and when it is asked, a body that ends in an even number is
+    /// committed, another rolled back.
+    pub fn undecided(self) -> Self {
+        self.option("local", "unknown")
+    }
+
+    /// Transact: stays until it was asked about so many half messages.
+    pub fn checks(self, count: usize) -> Self {
+        self.option("checks", count.to_string())
+    }
+
     /// One more system property of the Java client, `name=value`.
     pub fn jvm(mut self, property: &str) -> Self {
         self.jvm.push(format!("-D{property}"));
@@ -208,6 +219,17 @@ impl Call {
     pub async fn send(self) -> Result<Vec<Sent>, Failure> {
         let deadline = self.deadline;
         self.start("send").await?.finish(deadline).await
+    }
+
+    /// Sends in transactions, answers what it is asked about, and ends without a goodbye.
+    ///
+    /// # Errors
+    /// [`Failure`]; too few questions in time are [`Failure::TimedOut`].
+    pub async fn transact(self) -> Result<Vec<Transacted>, Failure> {
+        let deadline = self.deadline;
+        let wait = format!("{}ms", deadline.as_millis());
+        let running = self.option("timeout", wait).start("transact").await?;
+        running.finish(deadline).await
     }
 
     /// Receives, and answers every delivery, those answered with "reconsume later" included.

@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use integration_tests::harness::{
@@ -99,6 +99,21 @@ fn decided(database: &Path) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// The database as last read: a checker may be asked thousands of times at once.
+#[derive(Default)]
+struct Cache(Mutex<(u64, BTreeMap<String, String>)>);
+
+impl Cache {
+    fn get(&self, database: &Path, body: &str) -> Option<String> {
+        let mut cached = self.0.lock().unwrap();
+        let length = std::fs::metadata(database).unwrap().len();
+        if cached.0 != length {
+            *cached = (length, decided(database));
+        }
+        cached.1.get(body).cloned()
+    }
+}
+
 /// A producer whose checker looks into the database. What is not there of a life that has ended will never be.
 async fn producer(
     life: &Life,
@@ -106,14 +121,14 @@ async fn producer(
     asked: Arc<AtomicUsize>,
 ) -> TransactionalProducer {
     let database = life.database.clone();
-    let client = connect().await;
+    let (client, cache) = (connect().await, Cache::default());
     let building = client.producer(&life.group).checker(move |message| {
         asked.fetch_add(1, Ordering::Relaxed);
         let body = String::from_utf8(message.body().to_vec()).unwrap();
         let of_life: usize = body.split_once('-').unwrap().0.parse().unwrap();
         // In this order: what a life that has ended wrote is there.
         let has_ended = ended(of_life);
-        let verdict = match decided(&database).get(&body).map(String::as_str) {
+        let verdict = match cache.get(&database, &body).as_deref() {
             Some("commit") => Verdict::Commit,
             Some(_) => Verdict::Rollback,
             None if has_ended => Verdict::Rollback,

@@ -23,13 +23,13 @@ use mq_rocketmq::proto::{
     ExtFields, Fields, Frame, FrameDecoder, Header, HeaderCodec, Reply, Request, RequestCode,
     ResponseCode,
     command::{
-        ClusterInfo, ConsumeStats, ConsumerList, ConsumerOffset, CreateGroup, CreateTopic,
-        DeleteGroup, DeleteTopicAtBroker, DeleteTopicAtNameserver, Done, FoundOffset,
-        GetClusterInfo, GetConsumeStats, GetConsumerList, GetGroups, GetMaxOffset, GetMinOffset,
-        GetRoute, GetTopicList, Groups, Heartbeat, HeartbeatReply, MaxOffset, MinOffset,
-        NotifyConsumersChanged, PullMessage, PullReply, QueryOffset, SearchOffset, SendBack,
-        SendBatch, SendMessage, SendMessageLong, SendReply, TopicList, TopicRoute, Unregister,
-        UpdateOffset,
+        CheckTransaction, ClusterInfo, ConsumeStats, ConsumerList, ConsumerOffset, CreateGroup,
+        CreateTopic, DeleteGroup, DeleteTopicAtBroker, DeleteTopicAtNameserver, Done,
+        EndTransaction, FoundOffset, GetClusterInfo, GetConsumeStats, GetConsumerList, GetGroups,
+        GetMaxOffset, GetMinOffset, GetRoute, GetTopicList, Groups, Heartbeat, HeartbeatReply,
+        MaxOffset, MinOffset, NotifyConsumersChanged, PullMessage, PullReply, QueryOffset,
+        SearchOffset, SendBack, SendBatch, SendMessage, SendMessageLong, SendReply, TopicList,
+        TopicRoute, Unregister, UpdateOffset,
     },
     message::{StoredMessage, decode_batch, decode_messages, encode_batch, properties},
 };
@@ -57,6 +57,8 @@ fn commands() -> Vec<Command> {
         request::<GetMaxOffset>("max-offset").answered_by::<MaxOffset>(),
         request::<GetMinOffset>("min-offset").answered_by::<MinOffset>(),
         request::<SendBack>("send-back").answered_by::<Done>(),
+        request::<EndTransaction>("end-transaction"),
+        request::<CheckTransaction>("check-transaction").and(half_message),
         request::<NotifyConsumersChanged>("consumer-ids-changed"),
         request::<GetTopicList>("topic-list").answered_by::<TopicList>(),
         request::<GetConsumeStats>("consume-stats").answered_by::<ConsumeStats>(),
@@ -170,7 +172,7 @@ impl Command {
             // A broker writes JSON of its own accord, and answers some binary requests (320) with JSON too.
             if folder == "json" {
                 assert_eq!(frame.header.codec, HeaderCodec::Json);
-            } else if !response && self.code != RequestCode::NOTIFY_CONSUMER_IDS_CHANGED {
+            } else if !response && !OF_ITS_OWN_ACCORD.contains(&self.code) {
                 assert_eq!(frame.header.codec, HeaderCodec::Binary);
             }
             same_header(&frame);
@@ -331,6 +333,22 @@ fn pulled_messages(frame: &Frame) {
     }
 }
 
+fn half_message(frame: &Frame) {
+    let message = StoredMessage::decode(&frame.body).expect("a message");
+    assert!(message.body_crc_matches());
+    for name in ["UNIQ_KEY", "PGROUP", "TRANSACTION_CHECK_TIMES"] {
+        assert!(message.properties.get(name).is_some(), "{name}");
+    }
+    let mut again = BytesMut::new();
+    message.encode(&mut again);
+    assert_eq!(again, frame.body);
+}
+
+/// What a broker asks of clients.
+const OF_ITS_OWN_ACCORD: [RequestCode; 2] = [
+    RequestCode::NOTIFY_CONSUMER_IDS_CHANGED,
+    RequestCode::CHECK_TRANSACTION_STATE,
+];
 /// Fields that any request may carry: signature, namespaces, and what a hook adds.
 const OF_EVERY_COMMAND: [&str; 7] = [
     "AccessKey",

@@ -1,4 +1,4 @@
-// The official Go client as a command: `send | recv`, one JSON line a message on
+// The official Go client as a command: `send | recv | transact`, one JSON line a message on
 // stdout; 0 = done, 1 = error, 2 = usage, 4 = refused, 5 = timed out.
 package main
 
@@ -36,6 +36,8 @@ type options struct {
 	properties                       pairs
 	timeout, linger                  time.Duration
 	maxReconsume                     int
+	local                            string
+	checks                           int
 }
 
 type pairs [][2]string
@@ -55,7 +57,7 @@ func main() {
 	// The logger's fall-back for unknown levels is info, and it writes to stderr.
 	rlog.SetLogLevel("fatal")
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "which command? send or recv")
+		fmt.Fprintln(os.Stderr, "which command? send, recv or transact")
 		os.Exit(usage)
 	}
 	o := parse(os.Args[2:])
@@ -64,6 +66,8 @@ func main() {
 		os.Exit(send(o))
 	case "recv":
 		os.Exit(recv(o))
+	case "transact":
+		os.Exit(transact(o))
 	default:
 		fmt.Fprintln(os.Stderr, "unknown command: "+os.Args[1])
 		os.Exit(usage)
@@ -92,6 +96,8 @@ func parse(args []string) *options {
 	flags.StringVar(&o.prefix, "prefix", "message", "of the body")
 	flags.StringVar(&o.from, "from", "first", "first or last")
 	flags.IntVar(&o.maxReconsume, "max-reconsume", -1, "")
+	flags.StringVar(&o.local, "local", "decide", "decide or unknown")
+	flags.IntVar(&o.checks, "checks", 0, "stay until so many half messages were asked about")
 	flags.Var(&o.properties, "prop", "name=value")
 	flags.DurationVar(&o.timeout, "timeout", 60*time.Second, "")
 	flags.DurationVar(&o.linger, "linger", 0, "stay so long after the last wanted message")

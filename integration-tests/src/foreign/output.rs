@@ -55,6 +55,25 @@ impl Received {
     }
 }
 
+/// What a foreign client that sends in transactions has done.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Transacted {
+    /// `sent`, or `checked` for a half message that a broker asked about.
+    pub what: String,
+    /// The transaction's id.
+    pub id: String,
+    /// The body.
+    #[serde(rename = "body_base64", deserialize_with = "base64_body")]
+    pub body: Vec<u8>,
+}
+
+impl Transacted {
+    /// What, and the body as text.
+    pub fn text(&self) -> (&str, String) {
+        (&self.what, String::from_utf8_lossy(&self.body).into_owned())
+    }
+}
+
 /// The last line of a client that failed.
 #[derive(Debug, Deserialize)]
 pub(super) struct Reported {

@@ -206,6 +206,10 @@ impl<'a> Capture<'a> {
             .await?;
         until_timeout(second.finish().await)?;
         until_timeout(first.finish().await)?;
+        // Java ends transactions one-way; what it leaves open it is asked about.
+        call().prefix("ended").count(2).transact().await?;
+        let open = call().prefix("open").count(2).undecided().checks(2);
+        open.transact().await?;
         call().admin().await?;
 
         let transcript = finished(proxy).await?;
@@ -272,7 +276,7 @@ fn until_timeout<T>(ended: Result<T, Failure>) -> Result<()> {
 }
 
 /// Every command that mq-rocketmq uses.
-const COMMANDS: [(i32, &str); 24] = [
+const COMMANDS: [(i32, &str); 26] = [
     (105, "route"),
     (10, "send"),
     (310, "send-v2"),
@@ -287,6 +291,8 @@ const COMMANDS: [(i32, &str); 24] = [
     (30, "max-offset"),
     (31, "min-offset"),
     (36, "send-back"),
+    (37, "end-transaction"),
+    (39, "check-transaction"),
     (40, "consumer-ids-changed"),
     (206, "topic-list"),
     (208, "consume-stats"),

@@ -8,7 +8,7 @@ import java.util.StringJoiner;
 import org.apache.rocketmq.client.exception.MQBrokerException;
 import org.apache.rocketmq.client.exception.MQClientException;
 
-/** {@code send | recv | admin | allocate}: one JSON line a message on stdout, 0 = done, 1 = error, 4 = refused, 5 = timed out. */
+/** {@code send | recv | transact | admin | allocate}: one JSON line a message on stdout, 0 = done, 1 = error, 4 = refused, 5 = timed out. */
 public final class Main {
     static final int DONE = 0;
     static final int FAILED = 1;
@@ -26,7 +26,7 @@ public final class Main {
 
     private static int run(String[] args) {
         if (args.length == 0) {
-            return usage("which command? send, recv, admin or allocate");
+            return usage("which command? send, recv, transact, admin or allocate");
         }
         try {
             if (args[0].equals("allocate")) {
@@ -38,6 +38,8 @@ public final class Main {
                     return Send.run(options);
                 case "recv":
                     return Recv.run(options);
+                case "transact":
+                    return Transact.run(options);
                 case "admin":
                     return Admin.run(options);
                 default:
