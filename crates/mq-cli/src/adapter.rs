@@ -13,6 +13,7 @@ mod error;
 mod message;
 mod options;
 mod rocketmq;
+mod transaction;
 
 use futures_util::{Stream, StreamExt as _};
 
@@ -21,6 +22,7 @@ pub use self::message::{Incoming, Outgoing, Sent, Settle};
 pub(crate) use self::options::DEFAULT_GROUP;
 pub use self::options::{Compress, Consume, From, Options, Target};
 pub use self::rocketmq::RocketMq;
+pub use self::transaction::Transaction;
 
 /// A connected client of one of the protocols. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -6,6 +6,7 @@ use mq_cli::adapter::{Broker, Consume, Delivery, From, Outgoing, Sent, Settle, S
 
 mod sending;
 mod settling;
+mod transactional;
 
 use self::sending::{
     bodies_survive, compressed_bodies, large_body, properties_survive, send_all, send_receive,
@@ -13,6 +14,7 @@ use self::sending::{
 use self::settling::{
     close_hands_back, dead_letter, dropped, groups, release, retry, retry_after, tag_filter,
 };
+use self::transactional::{committed, rolled_back};
 use super::{Check, Subject};
 use crate::harness::within;
 
@@ -33,6 +35,8 @@ pub(super) async fn run(check: Check, subject: Subject) {
         Check::TagFilter => tag_filter(subject).await,
         Check::CloseHandsBack => close_hands_back(subject).await,
         Check::Groups => groups(subject).await,
+        Check::Committed => committed(subject).await,
+        Check::RolledBack => rolled_back(subject).await,
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use mq_core::{Clock as _, SystemClock};
 use mq_rocketmq::{
     Client, ClientBuilder, Compression, ConsumeFrom, Consumer, Durability, Message, Producer,
-    Receipt, SendError, TopicOptions,
+    ProducerBuilder, Receipt, SendError, TopicOptions, TransactionalProducer,
 };
 use tokio::sync::OnceCell;
 
@@ -21,6 +21,7 @@ use super::{
 pub struct RocketMq {
     client: Client,
     producer: Arc<OnceCell<Producer>>,
+    pub(super) transactional: Arc<OnceCell<TransactionalProducer>>,
     options: Arc<Options>,
 }
 
@@ -33,7 +34,7 @@ pub(super) const FEATURES: Features = Features {
     from_earliest: true,
     compression: true,
     ordered: false,
-    transactional: false,
+    transactional: true,
     scheduled: false,
 };
 
@@ -42,6 +43,7 @@ impl RocketMq {
         Ok(Self {
             client: builder.connect().await?,
             producer: Arc::default(),
+            transactional: Arc::default(),
             options: Arc::new(options),
         })
     }
@@ -52,22 +54,25 @@ impl RocketMq {
     }
 
     async fn producer(&self) -> Result<&Producer> {
-        self.producer
-            .get_or_try_init(|| async {
-                let options = &self.options;
-                let mut builder = self
-                    .client
-                    .producer(&options.group)
-                    .max_in_flight(options.max_in_flight);
-                if let Some(compress) = options.compress {
-                    builder = builder.compression(compression(compress));
-                }
-                if let Some(timeout) = options.send_timeout {
-                    builder = builder.timeout(timeout);
-                }
-                Ok(builder.build().await?)
-            })
-            .await
+        let made = self
+            .producer
+            .get_or_try_init(|| async { self.builder().build().await });
+        Ok(made.await?)
+    }
+
+    pub(super) fn builder(&self) -> ProducerBuilder {
+        let options = &self.options;
+        let mut builder = self
+            .client
+            .producer(&options.group)
+            .max_in_flight(options.max_in_flight);
+        if let Some(compress) = options.compress {
+            builder = builder.compression(compression(compress));
+        }
+        if let Some(timeout) = options.send_timeout {
+            builder = builder.timeout(timeout);
+        }
+        builder
     }
 
     pub(super) async fn send(&self, message: Outgoing) -> Result<Sent, Failed> {
@@ -305,7 +310,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn outgoing(from: Outgoing) -> Message {
+pub(super) fn outgoing(from: Outgoing) -> Message {
     let mut message = Message::new(from.destination, from.body);
     if let Some(tag) = from.tag {
         message = message.tag(tag);
@@ -320,7 +325,7 @@ fn outgoing(from: Outgoing) -> Message {
     message
 }
 
-fn given_back(failed: SendError) -> Failed {
+pub(super) fn given_back(failed: SendError) -> Failed {
     let message = &failed.message;
     let keys = message.keys().join(" ");
     Failed {
