@@ -1,19 +1,10 @@
-//! Transactions: an order's message is delivered if, and only if, the order was paid. One commits, one rolls back, one is left to the checker.
+//! Transactions: an order's message is delivered if, and only if, the order was paid.
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::error::Error;
 use std::time::SystemTime;
 
-use mq_rocketmq::{CheckedMessage, Client, ConsumeFrom, Message, Verdict};
-
-/// What a database would know of the order.
-fn look_up(message: &CheckedMessage) -> Verdict {
-    println!("the broker asks");
-    match message.body().ends_with(b"paid") {
-        true => Verdict::Commit,
-        false => Verdict::Rollback,
-    }
-}
+use mq_rocketmq::{Client, ConsumeFrom, Message, Verdict};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -24,30 +15,31 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = Client::from_url(&url)?.connect().await?;
     let producer = client
         .producer("order-producer")
-        .checker(|message| async move { look_up(&message) })
+        .checker(|message| async move {
+            println!("the broker asks about {:?}", message.body());
+            // Here the database is asked, by message.id() or by what the message says.
+            Verdict::Commit
+        })
         .topic(&topic)
         .build()
         .await?;
 
-    let transaction = producer
-        .begin(Message::new(&topic, "order 1: paid"))
-        .await?;
+    let begun = producer.begin(Message::new(&topic, "order 1"));
+    let transaction = begun.await?;
     // Here the payment is made, and written down with transaction.id().
     transaction.commit().await?;
 
-    // The same in one piece. An error of the local work would leave the decision to the checker.
-    let message = Message::new(&topic, "order 2: no money");
-    let local = |_| async { Ok::<_, std::io::Error>(Verdict::Rollback) };
-    producer.transact(message, local).await?;
+    // The same in one piece; an error would leave the decision to the checker.
+    let pay = |_| async { Ok::<_, std::io::Error>(Verdict::Rollback) };
+    let ended = producer.transact(Message::new(&topic, "order 2"), pay);
+    println!("order 2: {:?}", ended.await?);
 
-    let begun = producer
-        .begin(Message::new(&topic, "order 3: paid"))
-        .await?;
-    // As if the process died here: the broker asks, for the first time after 6 s unless configured otherwise.
-    drop(begun);
+    let begun = producer.begin(Message::new(&topic, "order 3"));
+    // As if the process died here: the broker asks later.
+    drop(begun.await?);
 
-    let consumer = client.consumer(&format!("shipping-{run}"));
-    let consumer = consumer
+    let consumer = client
+        .consumer(&format!("shipping-{run}"))
         .subscribe(&topic, "*")
         .from(ConsumeFrom::First)
         .build()
