@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use integration_tests::conformance::{Record, Tier};
-use integration_tests::foreign::{Call, Foreign};
+use integration_tests::foreign::{Call, Foreign, Received, Transacted};
 use integration_tests::harness::{
     connect, from_first, nameserver, next, text, topic, unique, within,
 };
@@ -78,7 +78,7 @@ async fn answer_for_each_other(foreign: Foreign) {
     drop(begun);
     drop(first);
     let told = call("own", 2).checks(2).transact().await.unwrap();
-    let mut told: Vec<_> = told.iter().map(|line| line.text()).collect();
+    let mut told: Vec<_> = told.iter().map(Transacted::text).collect();
     told.sort_unstable();
     let expected = [
         ("checked", "ours-0"),
@@ -99,7 +99,7 @@ async fn answer_for_each_other(foreign: Foreign) {
         .recv()
         .await
         .unwrap();
-    let mut seen: Vec<_> = received.iter().map(|received| received.text()).collect();
+    let mut seen: Vec<_> = received.iter().map(Received::text).collect();
     seen.sort_unstable();
     assert_eq!(seen, ["ours-0", "own-0", "theirs-0"]);
     let more = tokio::time::timeout(Duration::from_millis(100), consumer.recv()).await;
@@ -118,7 +118,7 @@ async fn ours(
     let (told, asked) = tokio::sync::mpsc::channel(16);
     let building = connect().await.producer(group).checker(move |message| {
         let body = String::from_utf8(message.body().to_vec()).unwrap();
-        let even = body.as_bytes().last().unwrap() % 2 == 0;
+        let even = body.as_bytes().last().unwrap().is_multiple_of(2);
         told.try_send((body, message.id().to_owned())).unwrap();
         async move {
             if even {

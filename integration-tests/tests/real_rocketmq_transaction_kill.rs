@@ -80,7 +80,7 @@ impl Life {
 
     /// The local work: whether it succeeds is written down for good.
     fn work(&self, file: &mut File, number: usize) {
-        let decision = if number % 2 == 0 {
+        let decision = if number.is_multiple_of(2) {
             "commit"
         } else {
             "rollback"
