@@ -14,6 +14,7 @@ mod producer;
 pub mod proto;
 #[cfg(not(feature = "unstable-proto"))]
 mod proto;
+mod schedule;
 
 pub use mq_core::{Endpoint, ErrorKind, Outcome, Properties, Retry, Secret};
 
@@ -34,3 +35,4 @@ pub use self::producer::{
     SendBatch, SendOneway, Unheard,
 };
 pub use self::proto::HeaderCodec;
+pub use self::schedule::{Cancel, Dialect, Schedule, ScheduledHandle};

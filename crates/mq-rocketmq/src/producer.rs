@@ -7,6 +7,7 @@
 //! ```
 
 mod batch;
+mod cancel;
 mod compress;
 mod ending;
 mod key;
@@ -18,6 +19,7 @@ mod retry;
 mod send;
 mod shared;
 mod target;
+mod timed;
 mod window;
 
 use std::fmt;
