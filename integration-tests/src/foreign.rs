@@ -149,6 +149,22 @@ impl Call {
         self.option("prop", format!("{name}={value}"))
     }
 
+    /// Send: the first is to be delivered so long from now, each further one a `step` later.
+    pub fn deliver_in(self, time: Duration, step: Duration) -> Self {
+        self.option("deliver-in", format!("{}ms", time.as_millis()))
+            .option("deliver-step", format!("{}ms", step.as_millis()))
+    }
+
+    /// Send: with this delay level.
+    pub fn delay_level(self, level: u8) -> Self {
+        self.option("delay-level", level.to_string())
+    }
+
+    /// Send: recalls each message once it is stored (Java only).
+    pub fn recall(self) -> Self {
+        self.switch("recall")
+    }
+
     /// The access key and the secret to sign with.
     pub fn credentials(self, access_key: &str, secret: &str) -> Self {
         self.option("ak", access_key).option("sk", secret)
