@@ -250,6 +250,11 @@ impl Call {
         Ok(Receiving { running, deadline })
     }
 
+    /// Admin: reads the message with this id of the broker's, too.
+    pub fn view(self, offset_id: &str) -> Self {
+        self.option("view", offset_id)
+    }
+
     /// Asks the Java admin client for topics, offsets and lag; the answers as JSON.
     ///
     /// # Errors
