@@ -37,6 +37,9 @@ suite! {
     real_rocketmq_conformance_tag_filter TagFilter
     real_rocketmq_conformance_close_hands_back CloseHandsBack
     real_rocketmq_conformance_groups Groups
+    real_rocketmq_conformance_scheduled_on_time ScheduledOnTime
+    real_rocketmq_conformance_scheduled_past ScheduledPast
+    real_rocketmq_conformance_scheduled_cancel ScheduledCancel
 }
 
 /// A check that nobody runs would look like one that passes.

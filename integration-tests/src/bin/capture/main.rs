@@ -224,7 +224,10 @@ impl<'a> Capture<'a> {
         let mut id: OffsetMessageId = first.offset_id.parse()?;
         let broker = proxy.upstreams().into_iter();
         let broker = broker.filter(|(upstream, _)| *upstream == id.host.to_string());
-        id.host = broker.map(|(_, here)| here).next().ok_or("no such broker")?;
+        id.host = broker
+            .map(|(_, here)| here)
+            .next()
+            .ok_or("no such broker")?;
         call().view(&id.to_string()).admin().await?;
 
         let transcript = finished(proxy).await?;
