@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
-use mq_rocketmq::{Client, ConsumeFrom, ErrorKind, Message};
+use mq_rocketmq::{Client, ConsumeFrom, ErrorKind, Message, ScheduledHandle};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     ] {
         match producer.send(message).await {
             Ok(receipt) => {
-                let due = receipt.scheduled().and_then(|handle| handle.due());
+                let due = receipt.scheduled().and_then(ScheduledHandle::due);
                 println!("sent     {}", due.map_or("by a level", |_| "for a time"));
                 sent += 1;
             }

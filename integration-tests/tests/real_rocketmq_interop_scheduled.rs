@@ -110,13 +110,13 @@ async fn real_rocketmq_interop_scheduled_ours_reach_them_on_time() {
         delivery.ack().await.unwrap();
     }
     let (java, go) = try_join(java.finish(), go.finish()).await.unwrap();
-    let late = |received: Vec<integration_tests::foreign::Received>| -> Vec<i64> {
+    let late = |received: &[integration_tests::foreign::Received]| -> Vec<i64> {
         let early = received.iter().map(|it| it.stored_ms - due[&it.id]);
         assert!(early.min().unwrap() >= 0, "early by the broker's clock");
         received.iter().map(|it| it.at_ms - due[&it.id]).collect()
     };
-    let (java, go) = (figures("Java", late(java)), figures("Go", late(go)));
-    let ours = figures("ours", ours);
+    let (java, go) = (figures("Java", &late(&java)), figures("Go", &late(&go)));
+    let ours = figures("ours", &ours);
     println!("{ours:?} {java:?} {go:?}");
     // The same messages at the same time on the same machine; what is left to a client is a few ms.
     assert!(ours.1 <= java.1 + 20, "ours {ours:?}, Java's {java:?}");
@@ -125,7 +125,7 @@ async fn real_rocketmq_interop_scheduled_ours_reach_them_on_time() {
 }
 
 /// Least, mean and most.
-fn figures(who: &str, late: Vec<i64>) -> (i64, i64, i64) {
+fn figures(who: &str, late: &[i64]) -> (i64, i64, i64) {
     let count = i64::try_from(late.len()).unwrap();
     let mean = late.iter().sum::<i64>() / count;
     let (least, most) = (*late.iter().min().unwrap(), *late.iter().max().unwrap());

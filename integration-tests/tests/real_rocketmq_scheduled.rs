@@ -264,7 +264,8 @@ async fn real_rocketmq_scheduled_messages_of_a_batch_are_refused() {
     client.close().await.unwrap();
 }
 
-/// What a scheduled send costs this process beside a plain one, taking turns. The goal is 1.1; this is a debug build, counted in ticks of 10 ms.
+/// What a scheduled send costs this process beside a plain one, taking turns. The goal is 1.1 of what is between call and receipt; the limit here is for a
+/// debug build on a machine that does other things too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a RocketMQ broker (MQ_ROCKETMQ_URL)"]
 async fn real_rocketmq_scheduled_sends_cost_little_more() {
@@ -282,12 +283,12 @@ async fn real_rocketmq_scheduled_sends_cost_little_more() {
                     (true, false) => message.delay_level(18),
                 }
             };
-            let before = cpu_ticks();
+            let before = cpu_us();
             let mut results = pin!(producer.send_all(stream::iter((0..2000).map(message))));
             while let Some(result) = results.next().await {
                 result.unwrap();
             }
-            let took = cpu_ticks() - before;
+            let took = cpu_us() - before;
             // The first round makes connections, and asks for the version.
             match is_scheduled {
                 _ if round == 0 => {}
@@ -296,7 +297,7 @@ async fn real_rocketmq_scheduled_sends_cost_little_more() {
             }
         }
     }
-    println!("12000 sends each: plain {plain} ticks, scheduled {scheduled} ticks");
+    println!("12000 sends each: plain {plain} us, scheduled {scheduled} us of CPU");
     assert!(
         scheduled * 4 <= plain * 5 + 8,
         "plain {plain}, scheduled {scheduled}"
@@ -304,12 +305,12 @@ async fn real_rocketmq_scheduled_sends_cost_little_more() {
     client.close().await.unwrap();
 }
 
-/// User and system time of this process, in ticks of 10 ms.
-fn cpu_ticks() -> u64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // What stands before may have blanks in it.
-    let fields = stat.rsplit_once(')').unwrap().1;
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks = |at: usize| fields[at].parse::<u64>().unwrap();
-    ticks(11) + ticks(12)
+/// What this process's threads have used until now, in microseconds.
+fn cpu_us() -> u64 {
+    let of = |task: std::io::Result<std::fs::DirEntry>| {
+        let stat = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
+        let ns: u64 = stat.split(' ').next().unwrap().parse().unwrap();
+        ns / 1000
+    };
+    std::fs::read_dir("/proc/self/task").unwrap().map(of).sum()
 }

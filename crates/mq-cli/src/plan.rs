@@ -377,14 +377,6 @@ pub(crate) mod tests {
             ("send --topic t x -p a", "name=value"),
             ("send --topic t x --rate fast", "100/s"),
             ("send --topic t x --rate 0/s", "at least 1/s"),
-            ("send --topic t x --deliver-after soon", "10s"),
-            ("send --topic t x --deliver-at noon", "2026-11-20T12:00:00Z"),
-            (
-                "send --topic t x --deliver-after 1s --deliver-at 2026-11-20T12:00:00Z",
-                "cannot be used with",
-            ),
-            ("cancel", "<HANDLE>"),
-            ("cancel junk", "no handle of a scheduled message"),
             ("send --topic t x --in-flight 0", "1 to 65536"),
             ("send --topic t x --count 0", "--count"),
             ("recv --topic t --timeout soon", "10s"),
@@ -433,6 +425,23 @@ pub(crate) mod tests {
             ("create g --group --queues 4", "cannot be used with"),
             ("delete", "<NAME>"),
             ("delete t --queues 4", "unexpected argument"),
+        ] {
+            let error = plan(line).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn times_of_delivery_and_handles_are_checked_before_anything_is_sent() {
+        for (line, part) in [
+            ("send --topic t x --deliver-after soon", "10s"),
+            ("send --topic t x --deliver-at noon", "2026-11-20T12:00:00Z"),
+            (
+                "send --topic t x --deliver-after 1s --deliver-at 2026-11-20T12:00:00Z",
+                "cannot be used with",
+            ),
+            ("cancel", "<HANDLE>"),
+            ("cancel junk", "no handle of a scheduled message"),
         ] {
             let error = plan(line).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");

@@ -125,9 +125,9 @@ impl Call<'_> {
             error.into_builder().source(malformed).build()
         })?;
         let request = ViewMessage {
-            topic: Some(self.made.topic.as_str().into()),
+            topic: Some(Arc::clone(&self.made.topic)),
             physical_offset: place.physical_offset,
-            broker_name: Some(self.made.broker.as_str().into()),
+            broker_name: Some(Arc::clone(&self.made.broker)),
         };
         let frame = self.ask(master, &request).await?;
         let mut stored = decode_messages(frame.body.clone());
@@ -148,9 +148,9 @@ impl Call<'_> {
     async fn by_recall(&self, master: &Endpoint, recall: &str) -> Result<Option<Cancel>> {
         let request = RecallMessage {
             producer_group: Some(Arc::clone(&self.shared.group)),
-            topic: self.made.topic.as_str().into(),
+            topic: Arc::clone(&self.made.topic),
             recall_handle: recall.to_owned(),
-            broker_name: Some(self.made.broker.as_str().into()),
+            broker_name: Some(Arc::clone(&self.made.broker)),
         };
         let frame = self.ask(master, &request).await?;
         let error = || answer_error(&frame, CANCEL, &master.to_string());
@@ -262,7 +262,7 @@ impl Call<'_> {
         let properties = encode_pairs(pairs.iter().chain(&own).copied());
         let request = SendMessage {
             producer_group: Arc::clone(&shared.group),
-            topic: made.topic.as_str().into(),
+            topic: Arc::clone(&made.topic),
             default_topic: Arc::clone(&shared.default_topic),
             default_queue_count: shared.new_topic_queues,
             queue_id: made.queue,
@@ -271,7 +271,7 @@ impl Call<'_> {
             reconsume_times: Some(0),
             unit_mode: Some(false),
             batch: Some(false),
-            broker_name: Some(made.broker.as_str().into()),
+            broker_name: Some(Arc::clone(&made.broker)),
             body: Bytes::from_static(b"cancel"),
             ..SendMessage::default()
         };

@@ -188,7 +188,7 @@ impl Operation {
         }
     }
 
-    fn stored(&self, reply: SendReply, code: ResponseCode, payload: Payload) -> Stored {
+    fn stored(&self, mut reply: SendReply, code: ResponseCode, payload: Payload) -> Stored {
         let queue = QueueId {
             id: reply.queue_id,
             ..self.target.queue.clone()
@@ -198,7 +198,7 @@ impl Operation {
                 let place = (&queue, &self.target.endpoint);
                 let id = message.unique_id().unwrap_or_default();
                 let client = &self.producer.client;
-                let handle = timed::handle(client, plan, &reply, place, id, self.may_be_stored);
+                let handle = timed::handle(client, plan, &mut reply, place, id, self.may_be_stored);
                 Some(Box::new(handle))
             }
             _ => None,

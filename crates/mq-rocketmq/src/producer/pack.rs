@@ -58,6 +58,7 @@ pub(crate) fn pack_item(message: &Message, into: &mut BytesMut) -> Result<()> {
 fn encode_properties(message: &Message, plan: Option<&Plan>) -> Result<String> {
     let mut text = message.wire_text();
     if let Some(plan) = plan {
+        text.reserve(Plan::MOST);
         plan.append(&mut text);
     }
     if text.len() > MAX_PROPERTIES {

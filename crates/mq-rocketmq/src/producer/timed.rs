@@ -186,20 +186,16 @@ pub(super) fn check_kept(plan: Option<&Plan>, frame: &Frame, from: &Endpoint) ->
 pub(super) fn handle(
     client: &Shared,
     plan: &Plan,
-    reply: &SendReply,
+    reply: &mut SendReply,
     place: (&QueueId, &Endpoint),
     unique_id: &str,
     doubtful: bool,
 ) -> ScheduledHandle {
     let (queue, endpoint) = place;
-    let recall = reply.recall_handle.clone().filter(|text| !text.is_empty());
-    let says_so = plan.way == Way::Timer && client.versions.is_at_least(endpoint, RECALLS);
-    let at_once = if recall.is_some() {
-        false
-    } else {
-        // apache/rocketmq: SendMessageProcessor.attachRecallHandle gives one to whatever waits for a timer.
-        plan.way != Way::Level && (says_so || plan.is_past)
-    };
+    let recall = reply.recall_handle.take().filter(|text| !text.is_empty());
+    // apache/rocketmq: SendMessageProcessor.attachRecallHandle gives one to whatever waits for a timer.
+    let says_so = || plan.way == Way::Timer && client.versions.is_at_least(endpoint, RECALLS);
+    let at_once = recall.is_none() && plan.way != Way::Level && (plan.is_past || says_so());
     ScheduledHandle::new(Made {
         unique_id: unique_id.to_owned(),
         message_id: reply.message_id.clone(),

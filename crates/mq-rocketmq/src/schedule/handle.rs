@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -29,10 +30,10 @@ pub struct ScheduledHandle(Made);
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Made {
     /// With the namespace.
-    #[serde(rename = "t")]
-    pub(crate) topic: String,
-    #[serde(rename = "b")]
-    pub(crate) broker: String,
+    #[serde(rename = "t", with = "text")]
+    pub(crate) topic: Arc<str>,
+    #[serde(rename = "b", with = "text")]
+    pub(crate) broker: Arc<str>,
     /// Where that broker was.
     #[serde(rename = "a")]
     pub(crate) endpoint: String,
@@ -121,8 +122,8 @@ impl Made {
     /// A handle to a message that was sent by this plan and is stored there.
     pub(crate) fn new(plan: &Plan, queue: &QueueId, endpoint: String) -> Self {
         Self {
-            topic: (*queue.topic).to_owned(),
-            broker: (*queue.broker).to_owned(),
+            topic: Arc::clone(&queue.topic),
+            broker: Arc::clone(&queue.broker),
             endpoint,
             queue: queue.id,
             unique_id: String::new(),
@@ -182,6 +183,24 @@ impl<'de> Deserialize<'de> for ScheduledHandle {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let token = String::deserialize(deserializer)?;
         token.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Shared text, without serde's feature for it.
+mod text {
+    use super::{Arc, Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        text: &Arc<str>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Arc<str>, D::Error> {
+        String::deserialize(deserializer).map(Arc::from)
     }
 }
 

@@ -91,6 +91,9 @@ impl Plan {
         matches!((self.way, self.what), (Way::Timer, What::After(_)))
     }
 
+    /// How many bytes its properties have at most.
+    pub(crate) const MOST: usize = 96;
+
     /// Appends its properties to others.
     pub(crate) fn append(&self, properties: &mut String) {
         let mut add = |name: &str, value: i64| {
