@@ -149,6 +149,22 @@ impl Call {
         self.option("prop", format!("{name}={value}"))
     }
 
+    /// Send: the first is to be delivered so long from now, each further one a `step` later.
+    pub fn deliver_in(self, time: Duration, step: Duration) -> Self {
+        self.option("deliver-in", format!("{}ms", time.as_millis()))
+            .option("deliver-step", format!("{}ms", step.as_millis()))
+    }
+
+    /// Send: with this delay level.
+    pub fn delay_level(self, level: u8) -> Self {
+        self.option("delay-level", level.to_string())
+    }
+
+    /// Send: recalls each message once it is stored (Java only).
+    pub fn recall(self) -> Self {
+        self.switch("recall")
+    }
+
     /// The access key and the secret to sign with.
     pub fn credentials(self, access_key: &str, secret: &str) -> Self {
         self.option("ak", access_key).option("sk", secret)
@@ -254,6 +270,11 @@ impl Call {
             return Err(running.timed_out().await);
         }
         Ok(Receiving { running, deadline })
+    }
+
+    /// Admin: reads the message with this id of the broker's, too.
+    pub fn view(self, offset_id: &str) -> Self {
+        self.option("view", offset_id)
     }
 
     /// Asks the Java admin client for topics, offsets and lag; the answers as JSON.

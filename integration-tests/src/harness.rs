@@ -77,6 +77,13 @@ pub fn nameserver() -> String {
     }
 }
 
+/// Whether the brokers that this run shares are of 4.x: they have no timers, and no recall.
+#[track_caller]
+pub fn is_4() -> bool {
+    let version = std::env::var("MQ_ROCKETMQ_VERSION").expect("the launcher says the version");
+    version.starts_with("4.")
+}
+
 /// A client of the brokers that this run shares.
 pub async fn connect() -> Client {
     connect_to(&url()).await

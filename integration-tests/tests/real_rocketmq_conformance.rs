@@ -39,6 +39,9 @@ suite! {
     real_rocketmq_conformance_groups Groups
     real_rocketmq_conformance_committed Committed
     real_rocketmq_conformance_rolled_back RolledBack
+    real_rocketmq_conformance_scheduled_on_time ScheduledOnTime
+    real_rocketmq_conformance_scheduled_past ScheduledPast
+    real_rocketmq_conformance_scheduled_cancel ScheduledCancel
 }
 
 /// A check that nobody runs would look like one that passes.

@@ -18,7 +18,7 @@ mod transaction;
 use futures_util::{Stream, StreamExt as _};
 
 pub use self::error::{Error, Failed, Result, Unchanged};
-pub use self::message::{Incoming, Outgoing, Sent, Settle};
+pub use self::message::{Cancel, Incoming, Outgoing, Sent, Settle, When};
 pub(crate) use self::options::DEFAULT_GROUP;
 pub use self::options::{Compress, Consume, From, Options, Target};
 pub use self::rocketmq::RocketMq;
@@ -189,6 +189,17 @@ impl Broker {
     pub async fn send_batch(&self, messages: Vec<Outgoing>) -> Vec<Result<Sent, Failed>> {
         match self {
             Self::RocketMq(broker) => broker.send_batch(messages).await,
+        }
+    }
+
+    /// Has a scheduled message not delivered, by the handle that [`Sent::handle`] gave.
+    ///
+    /// # Errors
+    ///
+    /// As the protocol's client has it; kind `Invalid` if it is no handle, kind `NotFound` if it is one of another cluster.
+    pub async fn cancel(&self, handle: &str) -> Result<Cancel> {
+        match self {
+            Self::RocketMq(broker) => broker.cancel(handle).await,
         }
     }
 

@@ -28,7 +28,7 @@ pub(crate) enum Protocol {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Rocketmq {
-    /// rocketmq://[access:secret@]host:9876[;host2:9876][/namespace]
+    /// rocketmq://[access:secret@]host:9876[;host2:9876][/namespace][?dialect=apache5|apache4|dms|tdmq|auto]
     ///
     /// Default: the variable MQ_ROCKETMQ_URL. Put secrets there: a command line can be read by every user of the machine.
     #[arg(long, global = true, value_name = "URL", help_heading = "Connection")]
@@ -45,6 +45,12 @@ pub(crate) enum Command {
     /// Receive messages, print them, and acknowledge what was printed
     #[command(after_help = EXIT_CODES)]
     Recv(Recv),
+    /// Have a scheduled message not delivered
+    ///
+    /// Prints "cancelled", "too late" (exit code 1), or "requested" where the broker takes the cancellation without saying whether it found
+    /// the message (exit code 3).
+    #[command(after_help = EXIT_CODES)]
+    Cancel(Cancel),
     /// Put load on a topic, and print how fast that went and what it cost
     #[command(after_help = EXIT_CODES)]
     Bench(Bench),
@@ -99,6 +105,12 @@ pub(crate) struct Send {
     /// A property; may be given several times
     #[arg(short = 'p', long = "property", value_name = "NAME=VALUE")]
     pub(crate) properties: Vec<String>,
+    /// Deliver it so long from now, such as 5s or 1h30m; not on brokers of 4.x
+    #[arg(long, value_name = "TIME", conflicts_with = "deliver_at")]
+    pub(crate) deliver_after: Option<String>,
+    /// Deliver it at this time, such as 2026-11-20T12:00:00Z; not on brokers of 4.x
+    #[arg(long, value_name = "RFC3339")]
+    pub(crate) deliver_at: Option<String>,
     /// At most N messages a second
     #[arg(long, value_name = "N/s")]
     pub(crate) rate: Option<String>,
@@ -145,6 +157,13 @@ pub(crate) struct Recv {
     /// Print a JSON object for each message
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    /// What send --json printed as "handle"
+    #[arg(value_name = "HANDLE")]
+    pub(crate) handle: String,
 }
 
 #[derive(Debug, Args)]

@@ -1,8 +1,8 @@
-//! `mq … create` and `delete`: topics and groups.
+//! `mq … create` and `delete`: topics and groups; `cancel`: scheduled messages.
 
-use crate::adapter::Broker;
+use crate::adapter::{Broker, Cancel};
 use crate::exit::{Exit, Failure};
-use crate::output::say;
+use crate::output::{Output, say};
 use crate::plan::What;
 
 pub(crate) async fn create(broker: &Broker, name: &str, what: What) -> Result<Exit, Failure> {
@@ -21,6 +21,21 @@ pub(crate) async fn delete(broker: &Broker, name: &str, what: What) -> Result<Ex
     };
     say(done("deleted", what, name, &brokers));
     Ok(Exit::Done)
+}
+
+pub(crate) async fn cancel(
+    broker: &Broker,
+    handle: &str,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let (word, exit) = match broker.cancel(handle).await? {
+        Cancel::Cancelled => ("cancelled", Exit::Done),
+        Cancel::TooLate => ("too late", Exit::Failed),
+        // Nobody knows whether the broker has found it.
+        Cancel::Requested => ("requested", Exit::Partial),
+    };
+    output.line(word)?;
+    Ok(exit)
 }
 
 fn done(verb: &str, what: What, name: &str, brokers: &[String]) -> String {

@@ -23,6 +23,8 @@ pub(crate) struct SentLine<'a> {
     topic: &'a str,
     queue: &'a str,
     offset: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handle: Option<&'a str>,
     elapsed_us: u64,
 }
 
@@ -103,6 +105,7 @@ impl<'a> SentLine<'a> {
             topic: &sent.topic,
             queue: &sent.queue,
             offset: sent.offset,
+            handle: sent.handle.as_deref(),
             elapsed_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
         }
     }
@@ -239,16 +242,23 @@ pub(crate) mod tests {
 
     #[test]
     fn sends() {
-        let sent = Sent {
+        let mut sent = Sent {
             id: "ID".into(),
             topic: "orders".into(),
             queue: "broker-a/3".into(),
             offset: 42,
             durable: true,
+            handle: None,
         };
         assert_eq!(
             line(&SentLine::new(&sent, Duration::from_millis(3))),
             r#"{"id":"ID","topic":"orders","queue":"broker-a/3","offset":42,"elapsed_us":3000}"#
+        );
+        sent.handle = Some("AQ".into());
+        let told = line(&SentLine::new(&sent, Duration::from_millis(3)));
+        assert!(
+            told.contains(r#""offset":42,"handle":"AQ","elapsed_us""#),
+            "{told}"
         );
         let error = mq_rocketmq::Error::builder(ErrorKind::Timeout, "no answer within 3 s")
             .outcome(Outcome::Unknown)

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 pub(crate) use self::bench::{Bench, Mode};
-use crate::adapter::{Consume, Options, Outgoing, Target};
+use crate::adapter::{Consume, Options, Outgoing, Target, When};
 use crate::args::{self, Command, Protocol, Typed};
 use crate::exit::Failure;
 use crate::format::{Format, unescape};
@@ -29,6 +29,7 @@ pub(crate) struct Plan {
 pub(crate) enum Task {
     Send(Send),
     Recv(Recv),
+    Cancel { handle: String },
     Bench(Bench),
     Topics { all: bool, json: bool },
     Groups { json: bool },
@@ -102,6 +103,9 @@ impl Plan {
                 Task::Send(plan_send(send)?)
             }
             Command::Recv(recv) => Task::Recv(plan_recv(recv)?),
+            Command::Cancel(cancel) => Task::Cancel {
+                handle: cancel.handle,
+            },
             Command::Bench(bench) => {
                 options.max_in_flight = bench.in_flight.saturating_mul(bench.batch);
                 Task::Bench(bench::plan(bench)?)
@@ -132,6 +136,10 @@ impl Plan {
         let url = url.ok_or_else(|| Failure::Usage(NO_URL.to_owned()))?;
         // Whatever is wrong with a URL, it is what was typed that is wrong.
         let target = Target::rocketmq(&url).map_err(|error| Failure::Usage(error.to_string()))?;
+        if let Task::Cancel { handle } = &task {
+            let checked = target.check_handle(handle);
+            checked.map_err(|error| Failure::Usage(format!("{error:#}")))?;
+        }
         if let Task::Bench(bench) = &mut task {
             // Last, since it makes files.
             bench.reports.open()?;
@@ -149,6 +157,7 @@ fn plan_send(typed: args::Send) -> Result<Send, Failure> {
     let mut template = Outgoing::new(typed.topic, Bytes::new());
     template.key = typed.key;
     template.tag = typed.tag;
+    template.when = when(typed.deliver_after.as_deref(), typed.deliver_at.as_deref())?;
     for pair in &typed.properties {
         let (name, value) = pair
             .split_once('=')
@@ -266,6 +275,19 @@ fn duration(flag: &str, text: Option<&str>) -> Result<Option<Duration>, Failure>
                 "{flag} {text:?} is not a time: write 10s, 500ms or 1m30s"
             ))
         })
+}
+
+fn when(after: Option<&str>, at: Option<&str>) -> Result<Option<When>, Failure> {
+    if let Some(after) = duration("--deliver-after", after)? {
+        return Ok(Some(When::After(after)));
+    }
+    let Some(text) = at else { return Ok(None) };
+    let stamp: Timestamp = text.parse().map_err(|_| {
+        usage(format!(
+            "--deliver-at {text:?} is not a time: write 2026-11-20T12:00:00Z, or +08:00 for Z"
+        ))
+    })?;
+    Ok(Some(When::At(stamp.into())))
 }
 
 /// Comparisons, brackets and quotes don't stand in tags that anybody uses; SQL's words do, but not between others.
@@ -406,6 +428,36 @@ pub(crate) mod tests {
         ] {
             let error = plan(line).unwrap_err();
             assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn times_of_delivery_and_handles_are_checked_before_anything_is_sent() {
+        for (line, part) in [
+            ("send --topic t x --deliver-after soon", "10s"),
+            ("send --topic t x --deliver-at noon", "2026-11-20T12:00:00Z"),
+            (
+                "send --topic t x --deliver-after 1s --deliver-at 2026-11-20T12:00:00Z",
+                "cannot be used with",
+            ),
+            ("cancel", "<HANDLE>"),
+            ("cancel junk", "no handle of a scheduled message"),
+        ] {
+            let error = plan(line).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn times_of_delivery_are_read() {
+        let when = |line: &str| send(line).template.when;
+        assert_eq!(when("x"), None);
+        let after = Duration::from_millis(5400);
+        assert_eq!(when("x --deliver-after 5s400ms"), Some(When::After(after)));
+        let at = std::time::UNIX_EPOCH + Duration::from_millis(1_795_176_000_250);
+        for text in ["2026-11-20T12:00:00.250Z", "2026-11-20T20:00:00.250+08:00"] {
+            let line = format!("x --deliver-at {text}");
+            assert_eq!(when(&line), Some(When::At(at)), "{text}");
         }
     }
 

@@ -53,6 +53,7 @@ async fn act(plan: Plan) -> Result<Exit, Failure> {
     let done = match plan.task {
         Task::Send(plan) => send::send(&broker, plan, interrupt, &mut output).await,
         Task::Recv(plan) => recv::recv(&broker, plan, interrupt, &mut output).await,
+        Task::Cancel { handle } => change::cancel(&broker, &handle, &mut output).await,
         Task::Bench(plan) => bench::bench(&broker, plan, interrupt, &mut output).await,
         Task::Topics { all, json } => inspect::topics(&broker, all, json, &mut output).await,
         Task::Groups { json } => inspect::groups(&broker, json, &mut output).await,

@@ -295,6 +295,7 @@ mod tests {
             queue: String::new(),
             offset: 0,
             durable: true,
+            handle: None,
         }
     }
 

@@ -35,9 +35,10 @@ fn usage_errors_leave_with_2_and_say_what_to_write() {
             "--ordering-key",
         ),
         (
-            "rocketmq send --topic t x --deliver-after 5s",
+            "rocketmq send --topic t x --deliver-after now",
             "--deliver-after",
         ),
+        ("rocketmq cancel", "<HANDLE>"),
         ("rocketmq recv --topic t --ordered", "--ordered"),
         ("rocketmq recv --topic t --filter a>1", "SQL92"),
         ("rocketmq recv --topic t -f %z", "%z means nothing"),

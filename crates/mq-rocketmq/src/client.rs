@@ -3,6 +3,7 @@
 mod builder;
 mod groups;
 mod health;
+mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,6 +19,7 @@ pub use self::builder::ClientBuilder;
 pub(crate) use self::groups::{Checks, Flush, GroupMember, Groups, Question};
 pub(crate) use self::health::Board;
 pub use self::health::{Event, Events, Health, PeerHealth};
+pub(crate) use self::versions::Versions;
 use crate::admin::Admin;
 use crate::conn::{Connections, Routes, Tasks};
 use crate::consumer::ConsumerBuilder;
@@ -27,6 +29,7 @@ use crate::name::Namespace;
 use crate::producer::ProducerBuilder;
 use crate::proto::ResponseCode;
 use crate::proto::command::{Heartbeat, ProducerData, Unregister};
+use crate::schedule::Dialect;
 
 /// A client of a RocketMQ cluster. Cheap to clone; all clones share connections and tasks.
 ///
@@ -67,6 +70,8 @@ pub(crate) struct Shared {
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) groups: Arc<Groups>,
     pub(crate) board: Arc<Board>,
+    pub(crate) versions: Arc<Versions>,
+    pub(crate) dialect: Dialect,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) namespace: Namespace,
     pub(crate) unique_ids: UniqueIds,
@@ -254,6 +259,7 @@ impl Shared {
             .connections
             .call_raw(to, heartbeat, self.request_timeout, "heartbeat")
             .await?;
+        self.versions.learn(to, frame.header.version);
         if frame.header.code == ResponseCode::SUCCESS.0 {
             return Ok(());
         }

@@ -206,8 +206,8 @@ impl Connections {
         }
     }
 
-    /// Asks for any answer at all.
-    fn ask_after(&self, to: &Endpoint, waiter: Box<dyn Waiter>) {
+    /// Asks for any answer at all; a broker's has its version.
+    pub(crate) fn ask_after(&self, to: &Endpoint, waiter: Box<dyn Waiter>) {
         let until = self.clock.now() + self.patience.connect;
         self.submit(to, driver::question(&self.probe, until, waiter));
     }

@@ -14,6 +14,7 @@ mod producer;
 pub mod proto;
 #[cfg(not(feature = "unstable-proto"))]
 mod proto;
+mod schedule;
 
 pub use mq_core::{Endpoint, ErrorKind, Outcome, Properties, Retry, Secret};
 
@@ -35,3 +36,4 @@ pub use self::producer::{
     TransactionalProducer, TransactionalProducerBuilder, Unheard, Verdict,
 };
 pub use self::proto::HeaderCodec;
+pub use self::schedule::{Cancel, Dialect, Schedule, ScheduledHandle};

@@ -1,12 +1,14 @@
 //! What is sent and what is received.
 
 use std::fmt;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use mq_core::Properties;
 
 use crate::error::{Error, invalid};
 use crate::name::{Namespace, check_send_topic};
+use crate::schedule::Schedule;
 
 mod wire;
 
@@ -27,6 +29,7 @@ pub struct Message {
     ordering_key: Option<String>,
     properties: Properties,
     unique_id: Option<String>,
+    schedule: Option<Schedule>,
 }
 
 impl Message {
@@ -41,6 +44,7 @@ impl Message {
             ordering_key: None,
             properties: Properties::new(),
             unique_id: None,
+            schedule: None,
         }
     }
 
@@ -102,6 +106,36 @@ impl Message {
         self
     }
 
+    /// Has it delivered at this time, in whole milliseconds, rounded up; default at once.
+    ///
+    /// It is not delivered before the broker's clock shows that time; how much later is the broker's precision (1 s by default). A time that
+    /// is past means at once, and [`ScheduledHandle::is_past`](crate::ScheduledHandle::is_past) says so. How far ahead it may be, and that
+    /// brokers of 4.x have no such times, is [`Dialect`](crate::Dialect)'s to tell; what can't be kept is an error of the send, never a
+    /// delivery at once. Of `deliver_at`, `deliver_after` and `delay_level` the last one that is set counts.
+    ///
+    /// Scheduled messages can't be sent in a batch.
+    pub const fn deliver_at(mut self, time: SystemTime) -> Self {
+        self.schedule = Some(Schedule::At(time));
+        self
+    }
+
+    /// Has it delivered this long after it is stored, or later, in whole milliseconds, rounded up.
+    ///
+    /// Brokers of 5.x count by their own clock, so that a wrong clock here makes no difference; an attempt that is made again counts anew.
+    /// DMS and TDMQ are told a time by this client's clock. Else as [`deliver_at`](Self::deliver_at).
+    pub const fn deliver_after(mut self, delay: Duration) -> Self {
+        self.schedule = Some(Schedule::After(delay));
+        self
+    }
+
+    /// Has it delivered after the time of this level, 1 to 18: 1 s, 5 s, 10 s, 30 s, 1 to 10 min, 20 min, 30 min, 1 h, 2 h, unless the broker
+    /// is set otherwise. Every broker has levels. Other numbers are refused when it is sent, and such a message can't be cancelled. Else as
+    /// [`deliver_at`](Self::deliver_at).
+    pub const fn delay_level(mut self, level: u8) -> Self {
+        self.schedule = Some(Schedule::Level(level));
+        self
+    }
+
     /// The topic, as it was given (without the client's namespace).
     pub fn topic(&self) -> &str {
         &self.topic
@@ -130,6 +164,11 @@ impl Message {
     /// The application's properties.
     pub const fn properties(&self) -> &Properties {
         &self.properties
+    }
+
+    /// When it is to be delivered, if it was not to be at once. A received message has no schedule any more.
+    pub const fn schedule(&self) -> Option<Schedule> {
+        self.schedule
     }
 
     /// The flag.
@@ -197,6 +236,7 @@ impl Message {
                 return refuse("the ordering key is empty");
             }
         }
+        self.schedule.map_or(Ok(()), Schedule::check)?;
         for (name, value) in self.properties.iter() {
             check_text("property name", name)?;
             check_text("property value", value)?;
@@ -235,6 +275,7 @@ impl fmt::Debug for Message {
             .field("keys", &self.keys)
             .field("ordering_key", &self.ordering_key)
             .field("unique_id", &self.unique_id)
+            .field("schedule", &self.schedule)
             .finish_non_exhaustive()
     }
 }
@@ -268,6 +309,8 @@ mod tests {
             (good().property("a", ""), "no value"),
             (good().property("TAGS", "x"), "protocol's own"),
             (good().property("TIMER_DELAY_MS", "x"), "protocol's own"),
+            (good().delay_level(0), "1 to 18"),
+            (good().delay_level(19), "1 to 18"),
         ];
         for (message, part) in cases {
             let error = check(&message).unwrap_err();

@@ -7,6 +7,7 @@
 //! ```
 
 mod batch;
+mod cancel;
 mod compress;
 mod ending;
 mod half;
@@ -19,6 +20,7 @@ mod retry;
 mod send;
 mod shared;
 mod target;
+mod timed;
 mod transaction;
 mod window;
 

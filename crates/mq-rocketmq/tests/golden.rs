@@ -28,8 +28,9 @@ use mq_rocketmq::proto::{
         EndTransaction, FoundOffset, GetClusterInfo, GetConsumeStats, GetConsumerList, GetGroups,
         GetMaxOffset, GetMinOffset, GetRoute, GetTopicList, Groups, Heartbeat, HeartbeatReply,
         MaxOffset, MinOffset, NotifyConsumersChanged, PullMessage, PullReply, QueryOffset,
-        SearchOffset, SendBack, SendBatch, SendMessage, SendMessageLong, SendReply, TopicList,
-        TopicRoute, Unregister, UpdateOffset,
+        RecallMessage, RecallReply, SearchOffset, SendBack, SendBatch, SendMessage,
+        SendMessageLong, SendReply, TopicList, TopicRoute, Unregister, UpdateOffset, ViewMessage,
+        ViewedMessage,
     },
     message::{StoredMessage, decode_batch, decode_messages, encode_batch, properties},
 };
@@ -56,6 +57,10 @@ fn commands() -> Vec<Command> {
         request::<SearchOffset>("search-offset").answered_by::<FoundOffset>(),
         request::<GetMaxOffset>("max-offset").answered_by::<MaxOffset>(),
         request::<GetMinOffset>("min-offset").answered_by::<MinOffset>(),
+        request::<RecallMessage>("recall").answered_by::<RecallReply>(),
+        request::<ViewMessage>("view-message")
+            .answered_by::<ViewedMessage>()
+            .and(pulled_messages),
         request::<SendBack>("send-back").answered_by::<Done>(),
         request::<EndTransaction>("end-transaction"),
         request::<CheckTransaction>("check-transaction").and(half_message),

@@ -35,6 +35,8 @@ type options struct {
 	orderingKey                      string
 	properties                       pairs
 	timeout, linger                  time.Duration
+	deliverIn, deliverStep           time.Duration
+	delayLevel                       int
 	maxReconsume                     int
 	local                            string
 	checks                           int
@@ -100,6 +102,9 @@ func parse(args []string) *options {
 	flags.IntVar(&o.checks, "checks", 0, "stay until so many half messages were asked about")
 	flags.Var(&o.properties, "prop", "name=value")
 	flags.DurationVar(&o.timeout, "timeout", 60*time.Second, "")
+	flags.DurationVar(&o.deliverIn, "deliver-in", 0, "schedule the first message so long from now")
+	flags.DurationVar(&o.deliverStep, "deliver-step", 0, "and each further one so much later")
+	flags.IntVar(&o.delayLevel, "delay-level", 0, "")
 	flags.DurationVar(&o.linger, "linger", 0, "stay so long after the last wanted message")
 	_ = flags.Parse(args)
 	if o.namesrv == "" || o.topic == "" || o.group == "" || flags.NArg() > 0 {

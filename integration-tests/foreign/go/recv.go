@@ -77,6 +77,8 @@ func (c *counter) receive(_ context.Context, messages ...*primitive.MessageExt) 
 			"offset":      message.QueueOffset,
 			"reconsume":   message.ReconsumeTimes,
 			"acked":       !fails,
+			"stored_ms":   message.StoreTimestamp,
+			"at_ms":       time.Now().UnixMilli(),
 			"properties":  message.GetProperties(),
 			"body_base64": base64.StdEncoding.EncodeToString(message.Body),
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"time"
 
 	rocketmq "github.com/apache/rocketmq-client-go/v2"
 	"github.com/apache/rocketmq-client-go/v2/primitive"
@@ -51,11 +52,22 @@ func sendAll(ctx context.Context, p rocketmq.Producer, o *options) error {
 	if o.batch {
 		result, err := p.SendSync(ctx, messages...)
 		if err == nil {
-			report(result, len(messages))
+			report(result, len(messages), nil)
 		}
 		return err
 	}
+	next := time.Now().Add(o.deliverIn)
 	for _, message := range messages {
+		var due any
+		if o.deliverIn > 0 {
+			due = next.UnixMilli()
+			// This client has no setter: its users set the property themselves.
+			message.WithProperty("TIMER_DELIVER_MS", fmt.Sprint(due))
+			next = next.Add(o.deliverStep)
+		}
+		if o.delayLevel > 0 {
+			message.WithDelayTimeLevel(o.delayLevel)
+		}
 		if o.oneway {
 			if err := p.SendOneWay(ctx, message); err != nil {
 				return err
@@ -66,7 +78,7 @@ func sendAll(ctx context.Context, p rocketmq.Producer, o *options) error {
 		if err != nil {
 			return err
 		}
-		report(result, 1)
+		report(result, 1, due)
 	}
 	return nil
 }
@@ -98,7 +110,7 @@ func messages(o *options) []*primitive.Message {
 
 // report: this client gives the messages of a batch no unique id, so id is empty there;
 // the offset ids come joined by commas, the queue offset is the first one's.
-func report(result *primitive.SendResult, count int) {
+func report(result *primitive.SendResult, count int, due any) {
 	offsetIDs := strings.Split(result.OffsetMsgID, ",")
 	for i := range count {
 		offsetID := ""
@@ -112,6 +124,7 @@ func report(result *primitive.SendResult, count int) {
 			"queue":     result.MessageQueue.QueueId,
 			"offset":    result.QueueOffset + int64(i),
 			"status":    status(result.Status),
+			"due_ms":    due,
 		})
 	}
 }

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use mq_cli::adapter::{Broker, Consume, Delivery, From, Outgoing, Sent, Settle, Subscription};
 
+mod scheduled;
 mod sending;
 mod settling;
 mod transactional;
 
+use self::scheduled::{scheduled_cancel, scheduled_on_time, scheduled_past};
 use self::sending::{
     bodies_survive, compressed_bodies, large_body, properties_survive, send_all, send_receive,
 };
@@ -37,6 +39,9 @@ pub(super) async fn run(check: Check, subject: Subject) {
         Check::Groups => groups(subject).await,
         Check::Committed => committed(subject).await,
         Check::RolledBack => rolled_back(subject).await,
+        Check::ScheduledOnTime => scheduled_on_time(subject).await,
+        Check::ScheduledPast => scheduled_past(subject).await,
+        Check::ScheduledCancel => scheduled_cancel(subject).await,
     }
 }
 

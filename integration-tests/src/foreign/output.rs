@@ -20,6 +20,9 @@ pub struct Sent {
     pub offset: u64,
     /// `SEND_OK`, or what the broker said of its disk and replica.
     pub status: String,
+    /// When it is to be delivered, in ms since 1970, if it is scheduled.
+    #[serde(default)]
+    pub due_ms: Option<i64>,
 }
 
 /// A message as a foreign client's listener got it.
@@ -41,6 +44,12 @@ pub struct Received {
     pub reconsume: u32,
     /// Whether the listener took it, or answered "reconsume later".
     pub acked: bool,
+    /// When this copy was stored, by the broker's clock, in ms since 1970.
+    #[serde(default)]
+    pub stored_ms: i64,
+    /// When the listener got it, by this machine's clock, in ms since 1970.
+    #[serde(default)]
+    pub at_ms: i64,
     /// All properties, system ones included.
     pub properties: BTreeMap<String, String>,
     /// The body, decompressed.

@@ -21,6 +21,30 @@ pub struct Outgoing {
     pub tag: Option<String>,
     /// Properties of the application.
     pub properties: Properties,
+    /// When it is to be delivered; default at once.
+    pub when: Option<When>,
+}
+
+/// When a message is to be delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum When {
+    /// At this time, or at once if it is past.
+    At(SystemTime),
+    /// So long after it is stored.
+    After(Duration),
+}
+
+/// What became of a cancellation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cancel {
+    /// The message is not delivered.
+    Cancelled,
+    /// Its time has come.
+    TooLate,
+    /// The broker has taken the cancellation, and tells no more.
+    Requested,
 }
 
 /// Proof that the broker has a message.
@@ -37,6 +61,8 @@ pub struct Sent {
     pub offset: i64,
     /// Whether everything that the broker was to do before answering is done.
     pub durable: bool,
+    /// What cancels it, if it is scheduled.
+    pub handle: Option<String>,
 }
 
 /// A message that was received.
@@ -112,6 +138,12 @@ impl Outgoing {
         self.properties.set(name, value);
         self
     }
+
+    /// Has it delivered then.
+    pub const fn when(mut self, when: When) -> Self {
+        self.when = Some(when);
+        self
+    }
 }
 
 /// Shows everything but the body, of which it shows the length.
@@ -122,6 +154,7 @@ impl fmt::Debug for Outgoing {
             .field("body_len", &self.body.len())
             .field("key", &self.key)
             .field("tag", &self.tag)
+            .field("when", &self.when)
             .finish_non_exhaustive()
     }
 }

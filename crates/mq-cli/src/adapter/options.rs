@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mq_rocketmq::{Client, ClientBuilder, ConsumerBuilder};
+use mq_rocketmq::{Client, ClientBuilder, ConsumerBuilder, ScheduledHandle};
 
 use super::Result;
 
@@ -79,6 +79,17 @@ impl Target {
     /// Kind `Invalid` or `Unsupported`, as the client has it. The secret is never part of it.
     pub fn rocketmq(url: &str) -> Result<Self> {
         Ok(Self::RocketMq(Client::from_url(url)?))
+    }
+
+    /// Whether this is a handle of a scheduled message, told before anything is connected.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid`, as the client has it.
+    pub fn check_handle(&self, handle: &str) -> Result<()> {
+        match self {
+            Self::RocketMq(_) => Ok(handle.parse::<ScheduledHandle>().map(drop)?),
+        }
     }
 }
 

@@ -7,13 +7,14 @@ use futures_util::{Stream, StreamExt as _, stream};
 use mq_core::{Clock as _, SystemClock};
 use mq_rocketmq::{
     Client, ClientBuilder, Compression, ConsumeFrom, Consumer, Durability, Message, Producer,
-    ProducerBuilder, Receipt, SendError, TopicOptions, TransactionalProducer,
+    ProducerBuilder, Receipt, Schedule, ScheduledHandle, SendError, TopicOptions,
+    TransactionalProducer,
 };
 use tokio::sync::OnceCell;
 
 use super::{
-    Acker, Compress, Consume, Delivery, Failed, Features, From, Incoming, Options, Outgoing,
-    QueueLag, QueueRange, Result, Sent, Settle, Topic, Unchanged,
+    Acker, Cancel, Compress, Consume, Delivery, Failed, Features, From, Incoming, Options,
+    Outgoing, QueueLag, QueueRange, Result, Sent, Settle, Topic, Unchanged, When,
 };
 
 /// A client, and the producer that is made when it is first needed.
@@ -35,7 +36,7 @@ pub(super) const FEATURES: Features = Features {
     compression: true,
     ordered: false,
     transactional: true,
-    scheduled: false,
+    scheduled: true,
 };
 
 impl RocketMq {
@@ -141,6 +142,17 @@ impl RocketMq {
             }
         })
         .flatten()
+    }
+
+    pub(super) async fn cancel(&self, handle: &str) -> Result<Cancel> {
+        let handle: ScheduledHandle = handle.parse()?;
+        let cancelled = self.producer().await?.cancel(&handle).await?;
+        Ok(match cancelled {
+            mq_rocketmq::Cancel::Cancelled => Cancel::Cancelled,
+            mq_rocketmq::Cancel::TooLate => Cancel::TooLate,
+            // Whatever else there may be, it is not certain.
+            _ => Cancel::Requested,
+        })
     }
 
     pub(super) async fn consume(&self, consume: &Consume) -> Result<Consumer> {
@@ -322,7 +334,11 @@ pub(super) fn outgoing(from: Outgoing) -> Message {
     for (name, value) in from.properties {
         message = message.property(name, value);
     }
-    message
+    match from.when {
+        Some(When::At(time)) => message.deliver_at(time),
+        Some(When::After(delay)) => message.deliver_after(delay),
+        None => message,
+    }
 }
 
 pub(super) fn given_back(failed: SendError) -> Failed {
@@ -335,6 +351,11 @@ pub(super) fn given_back(failed: SendError) -> Failed {
             key: Some(keys).filter(|keys| !keys.is_empty()),
             tag: message.tag_text().map(str::to_owned),
             properties: message.properties().clone(),
+            when: match message.schedule() {
+                Some(Schedule::At(time)) => Some(When::At(time)),
+                Some(Schedule::After(delay)) => Some(When::After(delay)),
+                _ => None,
+            },
         }),
         id: message.unique_id().map(str::to_owned),
         error: failed.error.into(),
@@ -348,6 +369,7 @@ fn sent(topic: String, receipt: &Receipt) -> Sent {
         queue: queue_name(receipt.broker(), receipt.queue()),
         offset: receipt.offset(),
         durable: receipt.durability() == Durability::AsConfigured,
+        handle: receipt.scheduled().map(ToString::to_string),
     }
 }
 

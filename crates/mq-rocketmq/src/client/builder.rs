@@ -18,6 +18,7 @@ use crate::id::{UniqueIds, local_address};
 use crate::name::Namespace;
 use crate::proto::command::{CheckTransaction, GetRoute, NotifyConsumersChanged, ResetOffset};
 use crate::proto::{HeaderCodec, Language, Request, RequestCode, ResponseCode};
+use crate::schedule::Dialect;
 
 /// Options of a [`Client`]. Setters don't fail; what can't be is found by [`ClientBuilder::connect`].
 #[derive(Debug, Clone)]
@@ -31,6 +32,7 @@ pub struct ClientBuilder {
     half_open_timeout: Duration,
     request_timeout: Duration,
     new_topic_queues: i32,
+    dialect: Dialect,
 }
 
 impl ClientBuilder {
@@ -44,6 +46,7 @@ impl ClientBuilder {
             half_open_timeout: Duration::from_secs(18),
             request_timeout: Duration::from_secs(3),
             new_topic_queues: 4,
+            dialect: Dialect::Auto,
         }
     }
 
@@ -54,10 +57,14 @@ impl ClientBuilder {
             let message = format!("the scheme is \"{}\", expected \"rocketmq\"", url.scheme);
             return Err(invalid("read url", message));
         }
-        for (key, value) in &url.query {
-            check_option(key, value)?;
-        }
         let mut builder = Self::new();
+        for (key, value) in &url.query {
+            if key == "dialect" {
+                builder.dialect = value.parse()?;
+            } else {
+                check_option(key, value)?;
+            }
+        }
         builder.nameservers = url.endpoints.iter().map(ToString::to_string).collect();
         builder.namespace = url.path.unwrap_or_default();
         // Said at once, not at connect: the URL is what is wrong.
@@ -117,6 +124,13 @@ impl ClientBuilder {
     /// topics by itself.
     pub const fn new_topic_queues(mut self, count: u16) -> Self {
         self.new_topic_queues = count as i32;
+        self
+    }
+
+    /// How times of delivery and cancellations travel; default [`Dialect::Auto`], which knows Apache's brokers. On Huawei DMS and Tencent
+    /// TDMQ it must be said: there is nothing to recognise them by. In a URL: `?dialect=auto|apache4|apache5|dms|tdmq`.
+    pub const fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = dialect;
         self
     }
 
@@ -193,6 +207,8 @@ impl ClientBuilder {
             tasks,
             groups,
             board,
+            versions: Arc::default(),
+            dialect: self.dialect,
             clock,
             namespace: Namespace::new(&self.namespace)?,
             unique_ids: UniqueIds::new(address),
@@ -290,7 +306,9 @@ mod tests {
 
     #[test]
     fn a_url_gives_every_option() {
-        let builder = Client::from_url("rocketmq://ak:sk@a:1;b/rocketmq-x|ns?tls=false").unwrap();
+        let url = "rocketmq://ak:sk@a:1;b/rocketmq-x|ns?tls=false&dialect=dms";
+        let builder = Client::from_url(url).unwrap();
+        assert_eq!(builder.dialect, Dialect::HuaweiDms);
         assert_eq!(builder.nameservers, ["a:1", "b:9876"]);
         assert_eq!(builder.namespace, "rocketmq-x|ns");
         assert_eq!(builder.credentials.unwrap().access_key(), "ak");
@@ -308,6 +326,7 @@ mod tests {
             ("pulsar://a:1", "expected \"rocketmq\""),
             ("rocketmq://", "no host"),
             ("rocketmq://a:1?x=1", "unknown option"),
+            ("rocketmq://a:1?dialect=kafka", "apache5"),
             ("rocketmq://a:1/rocketmq-x｜ns", "full-width bar"),
         ];
         for (url, part) in cases {

@@ -84,6 +84,17 @@ impl TopicRoute {
         }
     }
 
+    /// The same route with some of the queues that can be written.
+    pub(crate) fn with_publish(&self, keep: impl Fn(&QueueId) -> bool) -> Self {
+        let kept = self.publish.iter().filter(|queue| keep(queue));
+        Self {
+            publish: kept.cloned().collect(),
+            subscribe: self.subscribe.clone(),
+            brokers: self.brokers.clone(),
+            data: self.data.clone(),
+        }
+    }
+
     /// The broker's master.
     pub(crate) fn master(&self, broker: &str) -> Option<&Endpoint> {
         self.by_id(broker, MASTER)

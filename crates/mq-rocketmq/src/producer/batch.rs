@@ -84,6 +84,7 @@ fn split(
         properties: properties.clone(),
         sys_flag: SysFlag(0),
         flag: 0,
+        plan: None,
     };
     let (mut chunks, mut chunk, mut body) = (Vec::new(), Vec::new(), BytesMut::new());
     for message in messages {
@@ -134,6 +135,13 @@ fn check_batch(
             return Err(invalid(
                 "send",
                 "the messages of a batch have different topics",
+            ));
+        }
+        if message.schedule().is_some() {
+            // A broker looks at the batch's properties only, and would deliver what is inside at once.
+            return Err(invalid(
+                "send",
+                "a message of the batch is scheduled: those can only be sent one by one",
             ));
         }
         prepare(shared, message)?;

@@ -9,6 +9,7 @@ use crate::conn::QueueId;
 use crate::error::{Error, Result};
 use crate::proto::ResponseCode;
 use crate::proto::command::SendReply;
+use crate::schedule::ScheduledHandle;
 
 /// What is sent in one request.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub(crate) struct Stored {
     pub(crate) code: ResponseCode,
     pub(crate) queue: QueueId,
     pub(crate) payload: Payload,
+    pub(crate) scheduled: Option<Box<ScheduledHandle>>,
 }
 
 /// A send that failed, with what was to be sent.

@@ -113,6 +113,7 @@ fn half(shared: &ProducerShared, stored: Stored) -> Result<Half, SendError> {
         code,
         queue,
         payload,
+        ..
     } = stored;
     let Payload::One(message) = payload else {
         return Err(failed(lost()));

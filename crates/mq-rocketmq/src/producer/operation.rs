@@ -14,10 +14,11 @@ use super::lanes::{Entered, Lane, Left, Slot};
 use super::pack::Packed;
 use super::shared::ProducerShared;
 use super::target::Target;
+use super::timed;
 use super::window::Entry;
 use crate::conn::{Command, Done, Failure, QueueId, TopicRoute, Waiter, parse_reply};
 use crate::error::{Error, Result, answer_error, closed};
-use crate::proto::command::{SendBatch, SendMessage};
+use crate::proto::command::{SendBatch, SendMessage, SendReply};
 use crate::proto::{Encoded, Frame, ResponseCode};
 
 /// A send, from joining the line to its end.
@@ -140,6 +141,10 @@ impl Operation {
 
     fn submit(mut self: Box<Self>) {
         let Some(head) = self.head.take() else { return };
+        let (client, plan) = (&self.producer.client, self.packed.plan.as_ref());
+        if let Err(error) = timed::may_go(client, plan, &self.target.endpoint) {
+            return self.give_up(error);
+        }
         self.begun = self.producer.client.clock.now();
         let (client, to) = (
             Arc::clone(&self.producer.client),
@@ -165,28 +170,46 @@ impl Operation {
         let endpoint = &self.target.endpoint;
         if super::Durability::of(code).is_none() {
             let error = answer_error(frame, "send", &endpoint.to_string());
+            let (error, may_help) = timed::refine(error, frame, self.packed.plan.as_ref());
             // apache/rocketmq: DefaultMQProducer.retryResponseCodes; a refused login is never tried again.
             let elsewhere =
                 code.is_retryable() || (self.slot.is_none() && RETRY_ELSEWHERE.contains(&code));
-            let again = elsewhere && error.kind() != ErrorKind::Auth;
+            let again = may_help.unwrap_or(elsewhere) && error.kind() != ErrorKind::Auth;
             return self.failed(error, again);
         }
-        match parse_reply::<SendMessage>(frame, endpoint, "send") {
+        let kept = timed::check_kept(self.packed.plan.as_ref(), frame, endpoint);
+        match kept.and_then(|()| parse_reply::<SendMessage>(frame, endpoint, "send")) {
             Ok(reply) => {
-                let queue = QueueId {
-                    id: reply.queue_id,
-                    ..self.target.queue.clone()
-                };
                 if let Some(payload) = self.payload.take() {
-                    self.end(Ok(Some(Stored {
-                        reply,
-                        code,
-                        queue,
-                        payload,
-                    })));
+                    let stored = self.stored(reply, code, payload);
+                    self.end(Ok(Some(stored)));
                 }
             }
             Err(error) => self.failed(error, false),
+        }
+    }
+
+    fn stored(&self, mut reply: SendReply, code: ResponseCode, payload: Payload) -> Stored {
+        let queue = QueueId {
+            id: reply.queue_id,
+            ..self.target.queue.clone()
+        };
+        let scheduled = match (&self.packed.plan, &payload) {
+            (Some(plan), Payload::One(message)) => {
+                let place = (&queue, &self.target.endpoint);
+                let id = message.unique_id().unwrap_or_default();
+                let client = &self.producer.client;
+                let handle = timed::handle(client, plan, &mut reply, place, id, self.may_be_stored);
+                Some(Box::new(handle))
+            }
+            _ => None,
+        };
+        Stored {
+            reply,
+            code,
+            queue,
+            payload,
+            scheduled,
         }
     }
 

@@ -6,6 +6,7 @@ use super::shared::ProducerShared;
 use crate::Message;
 use crate::error::{Result, invalid};
 use crate::proto::message::{BatchItem, SysFlag};
+use crate::schedule::Plan;
 
 /// Body and properties as they travel, made once and used by every attempt.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub(crate) struct Packed {
     pub(crate) properties: String,
     pub(crate) sys_flag: SysFlag,
     pub(crate) flag: i32,
+    /// When it is to be delivered, if not at once.
+    pub(crate) plan: Option<Plan>,
 }
 
 impl Packed {
@@ -33,12 +36,18 @@ pub(crate) fn pack_one(producer: &ProducerShared, message: &Message) -> Result<P
         body = packed;
         sys_flag = sys_flag.compressed(compression.kind());
     }
-    let properties = encode_properties(message)?;
+    let client = &producer.client;
+    let plan = message
+        .schedule()
+        .map(|schedule| Plan::new(schedule, client.dialect, client.clock.wall()))
+        .transpose()?;
+    let properties = encode_properties(message, plan.as_ref())?;
     Ok(Packed {
         body,
         properties,
         sys_flag,
         flag: message.flag_value(),
+        plan,
     })
 }
 
@@ -47,14 +56,18 @@ pub(crate) fn pack_item(message: &Message, into: &mut BytesMut) -> Result<()> {
     let item = BatchItem {
         flag: message.flag_value(),
         body: message.body().clone(),
-        properties: encode_properties(message)?.into(),
+        properties: encode_properties(message, None)?.into(),
     };
     item.encode(into);
     Ok(())
 }
 
-fn encode_properties(message: &Message) -> Result<String> {
-    let text = message.wire_text();
+fn encode_properties(message: &Message, plan: Option<&Plan>) -> Result<String> {
+    let mut text = message.wire_text();
+    if let Some(plan) = plan {
+        text.reserve(Plan::MOST);
+        plan.append(&mut text);
+    }
     if text.len() > MAX_PROPERTIES {
         let found = format!(
             "the properties have {} bytes, the limit is {MAX_PROPERTIES}",

@@ -3,6 +3,7 @@
 use crate::conn::QueueId;
 use crate::error::SendError;
 use crate::proto::ResponseCode;
+use crate::schedule::ScheduledHandle;
 
 /// Proof that the broker has stored a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +13,7 @@ pub struct Receipt {
     queue: QueueId,
     offset: i64,
     durability: Durability,
+    pub(super) scheduled: Option<Box<ScheduledHandle>>,
 }
 
 /// How safely a stored message lies, when the broker was asked to flush or replicate before it answers.
@@ -55,6 +57,7 @@ impl Receipt {
             queue,
             offset,
             durability,
+            scheduled: None,
         }
     }
 
@@ -86,6 +89,11 @@ impl Receipt {
     /// The offset in the queue.
     pub const fn offset(&self) -> i64 {
         self.offset
+    }
+
+    /// What [`Producer::cancel`](crate::Producer::cancel) takes, and when the message is due; `None` if it was to be delivered at once.
+    pub fn scheduled(&self) -> Option<&ScheduledHandle> {
+        self.scheduled.as_deref()
     }
 
     /// How safely the message lies.

@@ -17,7 +17,7 @@ use super::operation::{Operation, Plan};
 use super::pack::pack_one;
 use super::shared::ProducerShared;
 use super::window::Window;
-use super::{Durability, Producer, Receipt};
+use super::{Durability, Producer, Receipt, timed};
 use crate::Message;
 use crate::conn::{QueueId, TopicRoute};
 use crate::consumer::QueueRef;
@@ -219,7 +219,7 @@ pub(super) async fn start(
     shared: &Arc<ProducerShared>,
     plan: Plan,
 ) -> Result<(Place, Hearing), Failed> {
-    let route = match find_route(shared, &plan.topic, plan.deadline).await {
+    let route = match usable_route(shared, &plan).await {
         Ok(route) => route,
         Err(error) => {
             return Err(Failed {
@@ -234,6 +234,12 @@ pub(super) async fn start(
     let ticket = window.join(operation);
     drop(together);
     Ok((Place { window, ticket }, hearing))
+}
+
+/// The route, as far as what is scheduled may go by it.
+async fn usable_route(shared: &ProducerShared, plan: &Plan) -> Result<Arc<TopicRoute>> {
+    let route = find_route(shared, &plan.topic, plan.deadline).await?;
+    timed::ready(shared, plan, route).await
 }
 
 pub(super) async fn find_route(
@@ -295,6 +301,7 @@ pub(super) fn receipts(
         code,
         queue,
         payload,
+        scheduled,
     } = stored;
     let durability = Durability::of(code).unwrap_or(Durability::AsConfigured);
     let messages = match payload {
@@ -305,7 +312,8 @@ pub(super) fn receipts(
     let mut results = Vec::with_capacity(messages.len());
     for (message, offset) in messages.into_iter().zip(reply.queue_offset..) {
         let id = ids.next().unwrap_or_default();
-        let receipt = receipt(&message, id, &queue, offset, durability);
+        let mut receipt = receipt(&message, id, &queue, offset, durability);
+        receipt.scheduled.clone_from(&scheduled);
         results.push(judge(message, receipt, shared.require_durable));
     }
     results

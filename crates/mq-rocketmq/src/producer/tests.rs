@@ -14,8 +14,12 @@ use crate::proto::command::{
     BrokerData, GetRoute, QueueData, Reply, Request, SendMessage, SendReply, TopicRoute,
 };
 use crate::proto::message::properties;
-use crate::proto::{ExtFields, Fields, Flags, Frame, FrameDecoder, MAX_FRAME, ResponseCode};
+use crate::proto::{
+    ExtFields, Fields, Flags, Frame, FrameDecoder, Header, MAX_FRAME, ResponseCode,
+};
 use crate::{Client, Message};
+
+mod scheduled;
 
 /// How the next send is dealt with.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +42,10 @@ struct Server {
     address: String,
     script: Arc<Mutex<Vec<Step>>>,
     sends: Arc<Mutex<Vec<SendMessage>>>,
+    /// The headers of the sends.
+    headers: Arc<Mutex<Vec<Header>>>,
+    /// The version that its answers say; 0: the client's own.
+    version: Arc<AtomicI32>,
     /// When each send came.
     times: Arc<Mutex<Vec<Instant>>>,
     /// Reads and says nothing.
@@ -59,6 +67,8 @@ impl Server {
             address,
             script: Arc::new(Mutex::new(script.iter().rev().copied().collect())),
             sends: Arc::default(),
+            headers: Arc::default(),
+            version: Arc::default(),
             times: Arc::default(),
             frozen: Arc::default(),
             queues: Arc::new(AtomicI32::new(1)),
@@ -97,6 +107,7 @@ impl Server {
                 } else if frame.header.code == SendMessage::CODE.0 {
                     let send = SendMessage::parse(&frame.header.ext, &frame.body).unwrap();
                     self.sends.lock().unwrap().push(send);
+                    self.headers.lock().unwrap().push(frame.header.clone());
                     self.times.lock().unwrap().push(TimerClock.now());
                     let step = self
                         .script
@@ -122,6 +133,11 @@ impl Server {
                 } else {
                     (ResponseCode::SUCCESS, ExtFields::new(), Bytes::new())
                 };
+                let mut frame = frame;
+                let version = self.version.load(Ordering::Acquire);
+                if version != 0 {
+                    frame.header.version = version;
+                }
                 answer(&mut stream, &frame, code, reply, &body).await;
             }
             if !matches!(stream.read_buf(&mut buffer).await, Ok(count) if count > 0) {

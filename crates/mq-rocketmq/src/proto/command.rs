@@ -19,6 +19,7 @@ mod heartbeat;
 mod notify_consumers_changed;
 mod pull;
 mod query_offset;
+mod recall;
 mod reset_offset;
 mod route;
 mod search_offset;
@@ -27,6 +28,7 @@ mod send_back;
 mod topic_list;
 mod unregister;
 mod update_offset;
+mod view_message;
 
 pub use self::{
     check_transaction::CheckTransaction,
@@ -44,6 +46,7 @@ pub use self::{
     notify_consumers_changed::NotifyConsumersChanged,
     pull::{PullMessage, PullReply, pull_flag},
     query_offset::{ConsumerOffset, QueryOffset},
+    recall::{RecallHandle, RecallMessage, RecallReply},
     reset_offset::ResetOffset,
     route::{BrokerData, GetRoute, QueueData, TopicRoute},
     search_offset::{FoundOffset, SearchOffset},
@@ -52,6 +55,7 @@ pub use self::{
     topic_list::{GetTopicList, TopicList},
     unregister::Unregister,
     update_offset::UpdateOffset,
+    view_message::{ViewMessage, ViewedMessage},
 };
 
 /// What one side asks of the other.

@@ -124,6 +124,23 @@ pub(super) fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/mq-rocketmq/tests/fixtures/java-5.5.0")
 }
 
+/// Writes one frame of a program of Huawei's guide.
+#[allow(clippy::print_stdout, reason = "a program for people")]
+pub(super) fn save_dms(which: &str, frame: &Bytes) -> Result<()> {
+    let dir = directory().join("../java-4.9.8");
+    fs::create_dir_all(&dir)?;
+    let name = format!("310-dms-{which}-request");
+    let head = format!(
+        "# {name}: what the program of Huawei's developer guide, section 3.4, sends to {which} a scheduled message\n\
+         # client: org.apache.rocketmq:rocketmq-client 4.9.8; server: an Apache broker, which heeds none of it\n\
+         # recorded by `brokers run -- capture dms DIR`\n\n"
+    );
+    let file = dir.join(format!("{name}.hex"));
+    fs::write(&file, head + &digits(frame)?)?;
+    println!("{}", file.display());
+    Ok(())
+}
+
 fn requests(transcript: &[Recorded], code: i32) -> impl Iterator<Item = &Recorded> {
     transcript
         .iter()
@@ -173,12 +190,18 @@ fn hex(name: &str, codec: Codec, frames: &[Bytes]) -> Result<String> {
     );
     for frame in frames {
         text.push('\n');
-        for line in frame.chunks(BYTES_A_LINE) {
-            for byte in line {
-                write!(text, "{byte:02x}")?;
-            }
-            text.push('\n');
+        text.push_str(&digits(frame)?);
+    }
+    Ok(text)
+}
+
+fn digits(frame: &[u8]) -> Result<String> {
+    let mut text = String::new();
+    for line in frame.chunks(BYTES_A_LINE) {
+        for byte in line {
+            write!(text, "{byte:02x}")?;
         }
+        text.push('\n');
     }
     Ok(text)
 }

@@ -28,10 +28,11 @@ use std::{
 
 use integration_tests::foreign::{Call, Failure, Foreign};
 use mq_dev::proxy::{Proxy, Recorded};
-use mq_rocketmq::proto::HeaderCodec;
+use mq_rocketmq::proto::{HeaderCodec, message::OffsetMessageId};
 
 use self::fixtures::Fixtures;
 
+mod dms;
 mod fixtures;
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -42,9 +43,11 @@ fn main() -> ExitCode {
         Some("json") => record(Codec::Json),
         Some("binary") => record(Codec::Binary),
         Some("allocations") => allocations(),
-        Some(_) => {
-            Err("the argument is json, binary or allocations, or nothing for the first two".into())
-        }
+        Some("dms") => dms(std::env::args().nth(2)),
+        Some(_) => Err(
+            "the argument is json, binary, allocations, or dms DIR; or nothing for the first two"
+                .into(),
+        ),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -94,6 +97,13 @@ async fn allocations() -> Result<()> {
     std::fs::write(&file, text.join("\n") + "\n")?;
     println!("{} groups in {}", lines.len() - 1, file.display());
     Ok(())
+}
+
+/// Records the programs of Huawei's guide; below the launcher.
+#[tokio::main]
+async fn dms(programs: Option<String>) -> Result<()> {
+    let programs = programs.ok_or("dms takes the directory of the guide's two programs")?;
+    dms::record(&nameserver()?, programs.as_ref()).await
 }
 
 fn nameserver() -> Result<String> {
@@ -186,11 +196,14 @@ impl<'a> Capture<'a> {
                 .key("key-{i}")
                 .property("from", "München 東京")
         };
-        labelled().count(2).send().await?;
+        let plain = labelled().count(2).send().await?;
         let long_names = "org.apache.rocketmq.client.sendSmartMsg=false";
         labelled().prefix("long").jvm(long_names).send().await?;
         labelled().prefix("batch").count(3).batch().send().await?;
         labelled().prefix("oneway").oneway().send().await?;
+        let hour = Duration::from_secs(3600);
+        let timed = labelled().prefix("timed").deliver_in(hour, hour);
+        timed.recall().send().await?;
 
         // Longer than the broker holds a pull (15 s), so that one comes back empty.
         let first = call()
@@ -210,7 +223,16 @@ impl<'a> Capture<'a> {
         call().prefix("ended").count(2).transact().await?;
         let open = call().prefix("open").count(2).undecided().checks(2);
         open.transact().await?;
-        call().admin().await?;
+        let first = plain.first().ok_or("nothing was sent")?;
+        // It asks the address in the id, which has to be the proxy's.
+        let mut id: OffsetMessageId = first.offset_id.parse()?;
+        let broker = proxy.upstreams().into_iter();
+        let broker = broker.filter(|(upstream, _)| *upstream == id.host.to_string());
+        id.host = broker
+            .map(|(_, here)| here)
+            .next()
+            .ok_or("no such broker")?;
+        call().view(&id.to_string()).admin().await?;
 
         let transcript = finished(proxy).await?;
         for (code, name) in COMMANDS {
@@ -276,13 +298,15 @@ fn until_timeout<T>(ended: Result<T, Failure>) -> Result<()> {
 }
 
 /// Every command that mq-rocketmq uses.
-const COMMANDS: [(i32, &str); 26] = [
+const COMMANDS: [(i32, &str); 28] = [
     (105, "route"),
     (10, "send"),
     (310, "send-v2"),
     (320, "send-batch"),
     (11, "pull"),
+    (33, "view-message"),
     (34, "heartbeat"),
+    (370, "recall"),
     (35, "unregister"),
     (38, "consumer-list"),
     (14, "query-offset"),

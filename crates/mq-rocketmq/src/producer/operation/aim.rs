@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::{Operation, Stage};
+use crate::conn::TopicRoute;
 use crate::error::Error;
 use crate::producer::ending::{Failed, no_turn, overtaken};
 use crate::producer::lanes::Left;
 use crate::producer::target::Target;
+use crate::producer::timed;
 
 impl Operation {
     /// One before it in its lane failed.
@@ -58,8 +60,7 @@ impl Operation {
 
     /// Chooses again, if the route is still known.
     fn aim(&mut self, avoid: Option<&str>) {
-        let routes = &self.producer.client.routes;
-        let route = routes.cached_for_publishing(&self.topic);
+        let route = self.route();
         if let Some(target) = route.and_then(|route| Target::choose(&self.producer, &route, avoid))
         {
             self.target = target;
@@ -82,11 +83,16 @@ impl Operation {
 
     /// Whether the next attempt would reach another broker than the last, one that is not in trouble.
     pub(in crate::producer) fn has_alternative(&self) -> bool {
-        let client = &self.producer.client;
-        let route = client.routes.cached_for_publishing(&self.topic);
-        let Some(route) = route.filter(|_| !self.stays()) else {
+        let Some(route) = self.route().filter(|_| !self.stays()) else {
             return false;
         };
         self.target.has_alternative(&self.producer, &route)
+    }
+
+    /// The route, if it is still known, as far as what is scheduled may go by it.
+    fn route(&self) -> Option<Arc<TopicRoute>> {
+        let client = &self.producer.client;
+        let route = client.routes.cached_for_publishing(&self.topic)?;
+        timed::usable(client, self.packed.plan.as_ref(), route)
     }
 }

@@ -49,6 +49,12 @@ final class Admin {
             Main.line(offsets);
         }
 
+        if (options.has("view")) {
+            Map<String, Object> viewed = new LinkedHashMap<>();
+            viewed.put("viewed", admin.viewMessage(topic, options.required("view")).getMsgId());
+            Main.line(viewed);
+        }
+
         ConsumeStats stats = admin.examineConsumeStats(options.required("group"), topic);
         for (Map.Entry<MessageQueue, OffsetWrapper> entry : stats.getOffsetTable().entrySet()) {
             Map<String, Object> lag = new LinkedHashMap<>();

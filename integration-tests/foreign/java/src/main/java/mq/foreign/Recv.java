@@ -69,6 +69,8 @@ final class Recv {
         fields.put("offset", message.getQueueOffset());
         fields.put("reconsume", message.getReconsumeTimes());
         fields.put("acked", acked);
+        fields.put("stored_ms", message.getStoreTimestamp());
+        fields.put("at_ms", System.currentTimeMillis());
         fields.put("properties", message.getProperties());
         fields.put("body_base64", Base64.getEncoder().encodeToString(message.getBody()));
         Main.line(fields);

@@ -43,18 +43,31 @@ final class Send {
     private static void send(DefaultMQProducer producer, Options options) throws Exception {
         List<Message> messages = messages(options);
         if (options.has("batch")) {
-            report(producer.send(messages));
+            report(producer.send(messages), null);
             return;
         }
+        long due = System.currentTimeMillis() + options.millis("deliver-in", "0s");
+        boolean scheduled = options.has("deliver-in");
         for (int i = 0; i < messages.size(); i++) {
             Message message = messages.get(i);
+            if (scheduled) {
+                message.setDeliverTimeMs(due);
+            }
+            if (options.has("delay-level")) {
+                message.setDelayTimeLevel(options.number("delay-level", 0));
+            }
             if (options.has("ordering-key")) {
-                report(producer.send(message, new SelectMessageQueueByHash(), orderingKey(options, i)));
+                report(producer.send(message, new SelectMessageQueueByHash(), orderingKey(options, i)), null);
             } else if (options.has("oneway")) {
                 producer.sendOneway(message);
             } else {
-                report(producer.send(message));
+                SendResult result = producer.send(message);
+                report(result, scheduled ? due : null);
+                if (options.has("recall")) {
+                    producer.recallMessage(message.getTopic(), result.getRecallHandle());
+                }
             }
+            due += options.millis("deliver-step", "0s");
         }
     }
 
@@ -95,7 +108,7 @@ final class Send {
     }
 
     /** A batch comes back as one result: ids joined by commas, the first queue offset. */
-    private static void report(SendResult result) {
+    private static void report(SendResult result, Long due) {
         String[] ids = result.getMsgId().split(",");
         String[] offsetIds = result.getOffsetMsgId().split(",");
         for (int i = 0; i < ids.length; i++) {
@@ -106,6 +119,7 @@ final class Send {
             fields.put("queue", result.getMessageQueue().getQueueId());
             fields.put("offset", result.getQueueOffset() + i);
             fields.put("status", result.getSendStatus().name());
+            fields.put("due_ms", due);
             Main.line(fields);
         }
     }
