@@ -221,6 +221,7 @@ mod tests {
             properties: properties.to_owned(),
             sys_flag: SysFlag::COMPRESSED,
             flag: 0,
+            plan: None,
         }
     }
 
