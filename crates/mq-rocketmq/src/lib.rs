@@ -15,7 +15,7 @@ pub mod proto;
 #[cfg(not(feature = "unstable-proto"))]
 mod proto;
 
-pub use mq_core::{Endpoint, ErrorKind, Outcome, Properties, Retry, Secret};
+pub use mq_core::{Endpoint, ErrorKind, Outcome, Properties, RateLimit, Retry, Secret};
 
 pub use self::admin::{
     Admin, ChangeError, Changed, GroupLag, QueueLag, QueueRange, TopicDescription, TopicOptions,

@@ -44,7 +44,7 @@ pub(super) async fn send_all(core: Arc<Core>) {
     }
 }
 
-async fn pause(item: Return) -> Return {
+pub(super) async fn pause(item: Return) -> Return {
     let longer = PAUSE.saturating_mul(1 << item.tries.min(10));
     let pause = longer.min(LONGEST_PAUSE);
     tokio::time::sleep(pause.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
@@ -52,13 +52,18 @@ async fn pause(item: Return) -> Return {
 }
 
 /// One attempt; gives the message back if it is to be tried again.
-async fn attempt(core: &Core, mut item: Return) -> Option<Return> {
+pub(super) async fn attempt(core: &Core, mut item: Return) -> Option<Return> {
     if item.queue.ledger().is_revoked() {
         return None;
     }
     let Err(error) = try_once(core, &item).await else {
         look_for_retry_topic(core, &item.queue.id().broker);
-        core.sent_back(item);
+        let parked = core.tell_parked(&item);
+        if core.sent_back(item)
+            && let Some(parked) = parked
+        {
+            core.shared.board.tell(|| parked);
+        }
         return None;
     };
     let id = item.queue.id();
@@ -143,8 +148,14 @@ fn retry_message(
     let message = &*item.message;
     // The broker moves a retry to the dead-letter queue when it was consumed more often than allowed.
     // apache/rocketmq: SendMessageProcessor.handleRetryAndDLQ
-    let reconsumed = if item.level == DelayLevel::DEAD {
-        core.config.max_redeliveries.saturating_add(1)
+    let is_dead = item.level == DelayLevel::DEAD;
+    let most = match core.config.max_redeliveries {
+        // Nothing is more often than any number: let the broker count to another.
+        i32::MAX if is_dead => 0,
+        most => most,
+    };
+    let reconsumed = if is_dead {
+        most.saturating_add(1)
     } else {
         message.reconsumed.saturating_add(1)
     };
@@ -160,7 +171,7 @@ fn retry_message(
         properties: Some(properties::encode(&retry_properties(message, item.level))),
         reconsume_times: Some(reconsumed),
         unit_mode: Some(false),
-        max_reconsume_times: Some(core.config.max_redeliveries),
+        max_reconsume_times: Some(most),
         batch: Some(false),
         broker_name: Some(Arc::clone(broker)),
         body: message.body().clone(),
