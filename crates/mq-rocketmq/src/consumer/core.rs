@@ -229,56 +229,14 @@ impl Core {
         Ok(())
     }
 
-    pub(crate) fn send_back(
-        &self,
-        queue: &Arc<Queue>,
-        loan: Loan,
-        decision: Settle,
-        done: Option<oneshot::Sender<()>>,
-    ) -> Result<(), Stale> {
-        let level = match decision.level() {
-            None | Some(DelayLevel::POLICY) => self.config.retry_level,
-            Some(level) => level,
-        };
-        let message = queue.ledger().send_back(loan)?;
-        let queue = Arc::clone(queue);
-        self.to_return(Return {
-            queue,
-            offset: loan.offset,
-            message,
-            decision,
-            level,
-            tries: 0,
-            done,
-        });
-        Ok(())
-    }
-
-    pub(super) fn to_return(&self, item: Return) {
-        lock(&self.returns).push_back(item);
-        self.returning.notify_one();
+    /// What is to go back.
+    pub(super) fn returns(&self) -> MutexGuard<'_, VecDeque<Return>> {
+        lock(&self.returns)
     }
 
     /// Queues that may be locked for us.
     pub(super) fn locked(&self) -> MutexGuard<'_, BTreeSet<QueueId>> {
         lock(&self.locked)
-    }
-
-    /// The broker has taken a message back, or it is given up. The answer is whether it was still here.
-    pub(crate) fn sent_back(&self, item: Return) -> bool {
-        let settled = item.queue.ledger().sent_back(item.offset);
-        let Ok(freed) = settled else { return false };
-        self.freed(&item.queue, freed);
-        self.go_on(&item.queue);
-        if let Some(done) = item.done {
-            // Nobody need wait for it.
-            let _ = done.send(());
-        }
-        true
-    }
-
-    pub(crate) fn next_return(&self) -> Option<Return> {
-        lock(&self.returns).pop_front()
     }
 
     pub(crate) fn release(&self, queue: &Arc<Queue>, loan: Loan) -> Result<(), Stale> {

@@ -58,7 +58,8 @@ impl Gate {
     /// # Errors
     ///
     /// Kind `Invalid`: a rate or a burst of 0.
-    pub(super) fn new(limit: RateLimit, clock: &Arc<dyn Clock>) -> Result<Self> {
+    // Without a retry topic and without lanes nothing can come later: it goes on waiting.
+    pub(super) fn new(limit: RateLimit, may_return: bool, clock: &Arc<dyn Clock>) -> Result<Self> {
         let number = |name, count| {
             let zero = || {
                 invalid(
@@ -73,7 +74,7 @@ impl Gate {
         let time = Time(Arc::clone(clock));
         Ok(Self {
             limiter: RateLimiter::direct_with_clock(quota, time.clone()),
-            wait: limit.longest_wait(),
+            wait: limit.longest_wait().filter(|_| may_return),
             time,
             refused: Notify::new(),
         })

@@ -29,6 +29,27 @@ use crate::conn::QueueId;
 use crate::error::{Error, Result};
 use crate::proto::command::{LockQueues, QueueKey, UnlockQueues};
 
+/// How long locks hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    /// Between two renewals.
+    pub(crate) period: Duration,
+    /// From a renewal on, here; at the broker it is twice as long.
+    pub(crate) lease: Duration,
+    /// Between two attempts while the broker does not answer.
+    pub(crate) soon: Duration,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self {
+            period: Duration::from_secs(20),
+            lease: Duration::from_secs(30),
+            soon: Duration::from_secs(1),
+        }
+    }
+}
+
 /// Whether the consumer may only have queues that are locked for it. Who broadcasts has all queues, as everybody else.
 // apache/rocketmq: ConsumeMessageOrderlyService.start locks in clustering only
 pub(super) const fn is_needed(core: &Core) -> bool {
@@ -113,19 +134,22 @@ pub(super) async fn hand_over(core: Arc<Core>, queue: Arc<Queue>) {
 
 /// Renews the locks until the consumer is closed.
 pub(super) async fn keep(core: Arc<Core>) {
+    let Some(times) = core.config.order.map(|order| order.locks) else {
+        return;
+    };
     loop {
         let complete = tokio::select! {
             () = core.reached(Phase::Closed) => return,
             complete = renew(&core) => complete,
         };
-        let soon = sleep(if complete { PERIOD } else { SOON });
+        let soon = sleep(if complete { times.period } else { times.soon });
         let lapses = core
             .queues()
             .into_iter()
             .filter_map(|queue| queue.ledger().lease());
         let lapses = lapses
             .min()
-            .unwrap_or_else(|| core.shared.clock.now() + PERIOD);
+            .unwrap_or_else(|| core.shared.clock.now() + times.period);
         tokio::select! {
             () = core.reached(Phase::Closed) => return,
             () = soon => {}
@@ -188,11 +212,12 @@ fn give_up(core: &Core, queue: &Arc<Queue>, why: &str) {
 
 /// Whoever has the turn calls it.
 async fn ask(core: &Core, queues: &[QueueId]) -> (BTreeMap<QueueId, Instant>, Option<Error>) {
+    let lease = core.config.order.unwrap_or_default().locks.lease;
     let calls = by_broker(queues)
         .into_iter()
         .map(|(broker, of)| async move {
             // From here on, since nobody knows when the broker's time begins to run.
-            let until = core.shared.clock.now() + LEASE;
+            let until = core.shared.clock.now() + lease;
             let endpoint = master(core, &broker, &of).await?;
             let connections = &core.shared.connections;
             let wait = core.shared.request_timeout;
@@ -257,10 +282,6 @@ async fn master(core: &Core, broker: &str, queues: &[QueueId]) -> Result<mq_core
     })
 }
 
-const PERIOD: Duration = Duration::from_secs(20);
-const LEASE: Duration = Duration::from_secs(30);
-/// Between two attempts while the broker does not answer.
-const SOON: Duration = Duration::from_secs(1);
 /// Pulls of several queues fail at a time.
 const BREATH: Duration = Duration::from_millis(200);
 /// How long what is held of a queue that moves may still be settled.

@@ -257,8 +257,9 @@ impl ConsumerBuilder {
             Some(dir) => offsets::open(dir, &group).await?,
             None => Model::Clustering,
         };
+        let may_return = self.config.order.is_some() || self.broadcast.is_none();
         let gate = match self.rate_limit {
-            Some(limit) => Some(Gate::new(limit, &shared.clock)?),
+            Some(limit) => Some(Gate::new(limit, may_return, &shared.clock)?),
             None => None,
         };
         let core = Core::new(shared, Arc::clone(&group), topics, self.config, model, gate);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::core::{Core, Phase, Return};
 use super::delivery::Delivery;
 use super::lane::Lane;
+use super::lock::Times;
 use super::offset::{Loan, Stale};
 use super::queue::Queue;
 use super::received::Received;
@@ -25,6 +26,17 @@ pub(crate) struct Order {
     suspend: Duration,
     /// Whether what is acknowledged is committed by hand.
     by_hand: bool,
+    pub(super) locks: Times,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self {
+            suspend: SUSPEND,
+            by_hand: false,
+            locks: Times::default(),
+        }
+    }
 }
 
 /// What a builder was told of order, in whatever order.
@@ -33,6 +45,7 @@ pub(super) struct Wish {
     ordered: bool,
     suspend: Option<Duration>,
     by_hand: bool,
+    pub(super) locks: Times,
 }
 
 impl Wish {
@@ -49,6 +62,7 @@ impl Wish {
             None => Ok(self.ordered.then_some(Order {
                 suspend: self.suspend.unwrap_or(SUSPEND),
                 by_hand: self.by_hand,
+                locks: self.locks,
             })),
         }
     }

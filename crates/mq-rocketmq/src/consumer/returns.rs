@@ -14,11 +14,14 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use mq_core::{Endpoint, ErrorKind, Properties, Retry};
+use tokio::sync::oneshot;
 
 use super::core::{Core, Phase, Return};
+use super::offset::{Loan, Stale};
 use super::queue::LONGEST_PAUSE;
+use super::queue::Queue;
 use super::received::Received;
-use super::settle::DelayLevel;
+use super::settle::{DelayLevel, Settle};
 use crate::error::{Error, Result};
 use crate::proto::command::{SendBack, SendMessage};
 use crate::proto::message::properties;
@@ -205,6 +208,55 @@ fn look_for_retry_topic(core: &Core, broker: &str) {
         Some(route) if route.any(broker).is_some() => {}
         Some(_) => routes.refresh_soon(&topic),
         None => core.rebalance.notify_one(),
+    }
+}
+
+impl Core {
+    pub(crate) fn send_back(
+        &self,
+        queue: &Arc<Queue>,
+        loan: Loan,
+        decision: Settle,
+        done: Option<oneshot::Sender<()>>,
+    ) -> Result<(), Stale> {
+        let level = match decision.level() {
+            None | Some(DelayLevel::POLICY) => self.config.retry_level,
+            Some(level) => level,
+        };
+        let message = queue.ledger().send_back(loan)?;
+        let queue = Arc::clone(queue);
+        self.to_return(Return {
+            queue,
+            offset: loan.offset,
+            message,
+            decision,
+            level,
+            tries: 0,
+            done,
+        });
+        Ok(())
+    }
+
+    pub(super) fn to_return(&self, item: Return) {
+        self.returns().push_back(item);
+        self.returning.notify_one();
+    }
+
+    /// The broker has taken a message back, or it is given up. The answer is whether it was still here.
+    pub(crate) fn sent_back(&self, item: Return) -> bool {
+        let settled = item.queue.ledger().sent_back(item.offset);
+        let Ok(freed) = settled else { return false };
+        self.freed(&item.queue, freed);
+        self.go_on(&item.queue);
+        if let Some(done) = item.done {
+            // Nobody need wait for it.
+            let _ = done.send(());
+        }
+        true
+    }
+
+    pub(crate) fn next_return(&self) -> Option<Return> {
+        self.returns().pop_front()
     }
 }
 
