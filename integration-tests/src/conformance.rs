@@ -57,6 +57,10 @@ pub enum Check {
     CloseHandsBack,
     /// Each group gets every message; the members of one share them.
     Groups,
+    /// The next message of a queue comes when the one before it is settled, and what failed comes first.
+    OrderedInTurn,
+    /// What always fails becomes a dead letter where there is a maximum, and its queue goes on behind it.
+    OrderedDeadLetter,
 }
 
 /// A broker to be checked.
@@ -73,7 +77,7 @@ enum Protocol {
 
 impl Check {
     /// Every check, in the order of `docs/flows.md`.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::SendReceive,
         Self::PropertiesSurvive,
         Self::BodiesSurvive,
@@ -88,6 +92,8 @@ impl Check {
         Self::TagFilter,
         Self::CloseHandsBack,
         Self::Groups,
+        Self::OrderedInTurn,
+        Self::OrderedDeadLetter,
     ];
 
     /// What is checked, in words.
@@ -107,6 +113,16 @@ impl Check {
             Self::TagFilter => "filter by tag",
             Self::CloseHandsBack => "close hands back what was not settled",
             Self::Groups => "groups get all, members share",
+            Self::OrderedInTurn => "in order, one of a queue at a time, what failed first",
+            Self::OrderedDeadLetter => "past the maximum: dead letter, and its queue goes on",
+        }
+    }
+
+    /// The flow it belongs to, as `docs/flows.md` calls it.
+    pub const fn flow(self) -> &'static str {
+        match self {
+            Self::OrderedInTurn | Self::OrderedDeadLetter => "ordered",
+            _ => SEND_RECEIVE,
         }
     }
 
@@ -118,6 +134,7 @@ impl Check {
             Self::DeadLetter => features.dead_letter,
             Self::TagFilter => features.tags,
             Self::Groups => features.groups,
+            Self::OrderedInTurn | Self::OrderedDeadLetter => features.ordered,
             _ => true,
         }
     }
@@ -177,12 +194,12 @@ pub async fn run(test: &str, check: Check, subject: Subject) {
     let promised = check.is_promised(&broker.features());
     broker.close().await.expect("nothing is under way");
     assert!(promised, "{check:?} is not promised: it has no test");
-    let record = Record::begin(test, subject.crate_name(), SEND_RECEIVE, check.text())
+    let record = Record::begin(test, subject.crate_name(), check.flow(), check.text())
         .tier(subject.tier)
         .version(&subject.version());
     checks::run(check, subject).await;
     record.passed();
 }
 
-/// The flow that all checks of this suite belong to.
+/// The flow that most checks belong to.
 const SEND_RECEIVE: &str = "send, receive";

@@ -37,6 +37,8 @@ suite! {
     real_rocketmq_conformance_tag_filter TagFilter
     real_rocketmq_conformance_close_hands_back CloseHandsBack
     real_rocketmq_conformance_groups Groups
+    real_rocketmq_conformance_ordered_in_turn OrderedInTurn
+    real_rocketmq_conformance_ordered_dead_letter OrderedDeadLetter
 }
 
 /// A check that nobody runs would look like one that passes.

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use mq_cli::adapter::{Broker, Consume, Delivery, From, Outgoing, Sent, Settle, Subscription};
 
+mod ordered;
 mod sending;
 mod settling;
 
+use self::ordered::{ordered_dead_letter, ordered_in_turn};
 use self::sending::{
     bodies_survive, compressed_bodies, large_body, properties_survive, send_all, send_receive,
 };
@@ -33,6 +35,8 @@ pub(super) async fn run(check: Check, subject: Subject) {
         Check::TagFilter => tag_filter(subject).await,
         Check::CloseHandsBack => close_hands_back(subject).await,
         Check::Groups => groups(subject).await,
+        Check::OrderedInTurn => ordered_in_turn(subject).await,
+        Check::OrderedDeadLetter => ordered_dead_letter(subject).await,
     }
 }
 

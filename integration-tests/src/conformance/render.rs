@@ -56,7 +56,7 @@ fn subjects(results: &[Ended]) -> BTreeSet<String> {
 /// The suite's rows first, in its order; then what else was tested; then the flows of which nothing was.
 fn rows(subject: &str, results: &[Ended]) -> Vec<(String, String)> {
     let mut rows: Vec<(String, String)> = Vec::new();
-    let suite = Check::ALL.map(|check| (super::SEND_RECEIVE, check.text()));
+    let suite = Check::ALL.map(|check| (check.flow(), check.text()));
     let tested = results
         .iter()
         .filter(|ended| ended.subject == subject)

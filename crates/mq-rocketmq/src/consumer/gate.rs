@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use governor::clock::Clock as GovernorClock;
+use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 use mq_core::{Clock, RateLimit};
@@ -28,7 +29,8 @@ use crate::error::{Result, invalid};
 
 /// See the module.
 pub(crate) struct Gate {
-    limiter: RateLimiter<NotKeyed, InMemoryState, Time>,
+    // The last is named, since its default depends on features that others may have turned on.
+    limiter: RateLimiter<NotKeyed, InMemoryState, Time, NoOpMiddleware<Instant>>,
     /// How long a message may be asked for.
     pub(super) wait: Option<Duration>,
     time: Time,

@@ -207,6 +207,8 @@ impl<'a> Capture<'a> {
         until_timeout(second.finish().await)?;
         until_timeout(first.finish().await)?;
         call().admin().await?;
+        let ordered = call().count(1000).orderly();
+        until_timeout(ordered.deadline(Duration::from_secs(5)).recv().await)?;
 
         let transcript = finished(proxy).await?;
         for (code, name) in COMMANDS {
@@ -272,7 +274,7 @@ fn until_timeout<T>(ended: Result<T, Failure>) -> Result<()> {
 }
 
 /// Every command that mq-rocketmq uses.
-const COMMANDS: [(i32, &str); 24] = [
+const COMMANDS: [(i32, &str); 26] = [
     (105, "route"),
     (10, "send"),
     (310, "send-v2"),
@@ -288,6 +290,8 @@ const COMMANDS: [(i32, &str); 24] = [
     (31, "min-offset"),
     (36, "send-back"),
     (40, "consumer-ids-changed"),
+    (41, "lock"),
+    (42, "unlock"),
     (206, "topic-list"),
     (208, "consume-stats"),
     (17, "create-topic"),
