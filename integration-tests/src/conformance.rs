@@ -68,6 +68,10 @@ pub enum Check {
     ScheduledPast,
     /// What was cancelled in time does not arrive, its neighbours do; later it is too late.
     ScheduledCancel,
+    /// The next message of a queue comes when the one before it is settled, and what failed comes first.
+    OrderedInTurn,
+    /// What always fails becomes a dead letter where there is a maximum, and its queue goes on behind it.
+    OrderedDeadLetter,
 }
 
 /// A broker to be checked.
@@ -84,7 +88,7 @@ enum Protocol {
 
 impl Check {
     /// Every check, in the order of `docs/flows.md`.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::SendReceive,
         Self::PropertiesSurvive,
         Self::BodiesSurvive,
@@ -104,6 +108,8 @@ impl Check {
         Self::ScheduledOnTime,
         Self::ScheduledPast,
         Self::ScheduledCancel,
+        Self::OrderedInTurn,
+        Self::OrderedDeadLetter,
     ];
 
     /// What is checked, in words.
@@ -128,6 +134,8 @@ impl Check {
             Self::ScheduledOnTime => "scheduled: at its time, not before",
             Self::ScheduledPast => "scheduled in the past: at once",
             Self::ScheduledCancel => "cancelled: does not arrive; too late: said",
+            Self::OrderedInTurn => "in order, one of a queue at a time, what failed first",
+            Self::OrderedDeadLetter => "past the maximum: dead letter, and its queue goes on",
         }
     }
 
@@ -136,6 +144,7 @@ impl Check {
         match self {
             Self::Committed | Self::RolledBack => "transactional",
             Self::ScheduledOnTime | Self::ScheduledPast | Self::ScheduledCancel => "scheduled",
+            Self::OrderedInTurn | Self::OrderedDeadLetter => "ordered",
             _ => SEND_RECEIVE,
         }
     }
@@ -152,6 +161,7 @@ impl Check {
             Self::ScheduledOnTime | Self::ScheduledPast | Self::ScheduledCancel => {
                 features.scheduled
             }
+            Self::OrderedInTurn | Self::OrderedDeadLetter => features.ordered,
             _ => true,
         }
     }

@@ -185,6 +185,11 @@ impl Call {
         self.switch("broadcast")
     }
 
+    /// Receive: in order, one message of a queue at a time.
+    pub fn orderly(self) -> Self {
+        self.switch("orderly")
+    }
+
     /// Receive: answer the first so many with "reconsume later".
     pub fn fail_first(self, count: usize) -> Self {
         self.option("fail-first", count.to_string())

@@ -42,6 +42,8 @@ suite! {
     real_rocketmq_conformance_scheduled_on_time ScheduledOnTime
     real_rocketmq_conformance_scheduled_past ScheduledPast
     real_rocketmq_conformance_scheduled_cancel ScheduledCancel
+    real_rocketmq_conformance_ordered_in_turn OrderedInTurn
+    real_rocketmq_conformance_ordered_dead_letter OrderedDeadLetter
 }
 
 /// A check that nobody runs would look like one that passes.

@@ -148,6 +148,9 @@ pub(crate) struct Recv {
     /// Leave when nothing has come for this time
     #[arg(long, value_name = "TIME")]
     pub(crate) exit_on_idle: Option<String>,
+    /// In order: the next message of a queue comes when the one before it is acknowledged
+    #[arg(long, conflicts_with = "no_ack")]
+    pub(crate) ordered: bool,
     /// Print without acknowledging: the messages stay, uncounted; up to 64 MiB and 10000 a queue
     #[arg(long)]
     pub(crate) no_ack: bool,
@@ -192,6 +195,9 @@ pub(crate) struct Bench {
     /// Send at most N messages a second
     #[arg(long, value_name = "N/s")]
     pub(crate) rate: Option<String>,
+    /// Receive in order, one message of a queue at a time
+    #[arg(long)]
+    pub(crate) ordered: bool,
     /// Wait at most so long for what is to be received, and leave with exit code 5
     #[arg(long, value_name = "TIME", default_value = "60s")]
     pub(crate) timeout: String,

@@ -212,6 +212,7 @@ fn plan_recv(typed: args::Recv) -> Result<Recv, Failure> {
         .check_rocketmq()
         .map_err(|error| usage(format!("--filter: {error}")))?;
     consume.from = typed.from;
+    consume.ordered = typed.ordered;
     if typed.no_ack {
         // What is only looked at is held to the end.
         consume.prefetch = Some(MOST_HELD);
@@ -387,7 +388,7 @@ pub(crate) mod tests {
             ("recv --topic t --filter A&&", "only one tag"),
             ("recv --topic t --filter=", "an empty part"),
             ("recv --topic t --json -f %b", "cannot be used with"),
-            ("recv --topic t --ordered", "unexpected argument"),
+            ("recv --topic t --ordered --no-ack", "cannot be used with"),
             ("send --topic t x --ordering-key k", "unexpected argument"),
             ("send --topic t x --url rocketmq://h:1?tls=true", "TLS"),
             ("send --topic t x --url amqp://h:1", "expected \"rocketmq\""),

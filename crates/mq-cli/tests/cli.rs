@@ -39,7 +39,7 @@ fn usage_errors_leave_with_2_and_say_what_to_write() {
             "--deliver-after",
         ),
         ("rocketmq cancel", "<HANDLE>"),
-        ("rocketmq recv --topic t --ordered", "--ordered"),
+        ("rocketmq recv --topic t --ordered --no-ack", "--no-ack"),
         ("rocketmq recv --topic t --filter a>1", "SQL92"),
         ("rocketmq recv --topic t -f %z", "%z means nothing"),
         ("rocketmq recv --topic t --from now", "earliest, latest"),

@@ -2,13 +2,14 @@
 //!
 //! What a message-queue client needs whatever the protocol: an [`Error`] that says whether the broker may have
 //! applied what was asked ([`Outcome`]), [`Endpoint`]s and service URLs, [`Secret`]s that can't be printed, a
-//! [`Clock`] that tests can own, message [`Properties`] and decompression with a bound.
+//! [`Clock`] that tests can own, message [`Properties`], a [`RateLimit`] and decompression with a bound.
 
 mod clock;
 pub mod decompress;
 mod endpoint;
 mod error;
 mod properties;
+mod rate_limit;
 mod secret;
 mod url;
 
@@ -16,5 +17,6 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use endpoint::Endpoint;
 pub use error::{Error, ErrorBuilder, ErrorKind, Outcome, Retry};
 pub use properties::Properties;
+pub use rate_limit::RateLimit;
 pub use secret::Secret;
 pub use url::{ServiceUrl, UrlError};

@@ -13,10 +13,14 @@ mod close;
 mod core;
 mod decode;
 mod delivery;
+mod gate;
+mod lane;
+mod lock;
 mod model;
 mod offset;
 mod offsets;
 mod options;
+mod ordered;
 mod position;
 mod pull;
 mod queue;
@@ -107,7 +111,12 @@ impl Consumer {
     ///
     /// Cancel-safe: dropped, no message is lost. Polled once and left alone, it keeps nothing from other callers.
     pub async fn recv(&self) -> Result<Option<Delivery>> {
-        let receiver = self.life.core.receiver();
+        self.recv_for(1).await
+    }
+
+    /// The next message, for someone who could take so many.
+    async fn recv_for(&self, wanted: usize) -> Result<Option<Delivery>> {
+        let receiver = self.life.core.receiver(wanted);
         poll_fn(|cx| receiver.poll(cx)).await
     }
 

@@ -16,7 +16,7 @@ pub mod proto;
 mod proto;
 mod schedule;
 
-pub use mq_core::{Endpoint, ErrorKind, Outcome, Properties, Retry, Secret};
+pub use mq_core::{Endpoint, ErrorKind, Outcome, Properties, RateLimit, Retry, Secret};
 
 pub use self::admin::{
     Admin, ChangeError, Changed, GroupLag, QueueLag, QueueRange, TopicDescription, TopicOptions,

@@ -30,7 +30,7 @@ type options struct {
 	namesrv, topic, group, namespace string
 	ak, sk, token                    string
 	count, size, failFirst           int
-	batch, oneway                    bool
+	batch, oneway, orderly           bool
 	compress, tag, key, prefix, from string
 	orderingKey                      string
 	properties                       pairs
@@ -91,6 +91,7 @@ func parse(args []string) *options {
 	flags.IntVar(&o.failFirst, "fail-first", 0, "answer the first so many with reconsume later")
 	flags.BoolVar(&o.batch, "batch", false, "one batch of all")
 	flags.BoolVar(&o.oneway, "oneway", false, "")
+	flags.BoolVar(&o.orderly, "orderly", false, "one message of a queue at a time")
 	flags.StringVar(&o.compress, "compress", "", "zlib")
 	flags.StringVar(&o.tag, "tag", "", "")
 	flags.StringVar(&o.key, "key", "", "{i} is the number of the message")

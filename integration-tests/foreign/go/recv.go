@@ -26,6 +26,7 @@ func recv(o *options) int {
 		consumer.WithCredentials(o.credentials()),
 		consumer.WithConsumeFromWhere(from),
 		consumer.WithConsumerModel(consumer.Clustering),
+		consumer.WithConsumerOrder(o.orderly),
 		consumer.WithMaxReconsumeTimes(int32(o.maxReconsume)),
 		// Process-wide default instances would share one client id between two consumers of one host.
 		consumer.WithInstance(fmt.Sprintf("%d#%d", os.Getpid(), time.Now().UnixNano())),
@@ -33,7 +34,7 @@ func recv(o *options) int {
 	if err != nil {
 		return fail(err)
 	}
-	count := &counter{failures: o.failFirst, missing: o.count, done: make(chan struct{})}
+	count := &counter{orderly: o.orderly, failures: o.failFirst, missing: o.count, done: make(chan struct{})}
 	selector := consumer.MessageSelector{Type: consumer.TAG, Expression: "*"}
 	if o.tag != "" {
 		selector.Expression = o.tag
@@ -60,6 +61,7 @@ func recv(o *options) int {
 type counter struct {
 	sync.Mutex
 	failures, missing int
+	orderly           bool
 	done              chan struct{}
 }
 
@@ -91,6 +93,9 @@ func (c *counter) receive(_ context.Context, messages ...*primitive.MessageExt) 
 		if c.missing == 0 {
 			close(c.done)
 		}
+	}
+	if fails && c.orderly {
+		return consumer.SuspendCurrentQueueAMoment, nil
 	}
 	if fails {
 		return consumer.ConsumeRetryLater, nil

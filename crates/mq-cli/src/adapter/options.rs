@@ -58,6 +58,8 @@ pub struct Consume {
     pub max_redeliveries: Option<u16>,
     /// How long a delivery may be held; default the client's.
     pub settle_timeout: Option<Duration>,
+    /// Whether the next message of a queue comes when the one before it is settled; default not.
+    pub ordered: bool,
 }
 
 /// Where a group begins that has no place in the topic yet.
@@ -115,6 +117,7 @@ impl Consume {
             prefetch: None,
             max_redeliveries: None,
             settle_timeout: None,
+            ordered: false,
         }
     }
 

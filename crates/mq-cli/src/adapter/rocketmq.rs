@@ -34,7 +34,7 @@ pub(super) const FEATURES: Features = Features {
     groups: true,
     from_earliest: true,
     compression: true,
-    ordered: false,
+    ordered: true,
     transactional: true,
     scheduled: true,
 };
@@ -170,6 +170,9 @@ impl RocketMq {
         }
         if let Some(count) = consume.max_redeliveries {
             builder = builder.max_redeliveries(count);
+        }
+        if consume.ordered {
+            builder = builder.ordered();
         }
         if let Some(timeout) = consume.settle_timeout {
             builder = builder.settle_timeout(timeout);

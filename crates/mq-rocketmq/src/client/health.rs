@@ -86,6 +86,22 @@ pub enum Event {
         /// How often it was delivered.
         attempts: u32,
     },
+    /// An [ordered](crate::ConsumerBuilder::ordered) consumer goes on without a message: the broker has confirmed that it is in the
+    /// dead-letter queue.
+    MessageParked {
+        /// The group, with its namespace.
+        group: String,
+        /// The topic, with its namespace.
+        topic: String,
+        /// The broker's name.
+        broker: String,
+        /// The queue's number at that broker.
+        queue: i32,
+        /// The message's offset in the queue.
+        offset: i64,
+        /// How often it was delivered.
+        attempts: u32,
+    },
     /// A [broadcasting](crate::ConsumerBuilder::broadcast) consumer could not write its file. It goes on, and tries again within 5 s; a
     /// restart before that succeeds brings messages again.
     OffsetsNotStored {

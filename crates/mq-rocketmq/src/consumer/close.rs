@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use mq_core::{ErrorKind, Outcome};
 
 use super::core::{Core, Phase};
-use super::offsets;
+use super::{lock, offsets};
 use crate::error::Error;
 use crate::proto::command::Unregister;
 
@@ -49,6 +49,9 @@ async fn close(core: &Arc<Core>) {
     let stored = tokio::time::timeout(STORING, stored).await;
     if let Err(error) = stored.unwrap_or_else(|_| Err(not_stored())) {
         core.failed_to_close(error);
+    }
+    if lock::is_needed(core) {
+        lock::unlock_all(core).await;
     }
     unregister(core).await;
     core.shared.groups.remove_consumer(&core.group);

@@ -9,20 +9,21 @@
 //!
 //! Locks are `std` ones, never held over an await, and never two at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::budget::Budget;
+use super::gate::Gate;
 use super::model::Model;
 use super::offset::{Loan, Stale};
 use super::options::Config;
 use super::queue::Queue;
 use super::ready::Ready;
 use super::received::Received;
-use super::settle::DelayLevel;
+use super::settle::{DelayLevel, Settle};
 use super::subscription::Subscription;
 use super::turns::Turns;
 use crate::client::{Event, Shared};
@@ -54,6 +55,8 @@ pub(crate) struct Return {
     pub(crate) queue: Arc<Queue>,
     pub(crate) offset: i64,
     pub(crate) message: Arc<Received>,
+    pub(crate) decision: Settle,
+    /// What the decision is to a broker.
     pub(crate) level: DelayLevel,
     pub(crate) tries: u32,
     /// Told when the broker has confirmed; dropped when the queue is lost before.
@@ -75,6 +78,12 @@ pub(crate) struct Core {
     /// Wakes queue actors that wait for a byte budget.
     pub(crate) room: Notify,
     pub(crate) returning: Notify,
+    /// Wakes who renews the locks of ordered queues.
+    pub(crate) relock: Notify,
+    /// The turn to lock and unlock: of two under way a broker may carry out the later one first.
+    pub(crate) locking: tokio::sync::Mutex<()>,
+    /// Queues that may be locked for us.
+    locked: Mutex<BTreeSet<QueueId>>,
     pub(super) ready: Ready<(Arc<Queue>, i64)>,
     assigned: Mutex<BTreeMap<QueueId, Arc<Queue>>>,
     /// Last offsets of queues that were given up, which are on their way to the broker.
@@ -103,6 +112,7 @@ impl Core {
         topics: Vec<Arc<Topic>>,
         config: Config,
         model: Model,
+        gate: Option<Gate>,
     ) -> Self {
         let version = shared.clock.wall_ms();
         Self {
@@ -114,7 +124,10 @@ impl Core {
             rebalance: Notify::new(),
             room: Notify::new(),
             returning: Notify::new(),
-            ready: Ready::new(),
+            relock: Notify::new(),
+            locking: tokio::sync::Mutex::default(),
+            locked: Mutex::default(),
+            ready: Ready::new(gate),
             assigned: Mutex::default(),
             leaving: Mutex::default(),
             turns: Turns::default(),
@@ -180,7 +193,7 @@ impl Core {
         found: Vec<(i64, usize, Arc<Received>)>,
         next: i64,
     ) {
-        let taken = {
+        let (taken, next) = {
             let mut ledger = queue.ledger();
             let before = ledger.bytes();
             let taken = ledger.pulled(found, next);
@@ -188,13 +201,20 @@ impl Core {
             // Under the lock: whoever frees these bytes comes later.
             self.bytes.take(cost);
             queue.topic().bytes.take(cost);
-            taken
+            (taken, ledger.offer())
         };
         if taken.is_empty() {
             return;
         }
-        self.ready
-            .push(taken.into_iter().map(|offset| (Arc::clone(queue), offset)));
+        let item = |offset| (Arc::clone(queue), offset);
+        if self.config.order.is_some() {
+            queue.arrived().notify_one();
+            if let Some(offset) = next {
+                self.ready.push([item(offset)]);
+            }
+        } else {
+            self.ready.push(taken.into_iter().map(item));
+        }
     }
 
     /// Whether the byte budgets have room for another pull of the topic.
@@ -202,60 +222,27 @@ impl Core {
         self.bytes.has_room() && topic.bytes.has_room()
     }
 
-    pub(crate) fn ack(&self, queue: &Queue, loan: Loan) -> Result<(), Stale> {
+    pub(crate) fn ack(&self, queue: &Arc<Queue>, loan: Loan) -> Result<(), Stale> {
         let freed = queue.ledger().ack(loan)?;
         self.freed(queue, freed);
+        self.go_on(queue);
         Ok(())
     }
 
-    pub(crate) fn send_back(
-        &self,
-        queue: &Arc<Queue>,
-        loan: Loan,
-        level: DelayLevel,
-        done: Option<oneshot::Sender<()>>,
-    ) -> Result<(), Stale> {
-        let level = if level == DelayLevel::POLICY {
-            self.config.retry_level
-        } else {
-            level
-        };
-        let message = queue.ledger().send_back(loan)?;
-        let queue = Arc::clone(queue);
-        lock(&self.returns).push_back(Return {
-            queue,
-            offset: loan.offset,
-            message,
-            level,
-            tries: 0,
-            done,
-        });
-        self.returning.notify_one();
-        Ok(())
+    /// What is to go back.
+    pub(super) fn returns(&self) -> MutexGuard<'_, VecDeque<Return>> {
+        lock(&self.returns)
     }
 
-    /// The broker has taken a message back, or it is given up. The answer is whether it was still here.
-    pub(crate) fn sent_back(&self, item: Return) -> bool {
-        let settled = item.queue.ledger().sent_back(item.offset);
-        let Ok(freed) = settled else { return false };
-        self.freed(&item.queue, freed);
-        if let Some(done) = item.done {
-            // Nobody need wait for it.
-            let _ = done.send(());
-        }
-        true
-    }
-
-    pub(crate) fn next_return(&self) -> Option<Return> {
-        lock(&self.returns).pop_front()
+    /// Queues that may be locked for us.
+    pub(super) fn locked(&self) -> MutexGuard<'_, BTreeSet<QueueId>> {
+        lock(&self.locked)
     }
 
     pub(crate) fn release(&self, queue: &Arc<Queue>, loan: Loan) -> Result<(), Stale> {
         let closing = self.phase() != Phase::Open;
         queue.ledger().release(loan, closing)?;
-        if !closing {
-            self.ready.push_front((Arc::clone(queue), loan.offset));
-        }
+        self.hand_out_again(queue, loan.offset);
         Ok(())
     }
 
@@ -264,10 +251,7 @@ impl Core {
         if self.phase() != Phase::Open {
             // Stale: it was taken back before.
             let _ = self.release(queue, loan);
-        } else if self
-            .send_back(queue, loan, DelayLevel::POLICY, None)
-            .is_ok()
-        {
+        } else if self.send_back(queue, loan, Settle::Retry, None).is_ok() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -354,7 +338,18 @@ impl Core {
         commit
     }
 
-    fn freed(&self, queue: &Queue, bytes: usize) {
+    /// A message that was handed out before comes next, unless the consumer closes.
+    pub(super) fn hand_out_again(&self, queue: &Arc<Queue>, offset: i64) {
+        let next = match self.config.order {
+            Some(_) => queue.ledger().offer(),
+            None => Some(offset),
+        };
+        if let Some(offset) = next.filter(|_| self.phase() == Phase::Open) {
+            self.ready.push_front((Arc::clone(queue), offset));
+        }
+    }
+
+    pub(super) fn freed(&self, queue: &Queue, bytes: usize) {
         queue.room().notify_one();
         let of_all = self.bytes.give_back(bytes);
         if queue.topic().bytes.give_back(bytes) || of_all {

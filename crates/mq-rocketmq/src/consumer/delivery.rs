@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::core::Core;
 use super::offset::{Loan, Stale};
+use super::ordered::Turn;
 use super::queue::Queue;
 use super::received::Received;
 use super::settle::Settle;
@@ -81,6 +82,26 @@ impl Delivery {
         }
     }
 
+    /// For how long the one who handles it may stay with its queue; at once over where there are no lanes.
+    pub(super) fn turn(&self) -> Turn {
+        let slot = self.acker.slot.as_ref();
+        slot.map_or_else(Turn::default, |slot| slot.core.turn_of_lane())
+    }
+
+    /// Of an ordered queue: up to `most` messages that follow, once some have arrived.
+    pub(super) fn following(&self, most: usize) -> Vec<Self> {
+        let slot = self.acker.slot.as_ref();
+        slot.map(|slot| slot.core.following(&slot.queue, most))
+            .unwrap_or_default()
+    }
+
+    /// Resolves when its queue has got more messages.
+    pub(super) async fn more_arrive(&self) {
+        if let Some(slot) = &self.acker.slot {
+            slot.queue.arrived().notified().await;
+        }
+    }
+
     /// Takes content and decision apart, to move them to different places.
     pub fn into_parts(self) -> (Received, Acker) {
         let Self { received, acker } = self;
@@ -105,6 +126,16 @@ impl Delivery {
     /// Into the dead-letter queue now. See [`Acker::dead_letter`].
     pub fn dead_letter(self) -> Settling {
         self.acker.dead_letter()
+    }
+
+    /// Done with, and everything acknowledged of its queue with it. See [`Acker::commit`].
+    pub fn commit(self) -> Settling {
+        self.acker.commit()
+    }
+
+    /// Deliver everything of its queue again that is not committed. See [`Acker::rollback`].
+    pub fn rollback(self) -> Settling {
+        self.acker.rollback()
     }
 
     /// Give it back as if it had never been received. See [`Acker::release`].
@@ -155,6 +186,27 @@ impl Acker {
         self.settle(Settle::DeadLetter)
     }
 
+    /// Done with, and so is everything that was acknowledged of its queue before it and waits for a
+    /// [commit by hand](crate::ConsumerBuilder::manual_commit). Elsewhere it is an [`ack`](Self::ack).
+    ///
+    /// # Errors
+    ///
+    /// As [`ack`](Self::ack).
+    pub fn commit(self) -> Settling {
+        self.settle(Settle::Commit)
+    }
+
+    /// Deliver this message again, and before it everything that was acknowledged of its queue and is not
+    /// [committed](crate::ConsumerBuilder::manual_commit), after the queue's [suspend time](crate::ConsumerBuilder::suspend). It counts as no
+    /// attempt. Where nothing is committed by hand it is a [`nack`](Self::nack).
+    ///
+    /// # Errors
+    ///
+    /// As [`ack`](Self::ack).
+    pub fn rollback(self) -> Settling {
+        self.settle(Settle::Rollback)
+    }
+
     /// Give it back as if it had never been received: it is the next to be received here, with the same attempt. While the consumer closes
     /// it stays uncommitted instead, and another member of the group gets it; in broadcasting this one does, when it is started again.
     ///
@@ -167,15 +219,36 @@ impl Acker {
         })
     }
 
+    /// Settles it, and takes the next of its lane while the turn lasts.
+    pub(super) fn settle_and_follow(
+        mut self,
+        decision: Settle,
+        turn: &mut Turn,
+    ) -> Option<Delivery> {
+        let goes_on = decision == Settle::Ack && turn.goes_on();
+        let Some(Slot { core, queue, loan }) = self.slot.take_if(|_| goes_on) else {
+            // The decision is recorded by the call; if it came too late, the message comes again anyway.
+            drop(self.settle(decision));
+            return None;
+        };
+        let (next, loan) = core.ack_and_follow(&queue, loan, turn)?;
+        Some(Delivery::new(core, queue, loan, next))
+    }
+
     pub(super) fn settle(mut self, decision: Settle) -> Settling {
         let Some(Slot { core, queue, loan }) = self.slot.take() else {
             return Settling::stale();
         };
-        let Some(level) = decision.level() else {
-            return Settling::now(core.ack(&queue, loan));
-        };
+        match decision {
+            Settle::Ack => return Settling::now(core.ack(&queue, loan)),
+            Settle::Commit => return Settling::now(core.ack_and_commit(&queue, loan)),
+            Settle::Rollback if core.commits_by_hand() => {
+                return Settling::now(core.roll_back(&queue, loan));
+            }
+            _ => {}
+        }
         let (done, result) = oneshot::channel();
-        match core.send_back(&queue, loan, level, Some(done)) {
+        match core.send_back(&queue, loan, decision, Some(done)) {
             Ok(()) => Settling(Progress::Waiting(result)),
             Err(Stale) => Settling::stale(),
         }

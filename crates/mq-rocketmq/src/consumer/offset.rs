@@ -12,11 +12,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::lane::Lane;
+
 /// Where an unsettled message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    /// In the local buffer.
+pub(super) enum Place {
+    /// In the local buffer; in an ordered queue, until it is its turn.
     Ready,
+    /// Of an ordered queue: in the local buffer.
+    Offered,
     /// In the user's hands since then.
     Held(Instant),
     /// On its way back to the broker: settled once the broker has confirmed.
@@ -25,15 +29,17 @@ enum Place {
     Waiting,
     /// Given back while the consumer closes: stays uncommitted, and another consumer will get it.
     Left,
+    /// Acknowledged, and to be committed by hand.
+    Kept,
 }
 
 #[derive(Debug)]
-struct Entry<M> {
-    message: M,
-    bytes: usize,
-    place: Place,
+pub(super) struct Entry<M> {
+    pub(super) message: M,
+    pub(super) bytes: usize,
+    pub(super) place: Place,
     /// How often it has waited for another delivery.
-    round: u32,
+    pub(super) round: u32,
 }
 
 /// A message in the user's hands: who still has an earlier delivery of it, taken back in the meantime, settles nothing by that.
@@ -57,11 +63,13 @@ impl From<i64> for Loan {
 /// [`sent_back`](Self::sent_back), or goes by [`defer`](Self::defer) and [`again`](Self::again) into the buffer once more. After [`revoke`](Self::revoke) nothing moves any more.
 #[derive(Debug)]
 pub(crate) struct Ledger<M> {
-    entries: BTreeMap<i64, Entry<M>>,
-    bytes: usize,
+    pub(super) entries: BTreeMap<i64, Entry<M>>,
+    pub(super) bytes: usize,
     next: i64,
     persisted: Option<i64>,
-    revoked: bool,
+    pub(super) revoked: bool,
+    /// If the queue is ordered.
+    pub(super) lane: Option<Lane>,
 }
 
 /// The queue is no longer this consumer's, or the message was taken out of the caller's hands.
@@ -77,7 +85,13 @@ impl<M: Clone> Ledger<M> {
             next,
             persisted,
             revoked: false,
+            lane: None,
         }
+    }
+
+    /// In order, if there is a lane.
+    pub(crate) fn ordered(self, lane: Option<Lane>) -> Self {
+        Self { lane, ..self }
     }
 
     /// Where the next pull begins.
@@ -158,8 +172,11 @@ impl<M: Clone> Ledger<M> {
 
     /// Gives a buffered message to the user.
     pub(crate) fn hand_out(&mut self, offset: i64, now: Instant) -> Result<(M, Loan), Stale> {
+        if self.lane.is_some_and(|lane| !lane.is_open(now)) {
+            return Err(Stale);
+        }
         let entry = self.moved(offset, |place| {
-            (place == Place::Ready).then_some(Place::Held(now))
+            matches!(place, Place::Ready | Place::Offered).then_some(Place::Held(now))
         })?;
         let round = entry.round;
         Ok((entry.message.clone(), Loan { offset, round }))
@@ -168,6 +185,10 @@ impl<M: Clone> Ledger<M> {
     /// Settles a message in the user's hands. The answer is how many bytes it frees.
     pub(crate) fn ack(&mut self, loan: impl Into<Loan>) -> Result<usize, Stale> {
         let offset = self.held(loan)?;
+        if self.lane.is_some_and(|lane| lane.by_hand) {
+            self.moved(offset, |_| Some(Place::Kept))?;
+            return Ok(0);
+        }
         Ok(self.settle(offset))
     }
 
@@ -219,7 +240,7 @@ impl<M: Clone> Ledger<M> {
     }
 
     /// The offset of a message that the user still has, by this delivery of it.
-    fn held(&self, loan: impl Into<Loan>) -> Result<i64, Stale> {
+    pub(super) fn held(&self, loan: impl Into<Loan>) -> Result<i64, Stale> {
         let Loan { offset, round } = loan.into();
         let entry = self.entries.get(&offset).ok_or(Stale)?;
         let is_held = matches!(entry.place, Place::Held(_)) && entry.round == round;

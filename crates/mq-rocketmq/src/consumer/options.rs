@@ -4,10 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use mq_core::RateLimit;
+
 use super::assign::Allocation;
 use super::budget::Budget;
 use super::core::{Core, Phase, Topic};
+use super::gate::Gate;
 use super::model::Model;
+use super::ordered::{Order, Wish};
 use super::settle::DelayLevel;
 use super::subscription::Subscription;
 use super::{Consumer, Life, close, offsets, rebalance, run};
@@ -43,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) max_redeliveries: i32,
     pub(crate) settle_timeout: Duration,
     pub(crate) retry_level: DelayLevel,
+    /// Whether queues are ordered, and how.
+    pub(crate) order: Option<Order>,
 }
 
 /// Options of a [`Consumer`]. Setters don't fail; what can't be is found by [`ConsumerBuilder::build`].
@@ -55,6 +61,9 @@ pub struct ConsumerBuilder {
     config: Config,
     /// The directory of a broadcasting consumer.
     broadcast: Option<PathBuf>,
+    max_redeliveries: Option<u16>,
+    pub(super) wish: Wish,
+    rate_limit: Option<RateLimit>,
 }
 
 impl ConsumerBuilder {
@@ -68,9 +77,10 @@ impl ConsumerBuilder {
             prefetch_queue_bytes: usize::MAX,
             prefetch_count: 1000,
             pull_batch: 32,
-            max_redeliveries: 16,
+            max_redeliveries: MAX_REDELIVERIES,
             settle_timeout: Duration::from_secs(15 * 60),
             retry_level: DelayLevel::POLICY,
+            order: None,
         };
         Self {
             handle,
@@ -78,6 +88,9 @@ impl ConsumerBuilder {
             topics: Vec::new(),
             config,
             broadcast: None,
+            max_redeliveries: None,
+            wish: Wish::default(),
+            rate_limit: None,
         }
     }
 
@@ -180,9 +193,10 @@ impl ConsumerBuilder {
     }
 
     /// How often a message is delivered again before it goes to the dead-letter queue instead; default 16. With 0 the first failure is the
-    /// last. In broadcasting it is [skipped](Self::broadcast).
+    /// last. In broadcasting it is [skipped](Self::broadcast). Of an [ordered](Self::ordered) consumer a message is delivered again
+    /// without end by default, since whatever follows it may rest on it.
     pub const fn max_redeliveries(mut self, count: u16) -> Self {
-        self.config.max_redeliveries = count as i32;
+        self.max_redeliveries = Some(count);
         self
     }
 
@@ -190,6 +204,19 @@ impl ConsumerBuilder {
     /// [`Stale`](mq_core::ErrorKind::Stale). A message that is never settled would keep its queue's offset back for ever.
     pub const fn settle_timeout(mut self, timeout: Duration) -> Self {
         self.config.settle_timeout = timeout;
+        self
+    }
+
+    /// How many messages a second are received, by whatever of [`recv`](Consumer::recv), [`Stream`](Consumer) and [`run`](Consumer::run); default: no
+    /// limit. What can't be received yet waits in the buffer or at the broker, so that memory stays bounded and the group's membership alive.
+    ///
+    /// With [`RateLimit::wait`], a message that somebody is free to receive and that is not let through for so long comes later instead: in
+    /// clustering it is sent back as after a [`nack`](crate::Delivery::nack), which counts as an attempt; the queue of an
+    /// [ordered](Self::ordered) consumer is suspended, uncounted; in broadcasting it goes on waiting. As many messages can be asked for at a time
+    /// as [`concurrency`](Self::concurrency) has handlers free, or as there are callers of `recv`: with fewer of them than `rate × wait`
+    /// nothing is ever sent back.
+    pub const fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(limit);
         self
     }
 
@@ -214,23 +241,35 @@ impl ConsumerBuilder {
     /// # Cancel safety
     ///
     /// Cancel-safe: dropped, the consumer leaves the group.
-    pub async fn build(self) -> Result<Consumer> {
+    pub async fn build(mut self) -> Result<Consumer> {
         let shared = Arc::clone(&self.handle.shared);
         shared.check_open("start consumer")?;
         let (group, topics) = self.names()?;
         self.check()?;
+        self.config.order = self.wish.order()?;
+        self.config.max_redeliveries = match (self.max_redeliveries, self.config.order) {
+            (Some(count), _) => count.into(),
+            // apache/rocketmq: ConsumeMessageOrderlyService.getMaxReconsumeTimes
+            (None, Some(_)) => i32::MAX,
+            (None, None) => MAX_REDELIVERIES,
+        };
         let model = match &self.broadcast {
             Some(dir) => offsets::open(dir, &group).await?,
             None => Model::Clustering,
         };
-        let core = Core::new(shared, Arc::clone(&group), topics, self.config, model);
+        let may_return = self.config.order.is_some() || self.broadcast.is_none();
+        let gate = match self.rate_limit {
+            Some(limit) => Some(Gate::new(limit, may_return, &shared.clock)?),
+            None => None,
+        };
+        let core = Core::new(shared, Arc::clone(&group), topics, self.config, model, gate);
         let core = Arc::new(core);
         core.shared
             .groups
             .add_consumer(&group, Arc::new(super::Member(Arc::downgrade(&core))))?;
         // From here on dropping it takes the consumer out again.
         let consumer = Consumer {
-            stream: core.receiver(),
+            stream: core.receiver(1),
             life: Life {
                 core,
                 _handle: self.handle,
@@ -344,5 +383,6 @@ impl Drop for Life {
     }
 }
 
+const MAX_REDELIVERIES: i32 = 16;
 /// How long starting may take.
 const DEADLINE: Duration = Duration::from_secs(10);

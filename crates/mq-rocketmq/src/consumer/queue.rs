@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::core::{Core, Topic};
 use super::decode::Reading;
+use super::lane::Lane;
 use super::offset::Ledger;
 use super::pull::{self, Answer};
 use super::received::Received;
@@ -32,19 +33,27 @@ pub(crate) struct Queue {
     topic: Arc<Topic>,
     ledger: Mutex<Ledger<Arc<Received>>>,
     room: Notify,
+    arrived: Notify,
     stop: CancellationToken,
     /// Where somebody wants to go on; the epoch ends with it.
     sought: watch::Sender<Option<i64>>,
 }
 
 impl Queue {
-    /// A queue to be read from `next` on; `persisted` is what the broker has stored for the group.
-    pub(crate) fn new(id: QueueId, topic: Arc<Topic>, next: i64, persisted: Option<i64>) -> Self {
+    /// A queue to be read from `next` on, in order if it has a lane; `persisted` is what the broker has stored for the group.
+    pub(crate) fn new(
+        id: QueueId,
+        topic: Arc<Topic>,
+        next: i64,
+        persisted: Option<i64>,
+        lane: Option<Lane>,
+    ) -> Self {
         Self {
             id,
             topic,
-            ledger: Mutex::new(Ledger::new(next, persisted)),
+            ledger: Mutex::new(Ledger::new(next, persisted).ordered(lane)),
             room: Notify::new(),
+            arrived: Notify::new(),
             stop: CancellationToken::new(),
             sought: watch::Sender::new(None),
         }
@@ -65,6 +74,11 @@ impl Queue {
     /// Wakes the actor when a message is settled.
     pub(crate) const fn room(&self) -> &Notify {
         &self.room
+    }
+
+    /// Wakes who gathers a batch of an ordered queue.
+    pub(crate) const fn arrived(&self) -> &Notify {
+        &self.arrived
     }
 
     /// The actor is to go on from here, in a new epoch.
@@ -160,14 +174,17 @@ async fn wait_for_room(core: &Core, queue: &Queue) {
         tokio::pin!(freed, budget);
         freed.as_mut().enable();
         budget.as_mut().enable();
-        let has_room = {
+        let (has_room, is_empty) = {
             let ledger = queue.ledger();
             let most = core.config.prefetch_count;
-            ledger.count() < most
+            let has_room = ledger.count() < most
                 && ledger.bytes() < core.config.prefetch_queue_bytes
-                && ledger.span() < i64::try_from(most).unwrap_or(i64::MAX).saturating_mul(SPAN)
+                && ledger.span() < i64::try_from(most).unwrap_or(i64::MAX).saturating_mul(SPAN);
+            (has_room, ledger.count() == 0)
         };
-        if has_room && core.has_room(&queue.topic) && !core.is_paused() {
+        // A queue that is held up by one message is not to take the others' room.
+        let may_overshoot = is_empty && core.config.order.is_some();
+        if has_room && (may_overshoot || core.has_room(&queue.topic)) && !core.is_paused() {
             return;
         }
         tokio::select! {
@@ -190,11 +207,13 @@ async fn go_to(core: &Arc<Core>, queue: &Arc<Queue>, next: i64) {
         tracing::warn!(topic = %queue.id.topic, queue = queue.id.id, %error, "the corrected offset is not persisted yet");
     }
     let topic = Arc::clone(&queue.topic);
+    let lane = queue.ledger().lane().map(Lane::fresh);
     let fresh = Arc::new(Queue::new(
         queue.id.clone(),
         topic,
         next,
         stored.is_ok().then_some(next),
+        lane,
     ));
     core.revoke(queue);
     run::take_on(core, &fresh);
@@ -235,6 +254,8 @@ pub(crate) fn is_final(error: &Error) -> bool {
 
 fn trouble(core: &Core, queue: &Queue, error: &Error) {
     tracing::warn!(group = %core.group, topic = %queue.id.topic, broker = %queue.id.broker, queue = queue.id.id, %error, "a pull failed");
+    // A broker that was restarted has forgotten the locks.
+    core.relock.notify_one();
     // The queue may have moved to another address, or be gone.
     core.shared.routes.refresh_soon(&queue.id.topic);
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   queue actors ── push ──► front ◄── release
 //!                            │
-//!                            └──► poll_take: any number of receivers
+//!                            └──► (gate) ──► poll_take: any number of receivers
 //! ```
 //!
 //! A push wakes every receiver, not one: a receiver that was polled once and then left alone would keep a single wake-up to itself.
@@ -11,19 +11,32 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
+use super::gate::Gate;
 use crate::error::{Error, Result};
 
 /// Items in the order in which they are received, and who waits for them.
 #[derive(Debug)]
 pub(crate) struct Ready<T> {
     state: Mutex<State<T>>,
+    gate: Option<Gate>,
+}
+
+#[derive(Debug)]
+struct Item<T> {
+    what: T,
+    /// Since when it is asked for and the gate is closed.
+    asked: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct State<T> {
-    items: VecDeque<T>,
-    waiting: BTreeMap<Ticket, Waker>,
+    items: VecDeque<Item<T>>,
+    /// Who waits, and how many they could take.
+    waiting: BTreeMap<Ticket, (Waker, usize)>,
+    /// When the gate opens, if somebody waits for that.
+    opens: Option<Instant>,
     /// Items stay where they are.
     paused: bool,
     next_ticket: u64,
@@ -36,11 +49,13 @@ struct State<T> {
 pub(crate) struct Ticket(u64);
 
 impl<T> Ready<T> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(gate: Option<Gate>) -> Self {
         Self {
+            gate,
             state: Mutex::new(State {
                 items: VecDeque::new(),
                 waiting: BTreeMap::new(),
+                opens: None,
                 paused: false,
                 next_ticket: 0,
                 ended: false,
@@ -51,17 +66,17 @@ impl<T> Ready<T> {
 
     /// Adds items behind the others.
     pub(crate) fn push(&self, items: impl IntoIterator<Item = T>) {
-        self.change(|state| state.items.extend(items));
+        self.change(|state| state.items.extend(items.into_iter().map(Item::new)));
     }
 
     /// Puts an item in front of the others.
     pub(crate) fn push_front(&self, item: T) {
-        self.change(|state| state.items.push_front(item));
+        self.change(|state| state.items.push_front(Item::new(item)));
     }
 
     /// Drops the items that are not to be received any more.
-    pub(crate) fn retain(&self, keep: impl FnMut(&T) -> bool) {
-        self.lock().items.retain(keep);
+    pub(crate) fn retain(&self, mut keep: impl FnMut(&T) -> bool) {
+        self.lock().items.retain(|item| keep(&item.what));
     }
 
     /// While paused, receivers wait; the end is heard all the same.
@@ -93,30 +108,83 @@ impl<T> Ready<T> {
 
     /// The receiver does not wait any more.
     pub(crate) fn leave(&self, ticket: Ticket) {
-        let gone = self.lock().waiting.remove(&ticket);
+        let gone = {
+            let mut state = self.lock();
+            let gone = state.waiting.remove(&ticket);
+            if gone.is_some() && state.waiting.is_empty() {
+                state.items.iter_mut().for_each(|item| item.asked = None);
+            }
+            gone
+        };
         // Outside the lock: a waker's end may run anything.
         drop(gone);
     }
 
-    /// The next item; `None` after the end. The latest waker of a ticket is woken.
+    /// The next item; `None` after the end. The latest waker of a ticket is woken. Who waits says how many it could take.
     pub(crate) fn poll_take(
         &self,
         ticket: Ticket,
+        wanted: usize,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<T>>> {
         let mut state = self.lock();
         if state.ended {
             return Poll::Ready(state.error.take().map_or(Ok(None), Err));
         }
-        if !state.paused
-            && let Some(item) = state.items.pop_front()
-        {
-            return Poll::Ready(Ok(Some(item)));
+        let (mut opens, is_empty) = (None, state.items.is_empty());
+        if !state.paused && !is_empty {
+            opens = self.gate.as_ref().and_then(|gate| gate.admit().err());
+            if opens.is_none() {
+                let item = state.items.pop_front();
+                return Poll::Ready(Ok(item.map(|item| item.what)));
+            }
         }
-        let last = state.waiting.insert(ticket, cx.waker().clone());
+        let waiter = (cx.waker().clone(), wanted);
+        let last = state.waiting.insert(ticket, waiter);
+        if let (Some(gate), Some(_)) = (&self.gate, opens) {
+            state.opens = opens;
+            state.ask(gate.now());
+            gate.refused();
+        }
         drop(state);
         drop(last);
         Poll::Pending
+    }
+
+    pub(super) const fn gate(&self) -> Option<&Gate> {
+        self.gate.as_ref()
+    }
+
+    /// When there is something to be done [at the gate](Self::at_gate).
+    pub(super) fn next_at_gate(&self) -> Option<Instant> {
+        let state = self.lock();
+        let wait = self.gate.as_ref()?.wait;
+        let asked = state.items.iter().find_map(|item| item.asked);
+        let too_long = asked.and_then(|asked| asked.checked_add(wait?));
+        [state.opens, too_long].into_iter().flatten().min()
+    }
+
+    /// Wakes who waits for the gate, if it is open by now. The answer is what was asked for too long.
+    pub(super) fn at_gate(&self, now: Instant) -> Vec<T> {
+        let wait = self.gate.as_ref().and_then(|gate| gate.wait);
+        let is_late = |item: &Item<T>| {
+            let asked = item.asked.zip(wait);
+            asked.is_some_and(|(asked, wait)| now.saturating_duration_since(asked) >= wait)
+        };
+        let mut late = Vec::new();
+        let waiting = {
+            let mut state = self.lock();
+            while state.items.front().is_some_and(is_late) {
+                late.extend(state.items.pop_front().map(|item| item.what));
+            }
+            if state.opens.take_if(|opens| *opens <= now).is_none() {
+                BTreeMap::new()
+            } else {
+                std::mem::take(&mut state.waiting)
+            }
+        };
+        waiting.into_values().for_each(|(waker, _)| waker.wake());
+        late
     }
 
     fn change(&self, change: impl FnOnce(&mut State<T>)) {
@@ -125,11 +193,27 @@ impl<T> Ready<T> {
             change(&mut state);
             std::mem::take(&mut state.waiting)
         };
-        waiting.into_values().for_each(Waker::wake);
+        waiting.into_values().for_each(|(waker, _)| waker.wake());
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> State<T> {
+    /// As many items as could be taken are asked for.
+    fn ask(&mut self, now: Instant) {
+        let wanted: usize = self.waiting.values().map(|(_, wanted)| wanted).sum();
+        for item in self.items.iter_mut().take(wanted) {
+            item.asked.get_or_insert(now);
+        }
+    }
+}
+
+impl<T> Item<T> {
+    const fn new(what: T) -> Self {
+        Self { what, asked: None }
     }
 }
 
@@ -146,12 +230,12 @@ mod tests {
 
     fn take(ready: &Ready<u8>) -> impl Future<Output = Result<Option<u8>>> {
         let ticket = ready.ticket();
-        poll_fn(move |cx| ready.poll_take(ticket, cx))
+        poll_fn(move |cx| ready.poll_take(ticket, 1, cx))
     }
 
     #[test]
     fn a_receiver_left_alone_keeps_nothing_from_the_others() {
-        let ready = Ready::new();
+        let ready = Ready::new(None);
         let mut alone = task::spawn(take(&ready));
         let mut other = task::spawn(take(&ready));
         assert_pending!(alone.poll());
@@ -163,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_release_comes_first() {
-        let ready = Ready::new();
+        let ready = Ready::new(None);
         ready.push([1, 2]);
         ready.push_front(0);
         let got: Vec<u8> = (0..3)
@@ -178,7 +262,7 @@ mod tests {
 
     #[test]
     fn the_end_is_heard_by_all_and_an_error_once() {
-        let ready = Ready::new();
+        let ready = Ready::new(None);
         let mut first = task::spawn(take(&ready));
         let mut second = task::spawn(take(&ready));
         assert_pending!(first.poll());
@@ -197,13 +281,13 @@ mod tests {
 
     #[test]
     fn receivers_that_poll_often_or_are_gone_don_t_pile_up() {
-        let ready: Ready<u8> = Ready::new();
+        let ready: Ready<u8> = Ready::new(None);
         let mut cx = Context::from_waker(Waker::noop());
         let stays = ready.ticket();
         for _ in 0..1000 {
-            assert!(ready.poll_take(stays, &mut cx).is_pending());
+            assert!(ready.poll_take(stays, 1, &mut cx).is_pending());
             let goes = ready.ticket();
-            assert!(ready.poll_take(goes, &mut cx).is_pending());
+            assert!(ready.poll_take(goes, 1, &mut cx).is_pending());
             ready.leave(goes);
         }
         assert_eq!(ready.lock().waiting.len(), 1);
@@ -211,14 +295,14 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn many_receivers_get_everything_once() {
-        let ready = Arc::new(Ready::new());
+        let ready = Arc::new(Ready::new(None));
         let receivers: Vec<_> = (0..8)
             .map(|_| {
                 let ready = Arc::clone(&ready);
                 tokio::spawn(async move {
                     let mut got = Vec::new();
                     let ticket = ready.ticket();
-                    let take = || poll_fn(|cx| ready.poll_take(ticket, cx));
+                    let take = || poll_fn(|cx| ready.poll_take(ticket, 1, cx));
                     while let Some(item) = take().await.unwrap() {
                         got.push(item);
                     }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use mq_core::{Endpoint, ErrorKind};
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::core::{Core, Phase, Topic};
 use super::model::Model;
 use super::queue::{Queue, is_final};
-use super::{assign, offsets, run};
+use super::{assign, lock, offsets, run};
 use crate::client::Event;
 use crate::conn::{QueueId, TopicRoute};
 use crate::error::{Error, Result};
@@ -26,6 +26,8 @@ pub(super) struct Round {
     pub(super) missing: bool,
     /// The brokers don't know us yet, so that the queues stand as they were.
     pub(super) unlisted: bool,
+    /// Another member has the lock of a queue still.
+    pub(super) unlocked: bool,
     /// The first failure; the rest was done.
     pub(super) error: Option<Error>,
 }
@@ -34,6 +36,7 @@ impl Round {
     fn add(&mut self, other: Self) {
         self.missing |= other.missing;
         self.unlisted |= other.unlisted;
+        self.unlocked |= other.unlocked;
         // A refusal counts more than a failure.
         match (&self.error, other.error) {
             (Some(known), Some(new)) if is_final(&new) && !is_final(known) => {
@@ -54,7 +57,8 @@ pub(super) async fn keep_balanced(core: Arc<Core>) {
             () = core.reached(Phase::Closing) => return,
             round = balance(&core) => round,
         };
-        let complete = round.error.is_none() && !round.missing && !round.unlisted;
+        let unlocked = round.unlocked;
+        let complete = round.error.is_none() && !round.missing && !round.unlisted && !unlocked;
         let unheard_of = round.unlisted || round.error.is_some();
         if let Some(error) = round.error {
             if is_final(&error) {
@@ -70,6 +74,9 @@ pub(super) async fn keep_balanced(core: Arc<Core>) {
                 return;
             }
             tracing::warn!(group = %core.group, %error, "a heartbeat failed");
+        }
+        if unlocked {
+            soon = LOCK_AGAIN;
         }
         if complete || pause(&core, &mut routes, soon).await {
             soon = SOON;
@@ -131,18 +138,25 @@ async fn balance_topic(core: &Arc<Core>, topic: &Arc<Topic>) -> Result<Round> {
         .into_iter()
         .filter(|queue| queue.topic().name == topic.name)
         .collect();
-    let (kept, lost): (Vec<_>, Vec<_>) = held
+    let (kept, mut lost): (Vec<_>, Vec<_>) = held
         .into_iter()
         .partition(|queue| wanted.contains(queue.id()));
-    offsets::hand_over(core, &lost).await;
     let new = wanted
         .iter()
         .filter(|id| !kept.iter().any(|queue| queue.id() == *id));
-    let started = join_all(new.map(|id| take_on(core, topic, id))).await;
-    let (won, error) = (
-        started.iter().filter(|result| result.is_ok()).count(),
-        started.into_iter().find_map(Result::err),
-    );
+    let new = new.cloned().collect();
+    let leased = if lock::is_needed(core) {
+        lost.retain(|queue| run::hand_over(core, queue));
+        lock::unlock_strays(core, &topic.name, |id| wanted.contains(id)).await;
+        leased(core, new).await
+    } else {
+        offsets::hand_over(core, &lost).await;
+        Leased::all(new)
+    };
+    let new = leased.queues.iter();
+    let started = join_all(new.map(|(id, until)| take_on(core, topic, id, *until))).await;
+    let won = started.iter().filter(|result| result.is_ok()).count();
+    let error = started.into_iter().find_map(Result::err);
     if won > 0 {
         offsets::taken_on(core).await;
     }
@@ -155,9 +169,45 @@ async fn balance_topic(core: &Arc<Core>, topic: &Arc<Topic>) -> Result<Round> {
         });
     }
     Ok(Round {
-        error,
+        error: error.or(leased.error),
+        unlocked: leased.unlocked,
         ..Round::default()
     })
+}
+
+/// Queues that may be taken on, with the end of the broker's lock if there is one.
+#[derive(Debug, Default)]
+struct Leased {
+    queues: Vec<(QueueId, Option<Instant>)>,
+    /// Others are another member's still.
+    unlocked: bool,
+    /// A broker did not answer.
+    error: Option<Error>,
+}
+
+impl Leased {
+    fn all(queues: Vec<QueueId>) -> Self {
+        Self {
+            queues: queues.into_iter().map(|id| (id, None)).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Those of the queues that the brokers lock for us.
+async fn leased(core: &Core, new: Vec<QueueId>) -> Leased {
+    if new.is_empty() {
+        return Leased::default();
+    }
+    let (locked, error) = lock::lock(core, &new).await;
+    Leased {
+        unlocked: error.is_none() && locked.len() < new.len(),
+        queues: locked
+            .into_iter()
+            .map(|(id, until)| (id, Some(until)))
+            .collect(),
+        error,
+    }
 }
 
 /// The queues of a topic that are this consumer's; `None` when the brokers don't list it as a member (yet).
@@ -178,12 +228,16 @@ async fn share(core: &Core, topic: &Topic, route: &TopicRoute) -> Result<Option<
     allocation.allocate(&group, &ids, &route.subscribe)
 }
 
-async fn take_on(core: &Arc<Core>, topic: &Arc<Topic>, id: &QueueId) -> Result<()> {
+async fn take_on(
+    core: &Arc<Core>,
+    topic: &Arc<Topic>,
+    id: &QueueId,
+    lease: Option<Instant>,
+) -> Result<()> {
     let (next, persisted) = offsets::start(core, id, topic).await?;
-    run::take_on(
-        core,
-        &Arc::new(Queue::new(id.clone(), Arc::clone(topic), next, persisted)),
-    );
+    let lane = core.config.order.map(|order| order.lane(lease));
+    let queue = Queue::new(id.clone(), Arc::clone(topic), next, persisted, lane);
+    run::take_on(core, &Arc::new(queue));
     Ok(())
 }
 
@@ -221,5 +275,8 @@ async fn members(core: &Core, route: &TopicRoute) -> Result<Vec<String>> {
 
 // apache/rocketmq: RebalanceService.waitInterval
 const PERIOD: Duration = Duration::from_secs(20);
+/// When another member has the lock of a queue still.
+// apache/rocketmq: RebalanceImpl.updateProcessQueueTableInRebalance, rebalanceLater
+const LOCK_AGAIN: Duration = Duration::from_millis(500);
 /// When something was missing: again after this, then after twice as long, up to the period.
 const SOON: Duration = Duration::from_secs(1);

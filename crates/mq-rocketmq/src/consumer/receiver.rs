@@ -12,11 +12,13 @@ use crate::error::Result;
 pub(crate) struct Receiver {
     core: Arc<Core>,
     ticket: Ticket,
+    /// How many messages it could take at a time.
+    wanted: usize,
 }
 
 impl Receiver {
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Delivery>>> {
-        self.core.poll_recv(self.ticket, cx)
+        self.core.poll_recv((self.ticket, self.wanted), cx)
     }
 }
 
@@ -28,8 +30,9 @@ impl Drop for Receiver {
 
 impl Core {
     /// A receiver's place; it is left when the receiver is dropped.
-    pub(crate) fn receiver(self: &Arc<Self>) -> Receiver {
+    pub(crate) fn receiver(self: &Arc<Self>, wanted: usize) -> Receiver {
         Receiver {
+            wanted,
             ticket: self.ready.ticket(),
             core: Arc::clone(self),
         }
@@ -37,11 +40,11 @@ impl Core {
 
     fn poll_recv(
         self: &Arc<Self>,
-        ticket: Ticket,
+        (ticket, wanted): (Ticket, usize),
         cx: &mut Context<'_>,
     ) -> Poll<Result<Option<Delivery>>> {
         loop {
-            let (queue, offset) = match self.ready.poll_take(ticket, cx) {
+            let (queue, offset) = match self.ready.poll_take(ticket, wanted, cx) {
                 Poll::Ready(Ok(Some(item))) => item,
                 Poll::Ready(Ok(None)) => return Poll::Ready(Ok(None)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

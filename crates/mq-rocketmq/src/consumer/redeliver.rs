@@ -1,48 +1,67 @@
-//! What failed, in a broadcasting consumer: it goes to no broker, but waits here and is delivered again.
+//! What failed, in a broadcasting or an ordered consumer: it goes to no broker, but waits here and is delivered again.
 //!
 //! ```text
-//!   nack, drop, time-out ──► wait 10 s, 30 s, 1 min … ──► buffer, with the next attempt
-//!        └─ dead letter, or delivered again often enough ──► skipped: settled, and told
+//!   nack, drop, time-out ──► wait 10 s, 30 s, 1 min …; ordered: for the suspend time ──► buffer, with the next attempt
+//!        └─ dead letter, or delivered again often enough
+//!              ├─ broadcasting ──► skipped: settled, and told
+//!              └─ ordered ──► to the broker (returns.rs): settled once it has confirmed, and told
 //! ```
 //!
 //! While it waits it keeps its place in the ledger: the offset stays behind it, and so does the room that it takes.
 // apache/rocketmq: ConsumeMessageConcurrentlyService.processConsumeResult drops what fails in broadcasting, after one attempt
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
 use super::core::{Core, Phase, Return};
+use super::model::Model;
 use super::queue::Queue;
 use super::received::Received;
-use super::settle::DelayLevel;
+use super::returns;
+use super::settle::{DelayLevel, Settle};
 use crate::client::Event;
 
 /// Delivers again what comes, until the consumer is closed.
 pub(super) async fn redeliver_all(core: Arc<Core>) {
     let mut waiting = FuturesUnordered::new();
+    let mut parking = FuturesUnordered::new();
     loop {
         while let Some(item) = core.next_return() {
             if is_over(&core, &item) {
-                skip(&core, item);
+                match core.model {
+                    Model::Broadcasting(_) => skip(&core, item),
+                    Model::Clustering => parking.push(park(&core, item)),
+                }
             } else if item.queue.ledger().defer(item.offset, detached).is_ok() {
-                waiting.push(wait(item));
+                let delay = delay(&core, &item);
+                waiting.push(wait(item, delay));
             }
         }
         tokio::select! {
             () = core.reached(Phase::Closed) => return,
             () = core.returning.notified() => {}
-            Some((queue, offset)) = waiting.next(), if !waiting.is_empty() => {
-                core.deliver_again(&queue, offset);
+            Some((queue, offset, counts)) = waiting.next(), if !waiting.is_empty() => {
+                core.deliver_again(&queue, offset, counts);
             }
+            Some(()) = parking.next(), if !parking.is_empty() => {}
         }
     }
 }
 
-/// Waits for as long as a broker would let it wait. Keeps nothing of the message, which is forgotten if its queue is given up.
-async fn wait(item: Return) -> (Arc<Queue>, i64) {
-    let delay = item.level.delay(item.message.reconsumed);
+/// For as long as a broker would let it wait; an ordered queue waits as it is set to.
+fn delay(core: &Core, item: &Return) -> Duration {
+    match core.config.order {
+        Some(order) => order.pause(item.decision),
+        None => item.level.delay(item.message.reconsumed),
+    }
+}
+
+/// Waits, and tells whether that is to count as an attempt. Keeps nothing of the message, which is forgotten if its queue is given up.
+async fn wait(item: Return, delay: Duration) -> (Arc<Queue>, i64, bool) {
+    let counts = item.decision != Settle::Rollback;
     let Return {
         queue,
         offset,
@@ -59,7 +78,19 @@ async fn wait(item: Return) -> (Arc<Queue>, i64) {
         () = queue.stop().cancelled() => {}
         () = tokio::time::sleep(delay) => {}
     }
-    (queue, offset)
+    (queue, offset, counts)
+}
+
+/// Sends it to the dead-letter queue, until the broker has confirmed; its lane waits for that.
+async fn park(core: &Core, mut item: Return) {
+    item.level = DelayLevel::DEAD;
+    let mut again = Some(item);
+    while let Some(item) = again {
+        again = match returns::attempt(core, item).await {
+            Some(failed) => Some(returns::pause(failed).await),
+            None => None,
+        };
+    }
 }
 
 /// It may wait for long, and is not to keep alive the whole answer that it came in.
@@ -68,6 +99,9 @@ fn detached(message: &Arc<Received>) -> Arc<Received> {
 }
 
 fn is_over(core: &Core, item: &Return) -> bool {
+    if item.decision == Settle::Rollback {
+        return false;
+    }
     item.level == DelayLevel::DEAD || item.message.reconsumed >= core.config.max_redeliveries
 }
 
@@ -93,18 +127,18 @@ fn skip(core: &Core, item: Return) {
 
 impl Core {
     /// What has waited comes next, unless the queue is lost or the consumer closes: then it stays behind the offset.
-    fn deliver_again(&self, queue: &Arc<Queue>, offset: i64) {
+    fn deliver_again(&self, queue: &Arc<Queue>, offset: i64, counts: bool) {
         if self.phase() != Phase::Open {
             return;
         }
         let renew = |before: &Arc<Received>| {
             let mut received = Received::clone(before);
-            received.reconsumed = received.reconsumed.saturating_add(1);
+            received.reconsumed = received.reconsumed.saturating_add(i32::from(counts));
             Arc::new(received)
         };
         let renewed = queue.ledger().again(offset, renew);
         if renewed.is_ok() {
-            self.ready.push_front((Arc::clone(queue), offset));
+            self.hand_out_again(queue, offset);
         }
     }
 }

@@ -14,11 +14,14 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use mq_core::{Endpoint, ErrorKind, Properties, Retry};
+use tokio::sync::oneshot;
 
 use super::core::{Core, Phase, Return};
+use super::offset::{Loan, Stale};
 use super::queue::LONGEST_PAUSE;
+use super::queue::Queue;
 use super::received::Received;
-use super::settle::DelayLevel;
+use super::settle::{DelayLevel, Settle};
 use crate::error::{Error, Result};
 use crate::proto::command::{SendBack, SendMessage};
 use crate::proto::message::properties;
@@ -44,7 +47,7 @@ pub(super) async fn send_all(core: Arc<Core>) {
     }
 }
 
-async fn pause(item: Return) -> Return {
+pub(super) async fn pause(item: Return) -> Return {
     let longer = PAUSE.saturating_mul(1 << item.tries.min(10));
     let pause = longer.min(LONGEST_PAUSE);
     tokio::time::sleep(pause.mul_f64(0.75 + fastrand::f64() / 2.0)).await;
@@ -52,13 +55,18 @@ async fn pause(item: Return) -> Return {
 }
 
 /// One attempt; gives the message back if it is to be tried again.
-async fn attempt(core: &Core, mut item: Return) -> Option<Return> {
+pub(super) async fn attempt(core: &Core, mut item: Return) -> Option<Return> {
     if item.queue.ledger().is_revoked() {
         return None;
     }
     let Err(error) = try_once(core, &item).await else {
         look_for_retry_topic(core, &item.queue.id().broker);
-        core.sent_back(item);
+        let parked = core.tell_parked(&item);
+        if core.sent_back(item)
+            && let Some(parked) = parked
+        {
+            core.shared.board.tell(|| parked);
+        }
         return None;
     };
     let id = item.queue.id();
@@ -143,8 +151,14 @@ fn retry_message(
     let message = &*item.message;
     // The broker moves a retry to the dead-letter queue when it was consumed more often than allowed.
     // apache/rocketmq: SendMessageProcessor.handleRetryAndDLQ
-    let reconsumed = if item.level == DelayLevel::DEAD {
-        core.config.max_redeliveries.saturating_add(1)
+    let is_dead = item.level == DelayLevel::DEAD;
+    let most = match core.config.max_redeliveries {
+        // Nothing is more often than any number: let the broker count to another.
+        i32::MAX if is_dead => 0,
+        most => most,
+    };
+    let reconsumed = if is_dead {
+        most.saturating_add(1)
     } else {
         message.reconsumed.saturating_add(1)
     };
@@ -160,7 +174,7 @@ fn retry_message(
         properties: Some(properties::encode(&retry_properties(message, item.level))),
         reconsume_times: Some(reconsumed),
         unit_mode: Some(false),
-        max_reconsume_times: Some(core.config.max_redeliveries),
+        max_reconsume_times: Some(most),
         batch: Some(false),
         broker_name: Some(Arc::clone(broker)),
         body: message.body().clone(),
@@ -194,6 +208,55 @@ fn look_for_retry_topic(core: &Core, broker: &str) {
         Some(route) if route.any(broker).is_some() => {}
         Some(_) => routes.refresh_soon(&topic),
         None => core.rebalance.notify_one(),
+    }
+}
+
+impl Core {
+    pub(crate) fn send_back(
+        &self,
+        queue: &Arc<Queue>,
+        loan: Loan,
+        decision: Settle,
+        done: Option<oneshot::Sender<()>>,
+    ) -> Result<(), Stale> {
+        let level = match decision.level() {
+            None | Some(DelayLevel::POLICY) => self.config.retry_level,
+            Some(level) => level,
+        };
+        let message = queue.ledger().send_back(loan)?;
+        let queue = Arc::clone(queue);
+        self.to_return(Return {
+            queue,
+            offset: loan.offset,
+            message,
+            decision,
+            level,
+            tries: 0,
+            done,
+        });
+        Ok(())
+    }
+
+    pub(super) fn to_return(&self, item: Return) {
+        self.returns().push_back(item);
+        self.returning.notify_one();
+    }
+
+    /// The broker has taken a message back, or it is given up. The answer is whether it was still here.
+    pub(crate) fn sent_back(&self, item: Return) -> bool {
+        let settled = item.queue.ledger().sent_back(item.offset);
+        let Ok(freed) = settled else { return false };
+        self.freed(&item.queue, freed);
+        self.go_on(&item.queue);
+        if let Some(done) = item.done {
+            // Nobody need wait for it.
+            let _ = done.send(());
+        }
+        true
+    }
+
+    pub(crate) fn next_return(&self) -> Option<Return> {
+        self.returns().pop_front()
     }
 }
 

@@ -15,13 +15,13 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, interval_at, timeout};
 
 use super::core::{Core, Phase};
-use super::delivery::{Acker, Delivery};
+use super::delivery::Delivery;
 use super::model::Model;
 use super::options::Config;
 use super::queue::{self, Queue};
 use super::received::Received;
-use super::settle::{DelayLevel, Settle};
-use super::{Consumer, close, offsets, rebalance, redeliver, returns};
+use super::settle::Settle;
+use super::{Consumer, close, gate, lock, offsets, ordered, rebalance, redeliver, returns};
 use crate::error::{Result, closed};
 
 /// Starts what a consumer does by itself.
@@ -30,8 +30,18 @@ pub(super) fn start(core: &Arc<Core>) {
     tasks.spawn(close::supervise(Arc::clone(core)));
     tasks.spawn(rebalance::keep_balanced(Arc::clone(core)));
     match core.model {
-        Model::Clustering => tasks.spawn(returns::send_all(Arc::clone(core))),
-        Model::Broadcasting(_) => tasks.spawn(redeliver::redeliver_all(Arc::clone(core))),
+        Model::Clustering if core.config.order.is_none() => {
+            tasks.spawn(returns::send_all(Arc::clone(core)));
+        }
+        Model::Clustering | Model::Broadcasting(_) => {
+            tasks.spawn(redeliver::redeliver_all(Arc::clone(core)));
+        }
+    }
+    if core.ready.gate().is_some() {
+        tasks.spawn(gate::keep(Arc::clone(core)));
+    }
+    if lock::is_needed(core) {
+        tasks.spawn(lock::keep(Arc::clone(core)));
     }
     tasks.spawn(tick(Arc::clone(core)));
 }
@@ -43,6 +53,16 @@ pub(super) fn take_on(core: &Arc<Core>, queue: &Arc<Queue>) {
             .tasks
             .spawn(queue::serve(Arc::clone(core), Arc::clone(queue)));
     }
+}
+
+/// Gives up a queue that another member is to have, when what is held of it is settled. The answer is whether that begins now.
+pub(super) fn hand_over(core: &Arc<Core>, queue: &Arc<Queue>) -> bool {
+    let begins = queue.ledger().end_lane();
+    if begins {
+        let handing_over = lock::hand_over(Arc::clone(core), Arc::clone(queue));
+        core.shared.tasks.spawn(handing_over);
+    }
+    begins
 }
 
 /// Does what blocks on a thread for that. It is done to its end, also when nobody waits for it any more.
@@ -78,7 +98,7 @@ fn take_back(core: &Core, limit: Duration) {
             let (id, offset) = (queue.id(), loan.offset);
             tracing::warn!(group = %core.group, topic = %id.topic, queue = id.id, offset, ?limit, "a delivery was held past its settle time-out and goes back");
             // It may have been settled a moment ago.
-            let _ = core.send_back(&queue, loan, DelayLevel::POLICY, None);
+            let _ = core.send_back(&queue, loan, Settle::Retry, None);
         }
     }
     let dropped = core.take_dropped();
@@ -109,19 +129,18 @@ impl Consumer {
         let mut workers = Workers::new(self.config());
         loop {
             workers.room().await;
-            let Some(delivery) = workers.beside(self.recv()).await? else {
+            let Some(delivery) = workers.beside(self.recv_for(workers.free())).await? else {
                 break;
             };
-            let handler = Arc::clone(&handler);
-            let (received, acker) = delivery.into_parts();
-            workers.start(vec![acker], move || handler(received));
+            workers.start(work_on(delivery, Arc::clone(&handler), workers.limit));
         }
         workers.finish().await;
         Ok(())
     }
 
     /// As [`run`](Consumer::run), with up to `max` messages at a time (at least 1): a batch is handed over when it is full, or `linger` after its first
-    /// message. What the handler answers holds for all of them.
+    /// message. What the handler answers holds for all of them. Of an [ordered](crate::ConsumerBuilder::ordered) consumer a batch is of one
+    /// queue and in its order, and the queue waits until all of it is settled.
     ///
     /// # Errors
     ///
@@ -140,15 +159,28 @@ impl Consumer {
         let mut workers = Workers::new(self.config());
         loop {
             workers.room().await;
-            let Some(first) = workers.beside(self.recv()).await? else {
+            let Some(first) = workers.beside(self.recv_for(workers.free())).await? else {
                 break;
             };
             let mut batch = vec![first];
-            let gathering = gather(self, &mut batch, max, linger);
-            workers.beside(gathering).await?;
-            let handler = Arc::clone(&handler);
-            let (received, ackers) = batch.into_iter().map(Delivery::into_parts).unzip();
-            workers.start(ackers, move || handler(received));
+            let of_lane = self.config().order.is_some();
+            if !of_lane {
+                let gathering = gather(self, &mut batch, max, linger);
+                workers.beside(gathering).await?;
+            }
+            let (handler, limit) = (Arc::clone(&handler), workers.limit);
+            workers.start(async move {
+                if of_lane {
+                    ordered::gather(&mut batch, max, linger).await;
+                }
+                let (received, ackers): (_, Vec<_>) =
+                    batch.into_iter().map(Delivery::into_parts).unzip();
+                let decision = decide(limit, async { handler(received).await }).await;
+                for acker in ackers {
+                    // The decision is recorded by the call; if it came too late, the message comes again anyway.
+                    drop(acker.settle(decision));
+                }
+            });
         }
         workers.finish().await;
         Ok(())
@@ -173,6 +205,43 @@ async fn gather(
     timeout(linger, filling).await.unwrap_or(Ok(()))
 }
 
+/// Has a message handled and settles it. Of an ordered queue, those that follow too, for a while: so that nobody need be woken for each.
+async fn work_on<F, Fut, E>(delivery: Delivery, handler: Arc<F>, limit: Duration)
+where
+    F: Fn(Received) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Settle, E>> + Send + 'static,
+    E: Display + Send + 'static,
+{
+    let mut turn = delivery.turn();
+    let mut next = Some(delivery);
+    while let Some(delivery) = next {
+        let (received, acker) = delivery.into_parts();
+        // A panic in here drops the acker, which has the message delivered again.
+        let decision = decide(limit, async { handler(received).await }).await;
+        next = acker.settle_and_follow(decision, &mut turn);
+    }
+}
+
+async fn decide<E: Display>(
+    limit: Duration,
+    handling: impl Future<Output = Result<Settle, E>>,
+) -> Settle {
+    match timeout(limit, handling).await {
+        Ok(Ok(decision)) => decision,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "a handler failed; its messages are delivered again");
+            Settle::Retry
+        }
+        Err(_) => {
+            tracing::warn!(
+                ?limit,
+                "a handler ran past the settle time-out; its messages are delivered again"
+            );
+            Settle::Retry
+        }
+    }
+}
+
 /// The handlers that run.
 struct Workers {
     running: JoinSet<()>,
@@ -187,6 +256,11 @@ impl Workers {
             most: config.concurrency,
             limit: config.settle_timeout,
         }
+    }
+
+    /// How many more may run.
+    fn free(&self) -> usize {
+        self.most.saturating_sub(self.running.len())
     }
 
     /// Waits until another handler may start.
@@ -220,33 +294,8 @@ impl Workers {
         }
     }
 
-    fn start<Fut, E>(&mut self, ackers: Vec<Acker>, handle: impl FnOnce() -> Fut + Send + 'static)
-    where
-        Fut: Future<Output = Result<Settle, E>> + Send + 'static,
-        E: Display + Send + 'static,
-    {
-        let limit = self.limit;
-        self.running.spawn(async move {
-            // A panic in here drops the ackers, which sends the messages back.
-            let decision = match timeout(limit, async { handle().await }).await {
-                Ok(Ok(decision)) => decision,
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "a handler failed; its messages are delivered again");
-                    Settle::Retry
-                }
-                Err(_) => {
-                    tracing::warn!(
-                        ?limit,
-                        "a handler ran past the settle time-out; its messages are delivered again"
-                    );
-                    Settle::Retry
-                }
-            };
-            for acker in ackers {
-                // The decision is recorded by the call; if it came too late, the message comes again anyway.
-                drop(acker.settle(decision));
-            }
-        });
+    fn start(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+        self.running.spawn(work);
     }
 }
 

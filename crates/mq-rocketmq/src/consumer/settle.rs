@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// What a handler decides about a message. What a [broadcasting](crate::ConsumerBuilder::broadcast) consumer does not acknowledge stays with it:
-/// it waits there for as long, and where a dead letter is spoken of, it is skipped.
+/// it waits there for as long, and where a dead letter is spoken of, it is skipped. Of an [ordered](crate::ConsumerBuilder::ordered) one it waits
+/// there too, for its own times, and its queue waits with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Settle {
@@ -17,14 +18,18 @@ pub enum Settle {
     RetryAfter(Duration),
     /// Put it into the dead-letter queue (`%DLQ%group`) now.
     DeadLetter,
+    /// Done with, and everything acknowledged of its queue with it; see [`Acker::commit`](crate::Acker::commit).
+    Commit,
+    /// Deliver everything of its queue again that is not committed; see [`Acker::rollback`](crate::Acker::rollback).
+    Rollback,
 }
 
 impl Settle {
     /// How to send it back; `None` for an acknowledgement.
     pub(crate) fn level(self) -> Option<DelayLevel> {
         match self {
-            Self::Ack => None,
-            Self::Retry => Some(DelayLevel::POLICY),
+            Self::Ack | Self::Commit => None,
+            Self::Retry | Self::Rollback => Some(DelayLevel::POLICY),
             Self::RetryAfter(delay) => Some(DelayLevel::at_least(delay)),
             Self::DeadLetter => Some(DelayLevel::DEAD),
         }

@@ -16,6 +16,7 @@ mod get_max_offset;
 mod get_min_offset;
 mod group_config;
 mod heartbeat;
+mod lock;
 mod notify_consumers_changed;
 mod pull;
 mod query_offset;
@@ -43,6 +44,7 @@ pub use self::{
     get_min_offset::{GetMinOffset, MinOffset},
     group_config::{CreateGroup, GetGroups, GroupConfig, Groups},
     heartbeat::{ConsumerData, Heartbeat, HeartbeatReply, ProducerData, Subscription},
+    lock::{LockQueues, LockedQueues, UnlockQueues},
     notify_consumers_changed::NotifyConsumersChanged,
     pull::{PullMessage, PullReply, pull_flag},
     query_offset::{ConsumerOffset, QueryOffset},

@@ -233,6 +233,8 @@ impl<'a> Capture<'a> {
             .next()
             .ok_or("no such broker")?;
         call().view(&id.to_string()).admin().await?;
+        let ordered = call().count(1000).orderly();
+        until_timeout(ordered.deadline(Duration::from_secs(5)).recv().await)?;
 
         let transcript = finished(proxy).await?;
         for (code, name) in COMMANDS {
@@ -298,7 +300,7 @@ fn until_timeout<T>(ended: Result<T, Failure>) -> Result<()> {
 }
 
 /// Every command that mq-rocketmq uses.
-const COMMANDS: [(i32, &str); 28] = [
+const COMMANDS: [(i32, &str); 30] = [
     (105, "route"),
     (10, "send"),
     (310, "send-v2"),
@@ -318,6 +320,8 @@ const COMMANDS: [(i32, &str); 28] = [
     (37, "end-transaction"),
     (39, "check-transaction"),
     (40, "consumer-ids-changed"),
+    (41, "lock"),
+    (42, "unlock"),
     (206, "topic-list"),
     (208, "consume-stats"),
     (17, "create-topic"),

@@ -11,9 +11,9 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::proto::command::{
     BrokerData, ConsumerList, ConsumerOffset, FoundOffset, GetConsumerList, GetMaxOffset,
-    GetMinOffset, GetRoute, Heartbeat, MaxOffset, MinOffset, PullMessage, PullReply, QueryOffset,
-    QueueData, SearchOffset, SendBack, SendMessage, SendReply, TopicRoute, Unregister,
-    UpdateOffset, pull_flag,
+    GetMinOffset, GetRoute, Heartbeat, LockQueues, LockedQueues, MaxOffset, MinOffset, PullMessage,
+    PullReply, QueryOffset, QueueData, SearchOffset, SendBack, SendMessage, SendReply, TopicRoute,
+    UnlockQueues, Unregister, UpdateOffset, pull_flag,
 };
 use crate::proto::message::{PropertyText, StoredMessage};
 use crate::proto::{ExtFields, Fields, Flags, Frame, FrameDecoder, Header, Request, ResponseCode};
@@ -40,6 +40,8 @@ pub(super) struct State {
     pub(super) pull_answers: Vec<(i32, i64)>,
     /// Queues' first offsets, if not 0.
     pub(super) begins: i64,
+    /// Who has locked which queue.
+    pub(super) locks: HashMap<(String, i32), String>,
     /// Offsets that are not stored are said to be 0.
     pub(super) young: bool,
     /// Clients that are listed before the one that sent heartbeats.
@@ -225,6 +227,29 @@ impl Broker {
         } else if code == GetConsumerList::CODE.0 {
             let client_ids = state.others.iter().chain(&state.own).cloned().collect();
             return reply(ResponseCode::SUCCESS, &ConsumerList { client_ids });
+        } else if code == LockQueues::CODE.0 {
+            let asked = LockQueues::parse(ext, body).unwrap();
+            let mut queues = asked.queues;
+            queues.retain(|queue| {
+                let key = (queue.topic.clone(), queue.queue_id);
+                let holder = state
+                    .locks
+                    .entry(key)
+                    .or_insert_with(|| asked.client_id.clone());
+                *holder == asked.client_id
+            });
+            return reply(ResponseCode::SUCCESS, &LockedQueues { queues });
+        } else if code == UnlockQueues::CODE.0 {
+            let asked = UnlockQueues::parse(ext, body).unwrap().0;
+            let is_given_back = |key: &(String, i32)| {
+                asked
+                    .queues
+                    .iter()
+                    .any(|queue| queue.topic == key.0 && queue.queue_id == key.1)
+            };
+            state
+                .locks
+                .retain(|key, holder| *holder != asked.client_id || !is_given_back(key));
         } else if code == SendBack::CODE.0 {
             let asked = SendBack::parse(ext, body).unwrap();
             drop(state);

@@ -159,6 +159,36 @@ fn groups_round_trip() {
 }
 
 #[test]
+fn locks_round_trip() {
+    let lock = LockQueues {
+        client_id: "c@1".to_owned(),
+        consumer_group: "ns%g".to_owned(),
+        queues: vec![queue_key(), QueueKey::default()],
+        only_this_broker: true,
+    };
+    request(lock.clone());
+    request(UnlockQueues(lock));
+    let queues = vec![queue_key()];
+    reply(LockedQueues { queues });
+}
+
+#[test]
+fn locks_have_javas_names() {
+    let lock = LockQueues {
+        queues: vec![QueueKey::default()],
+        ..Default::default()
+    };
+    let expected = concat!(
+        r#"{"clientId":"","consumerGroup":"","mqSet":[{"brokerName":"","queueId":0,"topic":""}],"#,
+        r#""onlyThisBroker":false}"#
+    );
+    assert_eq!(lock.body(), expected);
+    let body = Bytes::from_static(br#"{"lockOKMQSet":null}"#);
+    let none = LockedQueues::parse(&ExtFields::new(), &body).unwrap();
+    assert_eq!(none, LockedQueues::default());
+}
+
+#[test]
 fn administration_round_trips() {
     request(GetClusterInfo);
     let broker = BrokerData {
@@ -484,5 +514,8 @@ proptest! {
         let _ = ClusterInfo::parse(&ext, &body);
         let _ = Groups::parse(&ext, &body);
         let _ = CreateGroup::parse(&ext, &body);
+        let _ = LockQueues::parse(&ext, &body);
+        let _ = LockedQueues::parse(&ext, &body);
+        let _ = UnlockQueues::parse(&ext, &body);
     }
 }

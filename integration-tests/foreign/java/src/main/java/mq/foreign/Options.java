@@ -11,7 +11,7 @@ import org.apache.rocketmq.remoting.RPCHook;
 
 /** The command line: {@code --name value} pairs, and switches without a value. */
 final class Options {
-    private static final Set<String> SWITCHES = Set.of("batch", "broadcast", "oneway", "recall");
+    private static final Set<String> SWITCHES = Set.of("batch", "broadcast", "oneway", "orderly", "recall");
 
     private final Map<String, List<String>> values = new HashMap<>();
 

@@ -2,13 +2,17 @@ package mq.foreign;
 
 import java.util.Base64;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Predicate;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.remoting.protocol.heartbeat.MessageModel;
@@ -37,7 +41,7 @@ final class Recv {
         // The route of a new retry topic is looked for at this interval; the default is 30 s.
         consumer.setPollNameServerInterval(1000);
         consumer.subscribe(options.required("topic"), options.text("tag", "*"));
-        MessageListenerConcurrently listener = (messages, context) -> {
+        Predicate<List<MessageExt>> handler = messages -> {
             boolean fail = failures.getAndUpdate(left -> Math.max(0, left - messages.size())) > 0;
             for (MessageExt message : messages) {
                 report(message, !fail);
@@ -45,9 +49,9 @@ final class Recv {
                     wanted.countDown();
                 }
             }
-            return fail ? ConsumeConcurrentlyStatus.RECONSUME_LATER : ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+            return !fail;
         };
-        consumer.registerMessageListener(listener);
+        listen(consumer, options.has("orderly"), handler);
         consumer.start();
         System.err.println("ready");
         boolean done = wanted.await(options.millis("timeout", "60s"), TimeUnit.MILLISECONDS);
@@ -57,6 +61,18 @@ final class Recv {
         }
         consumer.shutdown();
         return done ? Main.DONE : Main.TIMED_OUT;
+    }
+
+    private static void listen(DefaultMQPushConsumer consumer, boolean orderly, Predicate<List<MessageExt>> handler) {
+        if (orderly) {
+            MessageListenerOrderly listener = (messages, context) -> handler.test(messages)
+                ? ConsumeOrderlyStatus.SUCCESS : ConsumeOrderlyStatus.SUSPEND_CURRENT_QUEUE_A_MOMENT;
+            consumer.registerMessageListener(listener);
+        } else {
+            MessageListenerConcurrently listener = (messages, context) -> handler.test(messages)
+                ? ConsumeConcurrentlyStatus.CONSUME_SUCCESS : ConsumeConcurrentlyStatus.RECONSUME_LATER;
+            consumer.registerMessageListener(listener);
+        }
     }
 
     private static void report(MessageExt message, boolean acked) {

@@ -1,0 +1,86 @@
+//! Receiving in order.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mq_cli::adapter::{Broker, Consume, From, Settle, Subscription};
+
+use super::{ack, end, next, number, send_numbers};
+use crate::conformance::Subject;
+use crate::harness::unique;
+
+async fn in_order(broker: &Broker, topic: &str, most: Option<u16>) -> Subscription {
+    let mut consume = Consume::new(topic, unique("group"));
+    consume.from = From::Earliest;
+    consume.ordered = true;
+    consume.max_redeliveries = most;
+    broker.consume(&consume).await.expect("a subscription")
+}
+
+pub(super) async fn ordered_in_turn(subject: Subject) {
+    let (broker, topic) = (subject.connect().await, subject.topic("turn").await);
+    let sent = send_numbers(&broker, &topic, 0..40).await;
+    let subscription = in_order(&broker, &topic, None).await;
+    let mut wanted: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    for one in &sent {
+        wanted
+            .entry(one.queue.clone())
+            .or_default()
+            .push(one.offset);
+    }
+    // One of each queue is held, and no more come.
+    let mut held = Vec::new();
+    for _ in 0..wanted.len() {
+        held.push(next(&subscription).await);
+    }
+    let early = tokio::time::timeout(Duration::from_millis(300), subscription.recv()).await;
+    assert!(early.is_err(), "a second one of a queue");
+    let mut seen: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    let mut failed = None;
+    while seen.values().map(Vec::len).sum::<usize>() < 40 {
+        let delivery = match held.pop() {
+            Some(delivery) => delivery,
+            None => next(&subscription).await,
+        };
+        let (queue, offset) = (delivery.message.queue.clone(), delivery.message.offset);
+        // The first one of the first queue fails once, and is the next of its queue.
+        let place = (queue.clone(), offset);
+        if failed.as_ref().is_none_or(|(of, _)| *of == queue) {
+            let count = delivery.message.redelivery_count;
+            if failed.is_none() {
+                failed = Some(place);
+                let after = Settle::RetryAfter(Duration::from_millis(100));
+                delivery.settle(after).await.expect("still ours");
+                continue;
+            }
+            let again = failed == Some(place);
+            assert_eq!(count, u32::from(again));
+        }
+        seen.entry(queue).or_default().push(offset);
+        ack(delivery).await;
+    }
+    assert_eq!(seen, wanted);
+    end(broker, [subscription]).await;
+}
+
+pub(super) async fn ordered_dead_letter(subject: Subject) {
+    let (broker, topic) = (subject.connect().await, subject.topic("park").await);
+    let sent = send_numbers(&broker, &topic, 0..20).await;
+    let subscription = in_order(&broker, &topic, Some(1)).await;
+    let bad = &sent[0];
+    let mut seen = Vec::new();
+    while seen.len() < 19 {
+        let delivery = next(&subscription).await;
+        if delivery.message.id == bad.id {
+            assert!(delivery.message.redelivery_count < 2, "past the maximum");
+            let soon = Settle::RetryAfter(Duration::from_millis(50));
+            delivery.settle(soon).await.expect("still ours");
+            continue;
+        }
+        seen.push(number(&delivery));
+        ack(delivery).await;
+    }
+    seen.sort_unstable();
+    assert!(seen.into_iter().eq(1..20));
+    end(broker, [subscription]).await;
+}
