@@ -14,6 +14,7 @@ mod producer;
 pub mod proto;
 #[cfg(not(feature = "unstable-proto"))]
 mod proto;
+mod tls;
 
 pub use mq_core::{Endpoint, ErrorKind, Outcome, Properties, Retry, Secret};
 
@@ -21,7 +22,7 @@ pub use self::admin::{
     Admin, ChangeError, Changed, GroupLag, QueueLag, QueueRange, TopicDescription, TopicOptions,
     TopicType,
 };
-pub use self::auth::Credentials;
+pub use self::auth::{Credentials, CredentialsProvider, Provided};
 pub use self::client::{Client, ClientBuilder, Event, Events, Health, PeerHealth};
 pub use self::consumer::{
     Acker, Allocation, AllocationInput, ConsumeFrom, Consumer, ConsumerBuilder, ConsumerHandle,
@@ -34,3 +35,6 @@ pub use self::producer::{
     SendBatch, SendOneway, Unheard,
 };
 pub use self::proto::HeaderCodec;
+#[cfg(feature = "tls")]
+pub use self::tls::Tls;
+pub use self::tls::{TlsError, TlsFault};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Operation, Stage};
+use crate::auth::Hope;
 use crate::error::Error;
 use crate::producer::ending::{Failed, no_turn, overtaken};
 use crate::producer::lanes::Left;
@@ -52,6 +53,7 @@ impl Operation {
             self.aim(Some(&last));
         }
         self.attempt += 1;
+        self.hope = Hope::None;
         self.encode();
         self.submit();
     }
