@@ -56,7 +56,12 @@ impl Identity {
     }
 
     /// The same, and which generation of keys it was signed with.
-    pub(crate) fn sign<R: Request>(&self, request: &R, body: &[u8], oneway: bool) -> (Encoded, u64) {
+    pub(crate) fn sign<R: Request>(
+        &self,
+        request: &R,
+        body: &[u8],
+        oneway: bool,
+    ) -> (Encoded, u64) {
         let parts = HeaderParts {
             code: R::CODE.0,
             flags: if oneway {
@@ -214,7 +219,10 @@ impl Connections {
         if !refused {
             return Ok(done);
         }
-        let (keys, until) = (&self.identity.keys, self.clock.now() + self.terms.patience.connect);
+        let (keys, until) = (
+            &self.identity.keys,
+            self.clock.now() + self.terms.patience.connect,
+        );
         if !credentials::renewed(keys, generation, &*self.clock, until).await {
             return Ok(done);
         }

@@ -139,9 +139,7 @@ impl TlsFault {
 
     pub(crate) const fn says(self) -> &'static str {
         match self {
-            Self::UnknownIssuer => {
-                "nobody who is trusted here has signed the server's certificate"
-            }
+            Self::UnknownIssuer => "nobody who is trusted here has signed the server's certificate",
             Self::Expired => "the server's certificate has expired",
             Self::NotYetValid => "the server's certificate is not valid yet",
             Self::WrongName => "the server's certificate is for other names",

@@ -130,7 +130,8 @@ impl Keys {
         state.quiet = Some(now + QUIET);
         let same = |known: &Credentials, fresh: &Credentials| known.is_same(fresh);
         let known = state.known.as_ref();
-        let Some(fresh) = fresh.filter(|fresh| known.is_none_or(|known| !same(known, fresh))) else {
+        let Some(fresh) = fresh.filter(|fresh| known.is_none_or(|known| !same(known, fresh)))
+        else {
             return Ok(());
         };
         state.signer = Some(Arc::new(Signer::new(&fresh)?));
@@ -201,7 +202,10 @@ mod tests {
         assert!(matches!(keys.refused(first, clock.now()), Hope::Asking(_)));
         // A provider that fails, or gives nonsense, changes nothing.
         keys.answered(None, clock.now()).unwrap();
-        assert!(keys.answered(Some(Credentials::new("", "")), clock.now()).is_err());
+        assert!(
+            keys.answered(Some(Credentials::new("", "")), clock.now())
+                .is_err()
+        );
         assert_eq!(keys.signer().1, first);
     }
 

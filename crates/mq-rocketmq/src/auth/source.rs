@@ -196,6 +196,11 @@ mod tests {
         let credentials = Credentials::from_variables(read).unwrap();
         assert_eq!(credentials.secret_key.expose(), "sk");
         let error = Credentials::from_variables(|name| read(name).filter(|value| value == "ak"));
-        assert!(error.unwrap_err().to_string().contains("ROCKETMQ_SK is not set"));
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("ROCKETMQ_SK is not set")
+        );
     }
 }

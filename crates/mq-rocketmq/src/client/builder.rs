@@ -12,8 +12,8 @@ use mq_core::{Clock, Endpoint, ServiceUrl};
 use super::{Board, Client, Groups, Handle, Shared, client_id};
 use crate::auth::{Credentials, CredentialsProvider, Keys};
 use crate::conn::{
-    Connections, Contact, Identity, Nameservers, OnContact, OnRequest, Patience, Routes, Tasks, Terms,
-    TimerClock, TlsConfig, WeakRoutes, start_upkeep,
+    Connections, Contact, Identity, Nameservers, OnContact, OnRequest, Patience, Routes, Tasks,
+    Terms, TimerClock, TlsConfig, WeakRoutes, start_upkeep,
 };
 use crate::error::{Result, invalid};
 use crate::id::{UniqueIds, local_address};

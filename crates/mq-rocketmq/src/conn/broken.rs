@@ -48,7 +48,8 @@ impl Broken {
 
     /// Whether the next attempt would end like this one, as long as nobody changes anything.
     pub(crate) fn is_lasting(&self) -> bool {
-        self.fault().is_some_and(|fault| fault.retry() == Retry::Never)
+        self.fault()
+            .is_some_and(|fault| fault.retry() == Retry::Never)
     }
 
     fn fault(&self) -> Option<TlsFault> {

@@ -71,7 +71,10 @@ pub(super) async fn renewed(
         if hope != Hope::Asking(round) {
             break;
         }
-        if tokio::time::timeout_at(until.into(), answered).await.is_err() {
+        if tokio::time::timeout_at(until.into(), answered)
+            .await
+            .is_err()
+        {
             return false;
         }
         hope = keys.look(generation, round);

@@ -101,12 +101,12 @@ pub(crate) async fn drive(setting: Setting, mut commands: mpsc::Receiver<Command
                     ended(&commands, Contact::Lost(&broken.reason)),
                 );
                 let failure = lose(session, ErrorKind::Disconnected, &broken, &setting.endpoint);
-                if socket.has_heard() {
-                    refused = None;
-                    pauses = self::pauses();
-                } else {
-                    // Whoever hangs up without a word is not asked again at once either.
+                refused = None;
+                if broken.tls.is_some() {
+                    // Whoever sends us away is not asked again at once either.
                     refused = Some(Refusal::new(&mut pauses, &broken, failure, &setting));
+                } else {
+                    pauses = self::pauses();
                 }
             }
             Err(broken) => {

@@ -62,7 +62,10 @@ impl TlsConfig {
             CertifiedKey::from_der(chain, key, &provider).map(Arc::new)
         });
         let identity = identity.transpose().map_err(|cause| {
-            unusable("the client certificate and its key can't be used together", cause)
+            unusable(
+                "the client certificate and its key can't be used together",
+                cause,
+            )
         })?;
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -78,7 +81,11 @@ impl TlsConfig {
         })
     }
 
-    fn connection(&self, to: &Endpoint, presenter: &Arc<Presenter>) -> Result<ClientConnection, Broken> {
+    fn connection(
+        &self,
+        to: &Endpoint,
+        presenter: &Arc<Presenter>,
+    ) -> Result<ClientConnection, Broken> {
         let name = match &self.server_name {
             Some(name) => name.clone(),
             None => ServerName::try_from(to.host().to_owned())
@@ -256,7 +263,10 @@ impl TlsStream {
         let closed = "the peer closed the connection";
         if self.silent {
             // apache/rocketmq: NettyRemotingServer.TlsModeHandler, what a server does that has TLS switched off.
-            return Broken::tls(TlsFault::NotTls, "it closed the connection instead of answering");
+            return Broken::tls(
+                TlsFault::NotTls,
+                "it closed the connection instead of answering",
+            );
         }
         if self.tls.is_handshaking() {
             return Broken::new("the peer closed the connection during the TLS handshake");

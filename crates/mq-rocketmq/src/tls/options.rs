@@ -214,7 +214,10 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>> 
 
 fn read(path: &Path, what: &str) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|cause| {
-        let error = invalid(READ, format!("{what} can't be read from {}", path.display()));
+        let error = invalid(
+            READ,
+            format!("{what} can't be read from {}", path.display()),
+        );
         error.into_builder().source(cause).build()
     })
 }
@@ -236,7 +239,10 @@ mod tests {
             (tls().ca_file("/absent/ca").unwrap_err(), "/absent/ca"),
             (tls().pin("md5/x").unwrap_err(), "sha256/"),
             (tls().pin("sha256/AAAA").unwrap_err(), "32 bytes"),
-            (tls().identity_pem(&pem, canary).unwrap_err(), "client's key"),
+            (
+                tls().identity_pem(&pem, canary).unwrap_err(),
+                "client's key",
+            ),
             (tls().identity_pem(&pem, &pem).unwrap_err(), "client's key"),
             (tls().server_name("a b").unwrap_err(), "a b"),
         ] {

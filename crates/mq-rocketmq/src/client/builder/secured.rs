@@ -118,7 +118,12 @@ mod tests {
         #[cfg(feature = "tls")]
         {
             assert!(url("tls=true").unwrap().tls.is_some());
-            assert!(url("tls=true&tls_insecure=true&tls_name=b").unwrap().tls.is_some());
+            assert!(
+                url("tls=true&tls_insecure=true&tls_name=b")
+                    .unwrap()
+                    .tls
+                    .is_some()
+            );
             assert!(url("tls=false").unwrap().tls.is_none());
             for (query, part) in [
                 ("tls=true&tls_ca=/absent", "/absent"),

@@ -39,17 +39,14 @@ impl Socket {
         })
     }
 
-    /// Whether the peer has said anything at all.
-    pub(super) const fn has_heard(&self) -> bool {
-        self.heard
-    }
-
     /// The peer's bytes are not this protocol.
     pub(super) fn strange(&self, malformed: &Malformed) -> Broken {
         if self.tls.is_none() && malformed.reason.contains("TLS record") {
             return Broken::tls(TlsFault::TlsRequired, malformed);
         }
-        Broken::new(format!("the peer does not speak this protocol: {malformed}"))
+        Broken::new(format!(
+            "the peer does not speak this protocol: {malformed}"
+        ))
     }
 
     /// Waits until [`Socket::read_some`] has something to do.

@@ -14,7 +14,11 @@ pub(super) fn classify(error: &Error, asked: bool, shown: bool) -> Broken {
         Error::AlertReceived(alert) => match refused(*alert) {
             true if shown => TlsFault::ClientCertificateRefused,
             true if asked => TlsFault::ClientCertificateMissing,
-            _ if matches!(alert, AlertDescription::CloseNotify | AlertDescription::UserCanceled) => {
+            _ if matches!(
+                alert,
+                AlertDescription::CloseNotify | AlertDescription::UserCanceled
+            ) =>
+            {
                 return Broken::new("the peer closed the connection");
             }
             _ => TlsFault::Handshake,
@@ -60,5 +64,7 @@ fn refused(alert: AlertDescription) -> bool {
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied
             | AlertDescription::HandshakeFailure
+            // The signature of an issuer that has the name of a trusted one.
+            | AlertDescription::DecryptError
     )
 }

@@ -15,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::conn::driver::{Command, Done, Failure, Setting, drive};
 use crate::conn::TimerClock;
+use crate::conn::driver::{Command, Done, Failure, Setting, drive};
 use crate::proto::{
     Flags, FrameDecoder, HeaderCodec, HeaderParts, Language, MAX_FRAME, NoFields, encode,
 };
@@ -109,7 +109,11 @@ fn secured(config: Arc<ServerConfig>) -> (u16, Arc<Mutex<u32>>) {
             while let Some(frame) = decoder.decode(&mut buffer).unwrap() {
                 let mut header = frame.header;
                 header.flags = Flags::RESPONSE;
-                let answer = [&header.encode(frame.body.len()).into_bytes()[..], &frame.body].concat();
+                let answer = [
+                    &header.encode(frame.body.len()).into_bytes()[..],
+                    &frame.body,
+                ]
+                .concat();
                 stream.write_all(&answer).unwrap();
             }
         }
@@ -185,8 +189,12 @@ async fn refused(driver: &Driver) -> Error {
 
 fn fault(error: &Error) -> TlsFault {
     use std::error::Error as _;
-    let source = error.source().and_then(|cause| cause.downcast_ref::<TlsError>());
-    source.unwrap_or_else(|| panic!("no TlsError: {error:?}")).fault()
+    let source = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<TlsError>());
+    source
+        .unwrap_or_else(|| panic!("no TlsError: {error:?}"))
+        .fault()
 }
 
 fn trusting(issuer: &Issuer) -> Tls {
@@ -199,7 +207,11 @@ async fn who_is_trusted_is_spoken_to_whatever_the_size() {
     let pair = Pair::of(&ca, |_| {});
     let (port, count) = secured(config(&pair, None));
     let named = trusting(&ca).server_name("localhost").unwrap();
-    for tls in [trusting(&ca), named, trusting(&ca).pin(&pair.pin()).unwrap()] {
+    for tls in [
+        trusting(&ca),
+        named,
+        trusting(&ca).pin(&pair.pin()).unwrap(),
+    ] {
         let driver = Driver::start("127.0.0.1", port, Some(tls));
         for size in [0, 1, 16_000, 17_000, 3 << 20] {
             let Done::Reply(frame) = driver.call(vec![7; size]).await.unwrap() else {
@@ -207,7 +219,9 @@ async fn who_is_trusted_is_spoken_to_whatever_the_size() {
             };
             assert_eq!(frame.body, vec![7; size]);
         }
-        let many: Vec<_> = (0..500).map(|_| driver.begin(vec![1; 3000].into())).collect();
+        let many: Vec<_> = (0..500)
+            .map(|_| driver.begin(vec![1; 3000].into()))
+            .collect();
         for call in many {
             assert!(matches!(call.await.unwrap(), Ok(Done::Reply(_))));
         }
@@ -237,13 +251,20 @@ async fn whose_certificate_is_not_good_is_told_apart_and_gets_nothing() {
         (&early, trusting(&ca), TlsFault::NotYetValid),
         (&good, strange, TlsFault::WrongName),
         (&good, unpinned, TlsFault::WrongKey),
-        (&good, Tls::pinned(&alone.pin()).unwrap(), TlsFault::WrongKey),
+        (
+            &good,
+            Tls::pinned(&alone.pin()).unwrap(),
+            TlsFault::WrongKey,
+        ),
     ] {
         let (port, count) = secured(config(pair, None));
         let driver = Driver::start("127.0.0.1", port, Some(tls));
         let error = refused(&driver).await;
         assert_eq!(fault(&error), expected);
-        assert_eq!((error.kind(), error.outcome()), (ErrorKind::Connect, Outcome::NotSent));
+        assert_eq!(
+            (error.kind(), error.outcome()),
+            (ErrorKind::Connect, Outcome::NotSent)
+        );
         assert_eq!(error.retry(), Retry::Never);
         assert!(error.hint().is_some());
         // Not asked again for every request.
@@ -274,8 +295,11 @@ async fn pins_alone_and_the_loud_switch_accept_what_nobody_has_signed() {
 #[tokio::test]
 async fn a_server_that_wants_a_certificate_says_whether_it_has_seen_one() {
     let (ca, other) = (authority(), authority());
-    let (server, client, foreign) =
-        (Pair::of(&ca, |_| {}), Pair::of(&ca, |_| {}), Pair::of(&other, |_| {}));
+    let (server, client, foreign) = (
+        Pair::of(&ca, |_| {}),
+        Pair::of(&ca, |_| {}),
+        Pair::of(&other, |_| {}),
+    );
     let (port, count) = secured(config(&server, Some(&ca)));
     let with = |pair: &Pair| {
         let (chain, key) = (pair.certificate.pem(), pair.key.serialize_pem());
@@ -292,9 +316,15 @@ async fn a_server_that_wants_a_certificate_says_whether_it_has_seen_one() {
         for _ in 0..20 {
             let error = refused(&driver).await;
             assert_eq!(fault(&error), expected);
-            assert_eq!((error.kind(), error.outcome()), (ErrorKind::Auth, Outcome::NotSent));
+            assert_eq!(
+                (error.kind(), error.outcome()),
+                (ErrorKind::Auth, Outcome::NotSent)
+            );
         }
-        assert!(*count.lock().unwrap() - before <= 2, "asked again and again");
+        assert!(
+            *count.lock().unwrap() - before <= 2,
+            "asked again and again"
+        );
     }
 }
 
@@ -309,7 +339,10 @@ async fn a_server_without_tls_is_told_and_gets_no_request() {
     });
     let driver = Driver::start("localhost", port, Some(Tls::new()));
     let error = refused(&driver).await;
-    assert_eq!((fault(&error), error.retry()), (TlsFault::NotTls, Retry::Later));
+    assert_eq!(
+        (fault(&error), error.retry()),
+        (TlsFault::NotTls, Retry::Later)
+    );
     assert_eq!(error.outcome(), Outcome::NotSent);
     let (port, _) = serve(|mut socket| drop(socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")));
     let driver = Driver::start("localhost", port, Some(Tls::new()));
@@ -344,7 +377,10 @@ async fn the_time_to_connect_holds_for_the_handshake_too() {
     let driver = Driver::with("localhost", port, Some(Tls::new()), limit);
     let begun = TimerClock.now();
     let error = refused(&driver).await;
-    assert_eq!((error.kind(), error.outcome()), (ErrorKind::Connect, Outcome::NotSent));
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Connect, Outcome::NotSent)
+    );
     assert!(error.to_string().contains("200ms"), "{error}");
     assert!(TimerClock.now() - begun < LONG / 2);
 }

@@ -27,7 +27,10 @@ pub(super) fn verifier(
         Trust::Platform => Some(Arc::new(
             rustls_platform_verifier::Verifier::new(Arc::clone(provider)).map_err(|cause| {
                 let error = unusable("this machine's trusted roots can't be read", cause);
-                error.into_builder().hint("give the CA of the brokers (tls_ca in the URL, or Tls::ca_file)").build()
+                error
+                    .into_builder()
+                    .hint("give the CA of the brokers (tls_ca in the URL, or Tls::ca_file)")
+                    .build()
             })?,
         )),
         Trust::Own(certificates) => {
@@ -40,8 +43,9 @@ pub(super) fn verifier(
             let builder =
                 WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(provider));
             let built = builder.build();
-            let built =
-                built.map_err(|cause| unusable("the CA can't be used", Error::General(cause.to_string())))?;
+            let built = built.map_err(|cause| {
+                unusable("the CA can't be used", Error::General(cause.to_string()))
+            })?;
             Some(built)
         }
         Trust::Pins | Trust::Anybody => None,
