@@ -13,10 +13,10 @@ use super::config::{BrokerOverlay, Overlay, write_home};
 use super::ports::{Block, broker_port};
 use super::process::{Identity, Program, end_group, in_path, tail};
 use super::profile::{NAMESRV_JVM, Profile, Spec};
-use super::ready::{self, Guard};
+use super::ready::{self, Door, Guard};
 use super::signals::Stop;
 use super::state::Run;
-use super::{Context, Error, Result, home, jars, now};
+use super::{Certificates, Context, Error, Result, home, jars, now};
 
 /// A nameserver with its brokers; dropping it ends them and removes their data.
 ///
@@ -51,6 +51,7 @@ pub struct Broker {
     nameserver: SocketAddr,
     /// `None`: it is the nameserver.
     guard: Option<Guard>,
+    door: Door,
     program: Program,
     run: Run,
     /// Replaced by a restart; `None` while nothing was started.
@@ -84,7 +85,7 @@ impl Cluster {
         // From here on Drop takes down whatever was started.
         let cluster = Self {
             profile,
-            url: profile.url(&namesrv),
+            url: profile.url(&namesrv)?,
             namesrv,
             servers: servers?,
             run,
@@ -124,6 +125,18 @@ impl Cluster {
             .iter()
             .find(|server| server.name == name)
             .ok_or_else(|| Error::new(format!("profile {} has no broker {name:?}", self.profile)))
+    }
+
+    /// The same, to be changed.
+    ///
+    /// # Errors
+    /// None in practice: every profile has one.
+    pub fn nameserver_mut(&mut self) -> Result<&mut Broker> {
+        let found = self
+            .servers
+            .iter_mut()
+            .find(|server| server.guard.is_none());
+        found.ok_or_else(|| Error::new("there is no nameserver"))
     }
 
     /// The nameserver's process, to be killed or stopped like a broker.
@@ -168,6 +181,11 @@ impl Broker {
     /// Where it listens; the same after a restart.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Its `ROCKETMQ_HOME`, where `conf/plain_acl.yml` lies: a running 4.x reads it again when it changes.
+    pub fn home(&self) -> &Path {
+        &self.program.dir
     }
 
     /// Its process id; another one after a restart.
@@ -223,6 +241,31 @@ impl Broker {
         self.wait_ready(&Stop::default())
     }
 
+    /// Gives it a certificate that has expired, or the good one again; it reads it within a second. Profiles with TLS only.
+    ///
+    /// # Errors
+    /// If the files can't be written.
+    pub fn certificate_expired(&self, expired: bool) -> Result<()> {
+        let name = if expired { "expired" } else { "server" };
+        Certificates::made()?.present(&self.program.dir, name)
+    }
+
+    /// Starts it again with TLS switched off, or in the mode that its profile has.
+    ///
+    /// # Errors
+    /// If it isn't ready within two minutes.
+    pub fn restart_without_tls(&mut self) -> Result<()> {
+        // What comes later wins; the class path comes after the options.
+        let at = OPENS.len();
+        let off = "-Dtls.server.mode=disabled".to_owned();
+        self.program
+            .args
+            .retain(|option| !option.starts_with("-Dtls.server.mode"));
+        self.program.args.insert(at, off);
+        self.door = Door::Plain;
+        self.restart()
+    }
+
     fn spawn(&self) -> Result<()> {
         let child = self
             .program
@@ -235,8 +278,10 @@ impl Broker {
         let deadline = now() + READY;
         loop {
             let answer = match self.guard {
-                None => ready::nameserver(self.addr),
-                Some(guard) => ready::broker(self.nameserver, self.name, self.addr, guard),
+                None => ready::nameserver(self.addr, &self.door),
+                Some(guard) => {
+                    ready::broker(self.nameserver, self.name, self.addr, guard, &self.door)
+                }
             };
             let Err(reason) = answer else { return Ok(()) };
             stop.check()?;
@@ -292,15 +337,12 @@ struct Jvm {
 
 impl Jvm {
     /// The command line of one server, whose home, working directory and log lie in `dir`.
-    fn program(&self, options: &[&str], class: &str, dir: &Path) -> Program {
+    fn program(&self, options: &[String], class: &str, dir: &Path) -> Program {
         // Absolute, so that the process can be found by its run's path.
         let path = |name: &str| dir.join(name).display().to_string();
         // Both generations take these; 5.x does not run on JDK 17 without.
-        let mut args: Vec<String> = OPENS
-            .iter()
-            .chain(options)
-            .map(ToString::to_string)
-            .collect();
+        let mut args: Vec<String> = OPENS.iter().map(ToString::to_string).collect();
+        args.extend_from_slice(options);
         args.push(format!("-Duser.home={}", dir.display()));
         args.extend([
             "-cp".to_owned(),
@@ -325,11 +367,13 @@ fn layout(spec: &'static Spec, base: u16, jvm: &Jvm, run: &Run) -> Result<Vec<Br
         (true, false) => Guard::Acl2,
         (true, true) => Guard::Acl1,
     };
+    let door = Door::of(spec)?;
     let server = |name, addr, guard, program| Broker {
         name,
         addr,
         nameserver,
         guard,
+        door: door.clone(),
         program,
         run: run.clone(),
         child: Mutex::new(None),
@@ -342,7 +386,7 @@ fn layout(spec: &'static Spec, base: u16, jvm: &Jvm, run: &Run) -> Result<Vec<Br
     };
     overlay.write(&["namesrv.conf"], &dir.join("server.conf"))?;
     let program = jvm.program(
-        NAMESRV_JVM,
+        &options(NAMESRV_JVM, spec, &dir)?,
         "org.apache.rocketmq.namesrv.NamesrvStartup",
         &dir,
     );
@@ -360,10 +404,19 @@ fn layout(spec: &'static Spec, base: u16, jvm: &Jvm, run: &Run) -> Result<Vec<Br
         };
         overlay.write(pieces, &dir.join("server.conf"))?;
         let class = "org.apache.rocketmq.broker.BrokerStartup";
-        let program = jvm.program(spec.broker_jvm, class, &dir);
+        let program = jvm.program(&options(spec.broker_jvm, spec, &dir)?, class, &dir);
         servers.push(server(name, loopback(port), Some(guard), program));
     }
     Ok(servers)
+}
+
+/// The JVM options of a server whose home is `dir`.
+fn options(base: &[&str], spec: &Spec, dir: &Path) -> Result<Vec<String>> {
+    let mut options: Vec<String> = base.iter().map(ToString::to_string).collect();
+    if let Some(tls) = spec.tls {
+        options.extend(Certificates::made()?.install(dir, tls)?);
+    }
+    Ok(options)
 }
 
 fn prepare(run: &Run, name: &str, spec: &Spec) -> Result<PathBuf> {

@@ -78,7 +78,7 @@ pub(super) fn up(profile: Profile) -> Result<String> {
     args.extend(names);
     compose(&args)?;
     let nameserver = format!("127.0.0.1:{}", profile.spec().base_port);
-    Ok(profile.url(&nameserver))
+    profile.url(&nameserver)
 }
 
 /// Removes every container of the file; their data goes with them.
