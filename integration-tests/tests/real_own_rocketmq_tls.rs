@@ -103,7 +103,11 @@ async fn passes(client: &Client, topic: &str) {
             .await
             .unwrap();
     }
-    let many = (0..200).map(|number| producer.send(Message::new(topic, format!("n{number}"))).into_future());
+    let many = (0..200).map(|number| {
+        producer
+            .send(Message::new(topic, format!("n{number}")))
+            .into_future()
+    });
     for sent in futures_util::future::join_all(many).await {
         sent.unwrap();
     }

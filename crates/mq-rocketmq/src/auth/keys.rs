@@ -30,6 +30,8 @@ struct State {
     signer: Option<Arc<Signer>>,
     known: Option<Credentials>,
     generation: u64,
+    /// Somebody waits for the provider.
+    requested: bool,
     /// How often the provider has answered, whatever it was.
     rounds: u64,
     /// Until then it is not asked again: it had nothing new.
@@ -88,7 +90,7 @@ impl Keys {
         if self.provider.is_none() {
             return Hope::None;
         }
-        let state = self.lock();
+        let mut state = self.lock();
         if state.generation != generation {
             return Hope::Renewed;
         }
@@ -96,8 +98,11 @@ impl Keys {
             return Hope::None;
         }
         let round = Round(state.rounds);
+        let first = !std::mem::replace(&mut state.requested, true);
         drop(state);
-        self.wanted.notify_one();
+        if first {
+            self.wanted.notify_one();
+        }
         Hope::Asking(round)
     }
 
@@ -127,6 +132,7 @@ impl Keys {
     fn take(&self, fresh: Option<Credentials>, now: Instant) -> Result<()> {
         let mut state = self.lock();
         state.rounds += 1;
+        state.requested = false;
         state.quiet = Some(now + QUIET);
         let same = |known: &Credentials, fresh: &Credentials| known.is_same(fresh);
         let known = state.known.as_ref();
