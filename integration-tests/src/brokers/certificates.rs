@@ -72,12 +72,15 @@ impl Certificates {
 
     /// The options of a URL.
     pub(super) fn query(&self, tls: Tls) -> String {
-        let mut query = format!("?tls=true&tls_ca={}", self.ca().display());
+        let mut options = vec![
+            "?tls=true".to_owned(),
+            format!("tls_ca={}", self.ca().display()),
+        ];
         if tls.mutual {
-            let (client, key) = (self.client(), self.client_key());
-            query += &format!("&tls_cert={}&tls_key={}", client.display(), key.display());
+            options.push(format!("tls_cert={}", self.client().display()));
+            options.push(format!("tls_key={}", self.client_key().display()));
         }
-        query
+        options.join("&")
     }
 
     /// JVM options of a server whose home is `dir`, after writing what they name.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mq_core::{ErrorKind, Outcome, Retry};
 
@@ -20,6 +21,10 @@ impl Broken {
             reason: reason.into(),
             tls: None,
         }
+    }
+
+    pub(crate) fn silent(limit: Duration) -> Self {
+        Self::new(format!("nothing was heard for {limit:?}"))
     }
 
     pub(crate) fn tls(fault: TlsFault, detail: impl std::fmt::Display) -> Self {

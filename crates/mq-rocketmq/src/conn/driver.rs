@@ -190,8 +190,7 @@ async fn serve(
     loop {
         let now = setting.clock.now();
         if !pass_time(setting, session, &mut liveness, now) {
-            let limit = setting.half_open_timeout;
-            return Broken::new(format!("nothing was heard for {limit:?}"));
+            return Broken::silent(setting.half_open_timeout);
         }
         let blocked = match socket.write_all_there_is(session) {
             Ok(blocked) => blocked,
@@ -233,11 +232,9 @@ async fn serve(
                     liveness.heard(setting.clock.now(), session.in_flight() > 0);
                 }
             }
-            ready = socket.writable(), if blocked => {
-                if let Err(cause) = ready {
-                    return cause.into();
-                }
-            }
+            ready = socket.writable(), if blocked => if let Err(cause) = ready {
+                return cause.into();
+            },
             () = &mut sleep, if wake.is_some() => armed = None,
         }
     }

@@ -156,7 +156,9 @@ fn all_failed(mut failures: Vec<(&Endpoint, Error)>, operation: &'static str) ->
     // If all are insecure in one way, that is what is wrong, and not where they are.
     let lasting = |(_, error): &(&Endpoint, Error)| error.retry() == Retry::Never;
     let secured = |(_, error): &(&Endpoint, Error)| {
-        error.source().is_some_and(|cause| cause.is::<TlsError>())
+        error
+            .source()
+            .is_some_and(<dyn std::error::Error>::is::<TlsError>)
     };
     if failures.iter().all(lasting) || (failures.len() == 1 && failures.iter().all(secured)) {
         return failures.swap_remove(0).1;
