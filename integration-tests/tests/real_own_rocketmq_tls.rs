@@ -292,10 +292,10 @@ async fn keys_change(cluster: &Cluster) {
         .unwrap()
         .home()
         .join("conf/plain_acl.yml");
-    let secret = std::sync::Arc::new(std::sync::Mutex::new(User::ADMIN.secret.to_owned()));
+    let secret = std::sync::Arc::new(std::sync::Mutex::new(User::ADMIN.secret));
     let read = std::sync::Arc::clone(&secret);
     let provider = move || {
-        let keys = keys(&read.lock().unwrap());
+        let keys = keys(*read.lock().unwrap());
         std::future::ready(Ok::<_, Error>(keys))
     };
     let client = builder(cluster)
@@ -311,7 +311,7 @@ async fn keys_change(cluster: &Cluster) {
     let mut events = client.events();
 
     let text = std::fs::read_to_string(&file).unwrap();
-    *secret.lock().unwrap() = ROTATED.to_owned();
+    *secret.lock().unwrap() = ROTATED;
     std::fs::write(&file, text.replace(User::ADMIN.secret, ROTATED)).unwrap();
     let old = builder(cluster)
         .credentials(keys(User::ADMIN.secret))

@@ -1,5 +1,7 @@
 //! Native brokers owned by one value: a fault test's handle, and what `brokers run` holds.
 
+mod tls;
+
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use self::tls::options;
 use super::config::{BrokerOverlay, Overlay, write_home};
 use super::ports::{Block, broker_port};
 use super::process::{Identity, Program, end_group, in_path, tail};
@@ -16,7 +19,7 @@ use super::profile::{NAMESRV_JVM, Profile, Spec};
 use super::ready::{self, Door, Guard};
 use super::signals::Stop;
 use super::state::Run;
-use super::{Certificates, Context, Error, Result, home, jars, now};
+use super::{Context, Error, Result, home, jars, now};
 
 /// A nameserver with its brokers; dropping it ends them and removes their data.
 ///
@@ -127,18 +130,6 @@ impl Cluster {
             .ok_or_else(|| Error::new(format!("profile {} has no broker {name:?}", self.profile)))
     }
 
-    /// The same, to be changed.
-    ///
-    /// # Errors
-    /// None in practice: every profile has one.
-    pub fn nameserver_mut(&mut self) -> Result<&mut Broker> {
-        let found = self
-            .servers
-            .iter_mut()
-            .find(|server| server.guard.is_none());
-        found.ok_or_else(|| Error::new("there is no nameserver"))
-    }
-
     /// The nameserver's process, to be killed or stopped like a broker.
     ///
     /// # Errors
@@ -181,11 +172,6 @@ impl Broker {
     /// Where it listens; the same after a restart.
     pub fn addr(&self) -> SocketAddr {
         self.addr
-    }
-
-    /// Its `ROCKETMQ_HOME`, where `conf/plain_acl.yml` lies: a running 4.x reads it again when it changes.
-    pub fn home(&self) -> &Path {
-        &self.program.dir
     }
 
     /// Its process id; another one after a restart.
@@ -239,31 +225,6 @@ impl Broker {
         }
         self.spawn()?;
         self.wait_ready(&Stop::default())
-    }
-
-    /// Gives it a certificate that has expired, or the good one again; it reads it within a second. Profiles with TLS only.
-    ///
-    /// # Errors
-    /// If the files can't be written.
-    pub fn certificate_expired(&self, expired: bool) -> Result<()> {
-        let name = if expired { "expired" } else { "server" };
-        Certificates::made()?.present(&self.program.dir, name)
-    }
-
-    /// Starts it again with TLS switched off, or in the mode that its profile has.
-    ///
-    /// # Errors
-    /// If it isn't ready within two minutes.
-    pub fn restart_without_tls(&mut self) -> Result<()> {
-        // What comes later wins; the class path comes after the options.
-        let at = OPENS.len();
-        let off = "-Dtls.server.mode=disabled".to_owned();
-        self.program
-            .args
-            .retain(|option| !option.starts_with("-Dtls.server.mode"));
-        self.program.args.insert(at, off);
-        self.door = Door::Plain;
-        self.restart()
     }
 
     fn spawn(&self) -> Result<()> {
@@ -408,15 +369,6 @@ fn layout(spec: &'static Spec, base: u16, jvm: &Jvm, run: &Run) -> Result<Vec<Br
         servers.push(server(name, loopback(port), Some(guard), program));
     }
     Ok(servers)
-}
-
-/// The JVM options of a server whose home is `dir`.
-fn options(base: &[&str], spec: &Spec, dir: &Path) -> Result<Vec<String>> {
-    let mut options: Vec<String> = base.iter().map(ToString::to_string).collect();
-    if let Some(tls) = spec.tls {
-        options.extend(Certificates::made()?.install(dir, tls)?);
-    }
-    Ok(options)
 }
 
 fn prepare(run: &Run, name: &str, spec: &Spec) -> Result<PathBuf> {
