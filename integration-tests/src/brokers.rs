@@ -18,6 +18,7 @@
 //!
 //! Everything here blocks, so that it works from a plain test and inside a tokio one.
 
+mod certificates;
 mod cli;
 mod cluster;
 mod config;
@@ -32,6 +33,7 @@ mod shared;
 mod signals;
 mod state;
 
+pub use self::certificates::Certificates;
 pub use self::cli::main;
 pub use self::cluster::{Broker, Cluster};
 pub use self::config::base_dir;

@@ -390,7 +390,7 @@ pub(crate) mod tests {
             ("recv --topic t --json -f %b", "cannot be used with"),
             ("recv --topic t --ordered --no-ack", "cannot be used with"),
             ("send --topic t x --ordering-key k", "unexpected argument"),
-            ("send --topic t x --url rocketmq://h:1?tls=true", "TLS"),
+            ("send --topic t x --url rocketmq://h:1?tls_ca=a", "tls=true"),
             ("send --topic t x --url amqp://h:1", "expected \"rocketmq\""),
             ("bench", "<MODE>"),
             ("bench send", "--topic"),

@@ -50,7 +50,11 @@ fn usage_errors_leave_with_2_and_say_what_to_write() {
             "rocketmq topics --url pulsar://h:1",
             "expected \"rocketmq\"",
         ),
-        ("rocketmq topics --url rocketmq://h:1?tls=true", "TLS"),
+        (
+            "rocketmq topics --url rocketmq://h:1?tls=true&tls_ca=/absent",
+            "/absent",
+        ),
+        ("rocketmq topics --url rocketmq://h:1?tls_ca=a", "tls=true"),
         (
             "rocketmq topics --url rocketmq://h:1/a｜b",
             "full-width bar",

@@ -1,11 +1,16 @@
 //! Access keys, and the signature that every request carries.
 
+mod keys;
+mod source;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use mq_core::Secret;
 use sha1::Sha1;
 
+pub(crate) use self::keys::{Hope, Keys};
+pub use self::source::{CredentialsProvider, Provided};
 use crate::error::{Error, invalid};
 use crate::proto::{FieldSink, Fields};
 
@@ -35,6 +40,13 @@ impl Credentials {
     pub fn security_token(mut self, token: impl Into<Secret>) -> Self {
         self.token = Some(token.into());
         self
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let text = |token: &Option<Secret>| token.as_ref().map(|token| token.expose().to_owned());
+        self.access_key == other.access_key
+            && self.secret_key.expose() == other.secret_key.expose()
+            && text(&self.token) == text(&other.token)
     }
 
     /// The access key, which is no secret.

@@ -86,12 +86,16 @@ impl Client {
         ClientBuilder::new()
     }
 
-    /// Starts a client from `rocketmq://[access:secret@]host:9876[;host2:9876][/namespace]`.
+    /// Starts a client from `rocketmq://[access:secret@]host:9876[;host2:9876][/namespace][?option=value&…]`.
+    ///
+    /// Options: `tls=true` secures all connections. With it go `tls_ca`, `tls_cert` and `tls_key` (paths of PEM files, read at once),
+    /// `tls_pin` (`sha256/…`), `tls_name` (the name to expect in certificates) and `tls_insecure=true` (nothing is verified): see
+    /// [`Tls`](crate::Tls).
     ///
     /// # Errors
     ///
-    /// Kind `Invalid`: the URL can't be read, names another scheme or an unknown option, or has a bad namespace. Kind `Unsupported`:
-    /// it asks for TLS, which this version does not have. Not retryable. The secret is never part of an error.
+    /// Kind `Invalid`: the URL can't be read, names another scheme or an unknown option, or has a bad namespace, or a file that
+    /// it names can't be read. Kind `Unsupported`: it asks for TLS, and the feature `tls` was left out of this build. Not retryable. The secret is never part of an error.
     pub fn from_url(url: &str) -> Result<ClientBuilder> {
         ClientBuilder::from_url(url)
     }
@@ -145,6 +149,23 @@ impl Client {
             shared.routes.refresh_soon(&topic);
         }
         Ok(())
+    }
+
+    /// Asks the [`CredentialsProvider`](crate::CredentialsProvider) now, instead of when its keys are refused. Later requests are signed
+    /// with what it gives; connections stay, and what is under way too. Without a provider it does nothing.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Auth`, retryable: it gave no keys within the connect timeout; the former ones stay in use. Kind `Invalid`: what it gave can't be
+    /// used. Kind `Closed`: the client is.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: dropped, the keys are those of before or those that were given.
+    pub async fn refresh_credentials(&self) -> Result<()> {
+        let shared = &self.handle.shared;
+        shared.check_open("refresh credentials")?;
+        shared.connections.refresh_keys("refresh credentials").await
     }
 
     /// Waits for sends under way, closes consumers, tells the brokers and ends all tasks. Calling it twice is harmless.

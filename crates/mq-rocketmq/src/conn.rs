@@ -6,10 +6,14 @@
 //!  Routes (cache) ── fetch ─► Nameservers, several at a time, first answer wins
 //! ```
 
+mod broken;
+pub(crate) mod credentials;
 pub(crate) mod driver;
 mod nameserver;
 mod route;
 mod tasks;
+#[cfg_attr(not(feature = "tls"), path = "conn/tls_absent.rs")]
+mod tls;
 mod transport;
 mod upkeep;
 
@@ -25,9 +29,10 @@ pub(crate) use self::driver::{Command, Contact, Done, Failure, OnContact, OnRequ
 pub(crate) use self::nameserver::Nameservers;
 pub(crate) use self::route::{DEFAULT_TOPIC, QueueId, Routes, TopicRoute, WeakRoutes};
 pub(crate) use self::tasks::Tasks;
+pub(crate) use self::tls::TlsConfig;
 pub(crate) use self::upkeep::start_upkeep;
-use crate::auth::Signer;
-use crate::error::{Error, Result, answer_error};
+use crate::auth::Keys;
+use crate::error::{Error, Result, answer_error, is_login_refused};
 use crate::proto::command::Heartbeat;
 use crate::proto::{
     Encoded, Flags, Frame, HeaderCodec, HeaderParts, Language, Malformed, Reply, Request,
@@ -41,12 +46,22 @@ pub(crate) struct Identity {
     pub(crate) codec: HeaderCodec,
     pub(crate) language: Language,
     pub(crate) version: i32,
-    pub(crate) signer: Option<Signer>,
+    pub(crate) keys: Arc<Keys>,
 }
 
 impl Identity {
     /// Encodes and signs the header of a request.
     pub(crate) fn encode<R: Request>(&self, request: &R, body: &[u8], oneway: bool) -> Encoded {
+        self.sign(request, body, oneway).0
+    }
+
+    /// The same, and which generation of keys it was signed with.
+    pub(crate) fn sign<R: Request>(
+        &self,
+        request: &R,
+        body: &[u8],
+        oneway: bool,
+    ) -> (Encoded, u64) {
         let parts = HeaderParts {
             code: R::CODE.0,
             flags: if oneway {
@@ -59,15 +74,16 @@ impl Identity {
             version: self.version,
             codec: self.codec,
         };
-        let Some(signer) = &self.signer else {
-            return encode(&parts, request, &[], body.len());
+        let (signer, generation) = self.keys.signer();
+        let Some(signer) = signer else {
+            return (encode(&parts, request, &[], body.len()), generation);
         };
         let added = signer.sign(request, body);
         let extra: Vec<(&str, &str)> = added
             .iter()
             .map(|(key, value)| (*key, value.as_str()))
             .collect();
-        encode(&parts, request, &extra, body.len())
+        (encode(&parts, request, &extra, body.len()), generation)
     }
 }
 
@@ -80,10 +96,18 @@ pub(crate) struct Patience {
     pub(crate) half_open: Duration,
 }
 
+/// How connections are made and kept.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub(crate) patience: Patience,
+    /// `None`: not secured.
+    pub(crate) tls: Option<Arc<TlsConfig>>,
+}
+
 /// All connections of a client; each is made when it is first needed.
 pub(crate) struct Connections {
     identity: Arc<Identity>,
-    patience: Patience,
+    terms: Terms,
     clock: Arc<dyn Clock>,
     tasks: Arc<Tasks>,
     on_request: OnRequest,
@@ -101,7 +125,7 @@ impl std::fmt::Debug for Connections {
 impl Connections {
     pub(crate) fn new(
         identity: Identity,
-        patience: Patience,
+        terms: Terms,
         clock: Arc<dyn Clock>,
         tasks: Arc<Tasks>,
         on_request: OnRequest,
@@ -111,7 +135,7 @@ impl Connections {
         Self {
             probe: probe(Arc::clone(&identity)),
             identity,
-            patience,
+            terms,
             clock,
             tasks,
             on_request,
@@ -147,6 +171,7 @@ impl Connections {
             outcome: Outcome::NotSent,
             endpoint: to.to_string(),
             reason: reason.into(),
+            tls: None,
         }));
     }
 
@@ -181,6 +206,7 @@ impl Connections {
         parse_reply::<R>(&frame, to, operation)
     }
 
+    /// Refused with keys that have been replaced by others since, a request is signed anew and sent again, once.
     async fn exchange<R: Request + Sync>(
         &self,
         to: &Endpoint,
@@ -188,12 +214,35 @@ impl Connections {
         wait: Duration,
         operation: &'static str,
     ) -> Result<Done> {
+        let (done, generation) = self.exchange_once(to, request, wait, operation).await?;
+        let refused = matches!(&done, Done::Reply(frame) if is_login_refused(frame));
+        if !refused {
+            return Ok(done);
+        }
+        let (keys, until) = (
+            &self.identity.keys,
+            self.clock.now() + self.terms.patience.connect,
+        );
+        if !credentials::renewed(keys, generation, &*self.clock, until).await {
+            return Ok(done);
+        }
+        Ok(self.exchange_once(to, request, wait, operation).await?.0)
+    }
+
+    async fn exchange_once<R: Request + Sync>(
+        &self,
+        to: &Endpoint,
+        request: &R,
+        wait: Duration,
+        operation: &'static str,
+    ) -> Result<(Done, u64)> {
         let (sender, receiver) = oneshot::channel();
         let body: Bytes = request.body();
+        let (head, generation) = self.identity.sign(request, &body, false);
         self.submit(
             to,
             Command {
-                head: self.identity.encode(request, &body, false),
+                head,
                 body,
                 deadline: self.clock.now() + wait,
                 oneway: false,
@@ -201,15 +250,35 @@ impl Connections {
             },
         );
         match receiver.await {
-            Ok(result) => result.map_err(|failure| failure.into_error(operation)),
+            Ok(Ok(done)) => Ok((done, generation)),
+            Ok(Err(failure)) => Err(failure.into_error(operation)),
             Err(_) => Err(crate::error::closed(operation, "client")),
         }
     }
 
     /// Asks for any answer at all; a broker's has its version.
     pub(crate) fn ask_after(&self, to: &Endpoint, waiter: Box<dyn Waiter>) {
-        let until = self.clock.now() + self.patience.connect;
+        let until = self.clock.now() + self.terms.patience.connect;
         self.submit(to, driver::question(&self.probe, until, waiter));
+    }
+
+    /// Asks the provider of keys, if there is one, and from then on whenever its keys are refused.
+    pub(crate) async fn start_keys(&self) -> Result<()> {
+        let keys = &self.identity.keys;
+        if keys.provider().is_none() {
+            return Ok(());
+        }
+        self.refresh_keys("connect").await?;
+        let (clock, limit) = (Arc::clone(&self.clock), self.terms.patience.connect);
+        let renewing = credentials::renew(Arc::clone(keys), clock, limit);
+        self.tasks.spawn(renewing);
+        Ok(())
+    }
+
+    /// Asks the provider of keys now.
+    pub(crate) async fn refresh_keys(&self, operation: &'static str) -> Result<()> {
+        let limit = self.terms.patience.connect;
+        credentials::ask(&self.identity.keys, &*self.clock, limit, operation).await
     }
 
     /// Forgets all others: what is under way there comes to its end, then the connection does.
@@ -229,9 +298,10 @@ impl Connections {
         drop(open);
         let setting = driver::Setting {
             endpoint: to.clone(),
-            connect_timeout: self.patience.connect,
-            half_open_timeout: self.patience.half_open,
+            connect_timeout: self.terms.patience.connect,
+            half_open_timeout: self.terms.patience.half_open,
             probe: Arc::clone(&self.probe),
+            tls: self.terms.tls.as_ref().map(Arc::clone),
             clock: Arc::clone(&self.clock),
             on_request: Arc::clone(&self.on_request),
             on_contact: Arc::clone(&self.on_contact),
@@ -306,5 +376,9 @@ impl Clock for TimerClock {
     }
 }
 
+/// Slices to a write call.
+const SLICES: usize = 128;
+/// Bytes that a read call has room for.
+const READ_SIZE: usize = 64 * 1024;
 /// As many as a session takes; memory is taken when commands come, not before.
 const COMMANDS: usize = 1 << 16;

@@ -129,6 +129,12 @@ fn judge(code: ResponseCode, remark: &str) -> (ErrorKind, Retry, Option<&'static
     }
 }
 
+/// Whether an answer says that the keys are not (or no longer) good for this.
+pub(crate) fn is_login_refused(frame: &Frame) -> bool {
+    let remark = frame.header.remark.as_deref().unwrap_or_default();
+    refuses_login(ResponseCode(frame.header.code), remark)
+}
+
 /// 5.x answers 16 for a refused login or permission and for other prohibitions alike; 4.x answers 1 and names its `AclException`.
 fn refuses_login(code: ResponseCode, remark: &str) -> bool {
     // apache/rocketmq: AuthenticationException and AuthorizationException are the texts behind code 16.

@@ -15,6 +15,7 @@ pub mod proto;
 #[cfg(not(feature = "unstable-proto"))]
 mod proto;
 mod schedule;
+mod tls;
 
 pub use mq_core::{Endpoint, ErrorKind, Outcome, Properties, RateLimit, Retry, Secret};
 
@@ -22,7 +23,7 @@ pub use self::admin::{
     Admin, ChangeError, Changed, GroupLag, QueueLag, QueueRange, TopicDescription, TopicOptions,
     TopicType,
 };
-pub use self::auth::Credentials;
+pub use self::auth::{Credentials, CredentialsProvider, Provided};
 pub use self::client::{Client, ClientBuilder, Event, Events, Health, PeerHealth};
 pub use self::consumer::{
     Acker, Allocation, AllocationInput, ConsumeFrom, Consumer, ConsumerBuilder, ConsumerHandle,
@@ -37,3 +38,6 @@ pub use self::producer::{
 };
 pub use self::proto::HeaderCodec;
 pub use self::schedule::{Cancel, Dialect, Schedule, ScheduledHandle};
+#[cfg(feature = "tls")]
+pub use self::tls::Tls;
+pub use self::tls::{TlsError, TlsFault};

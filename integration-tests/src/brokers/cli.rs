@@ -15,7 +15,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use rustix::process::Signal;
 
 use super::process::{Identity, end_all, tree};
-use super::ready;
+use super::ready::{self, Door};
 use super::signals::Stop;
 use super::state::{self, State};
 use super::{Cluster, Context, Profile, Result, docker, home, now};
@@ -140,7 +140,7 @@ fn up(what: &What, stop: &Stop) -> Result<u8> {
                 )));
             }
             Some(state) if whole(&state) => {
-                print_variables(*profile, &profile.url(&state.nameserver));
+                print_variables(*profile, &profile.url(&state.nameserver)?);
             }
             // A broker of it has died since.
             Some(_) => {
@@ -183,12 +183,7 @@ fn status() -> u8 {
             (false, true) => format!("of process {}", state.owner.pid),
             (false, false) => "left by a killed launcher".to_owned(),
         };
-        let answer = state
-            .nameserver
-            .parse()
-            .map_err(|_| String::new())
-            .and_then(ready::nameserver);
-        let answers = if answer.is_ok() {
+        let answers = if answers(&state) {
             "answers"
         } else {
             "does not answer"
@@ -330,11 +325,14 @@ fn print_variables(profile: Profile, url: &str) {
 
 /// Whether each process of a run lives and its nameserver answers.
 fn whole(state: &State) -> bool {
-    let answers = state
-        .nameserver
-        .parse()
-        .is_ok_and(|address| ready::nameserver(address).is_ok());
-    answers && state.processes().iter().all(|process| process.alive())
+    answers(state) && state.processes().iter().all(|process| process.alive())
+}
+
+fn answers(state: &State) -> bool {
+    let door = Profile::named(&state.profile).and_then(|profile| Door::of(profile.spec()).ok());
+    let address = state.nameserver.parse().ok();
+    let asked = address.zip(door);
+    asked.is_some_and(|(address, door)| ready::nameserver(address, &door).is_ok())
 }
 
 fn report(cause: &super::Error, code: u8) -> u8 {

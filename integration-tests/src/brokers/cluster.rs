@@ -1,5 +1,7 @@
 //! Native brokers owned by one value: a fault test's handle, and what `brokers run` holds.
 
+mod tls;
+
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,11 +11,12 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use self::tls::options;
 use super::config::{BrokerOverlay, Overlay, write_home};
 use super::ports::{Block, broker_port};
 use super::process::{Identity, Program, end_group, in_path, tail};
 use super::profile::{NAMESRV_JVM, Profile, Spec};
-use super::ready::{self, Guard};
+use super::ready::{self, Door, Guard};
 use super::signals::Stop;
 use super::state::Run;
 use super::{Context, Error, Result, home, jars, now};
@@ -51,6 +54,7 @@ pub struct Broker {
     nameserver: SocketAddr,
     /// `None`: it is the nameserver.
     guard: Option<Guard>,
+    door: Door,
     program: Program,
     run: Run,
     /// Replaced by a restart; `None` while nothing was started.
@@ -84,7 +88,7 @@ impl Cluster {
         // From here on Drop takes down whatever was started.
         let cluster = Self {
             profile,
-            url: profile.url(&namesrv),
+            url: profile.url(&namesrv)?,
             namesrv,
             servers: servers?,
             run,
@@ -235,8 +239,10 @@ impl Broker {
         let deadline = now() + READY;
         loop {
             let answer = match self.guard {
-                None => ready::nameserver(self.addr),
-                Some(guard) => ready::broker(self.nameserver, self.name, self.addr, guard),
+                None => ready::nameserver(self.addr, &self.door),
+                Some(guard) => {
+                    ready::broker(self.nameserver, self.name, self.addr, guard, &self.door)
+                }
             };
             let Err(reason) = answer else { return Ok(()) };
             stop.check()?;
@@ -292,15 +298,12 @@ struct Jvm {
 
 impl Jvm {
     /// The command line of one server, whose home, working directory and log lie in `dir`.
-    fn program(&self, options: &[&str], class: &str, dir: &Path) -> Program {
+    fn program(&self, options: &[String], class: &str, dir: &Path) -> Program {
         // Absolute, so that the process can be found by its run's path.
         let path = |name: &str| dir.join(name).display().to_string();
         // Both generations take these; 5.x does not run on JDK 17 without.
-        let mut args: Vec<String> = OPENS
-            .iter()
-            .chain(options)
-            .map(ToString::to_string)
-            .collect();
+        let mut args: Vec<String> = OPENS.iter().map(ToString::to_string).collect();
+        args.extend_from_slice(options);
         args.push(format!("-Duser.home={}", dir.display()));
         args.extend([
             "-cp".to_owned(),
@@ -325,11 +328,13 @@ fn layout(spec: &'static Spec, base: u16, jvm: &Jvm, run: &Run) -> Result<Vec<Br
         (true, false) => Guard::Acl2,
         (true, true) => Guard::Acl1,
     };
+    let door = Door::of(spec)?;
     let server = |name, addr, guard, program| Broker {
         name,
         addr,
         nameserver,
         guard,
+        door: door.clone(),
         program,
         run: run.clone(),
         child: Mutex::new(None),
@@ -342,7 +347,7 @@ fn layout(spec: &'static Spec, base: u16, jvm: &Jvm, run: &Run) -> Result<Vec<Br
     };
     overlay.write(&["namesrv.conf"], &dir.join("server.conf"))?;
     let program = jvm.program(
-        NAMESRV_JVM,
+        &options(NAMESRV_JVM, spec, &dir)?,
         "org.apache.rocketmq.namesrv.NamesrvStartup",
         &dir,
     );
@@ -360,7 +365,7 @@ fn layout(spec: &'static Spec, base: u16, jvm: &Jvm, run: &Run) -> Result<Vec<Br
         };
         overlay.write(pieces, &dir.join("server.conf"))?;
         let class = "org.apache.rocketmq.broker.BrokerStartup";
-        let program = jvm.program(spec.broker_jvm, class, &dir);
+        let program = jvm.program(&options(spec.broker_jvm, spec, &dir)?, class, &dir);
         servers.push(server(name, loopback(port), Some(guard), program));
     }
     Ok(servers)

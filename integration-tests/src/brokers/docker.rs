@@ -31,9 +31,12 @@ pub struct Service {
     pub health: &'static str,
 }
 
-/// The services of a profile, as the launcher's table has them.
+/// The services of a profile, as the launcher's table has them. None for one with TLS: its certificates are the launcher's.
 pub fn services(profile: Profile) -> Vec<Service> {
     let spec = profile.spec();
+    if spec.tls.is_some() {
+        return Vec::new();
+    }
     let image = format!("apache/rocketmq:{}", spec.version);
     let nameserver = format!("{profile}-namesrv");
     let registry = format!("{nameserver}:{}", spec.base_port);
@@ -73,12 +76,18 @@ pub fn compose_file() -> PathBuf {
 
 /// Starts the profile's containers and waits until each is healthy; returns the URL.
 pub(super) fn up(profile: Profile) -> Result<String> {
-    let names = services(profile).into_iter().map(|service| service.name);
+    let services = services(profile);
+    if services.is_empty() {
+        return Err(Error::new(format!(
+            "profile {profile} runs natively only: leave out --docker"
+        )));
+    }
+    let names = services.into_iter().map(|service| service.name);
     let mut args = vec!["up".to_owned(), "-d".to_owned(), "--wait".to_owned()];
     args.extend(names);
     compose(&args)?;
     let nameserver = format!("127.0.0.1:{}", profile.spec().base_port);
-    Ok(profile.url(&nameserver))
+    profile.url(&nameserver)
 }
 
 /// Removes every container of the file; their data goes with them.

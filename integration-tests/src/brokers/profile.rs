@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::{Certificates, Result};
+
 /// A set of brokers that is started together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
 #[non_exhaustive]
@@ -21,6 +23,18 @@ pub enum Profile {
     /// RocketMQ 5.5.0, one broker with the full JIT and 1 GiB of heap.
     #[value(name = "rocketmq-bench")]
     RocketmqBench,
+    /// RocketMQ 5.5.0, one broker that takes TLS and plain connections (permissive).
+    #[value(name = "rocketmq-tls")]
+    RocketmqTls,
+    /// RocketMQ 5.5.0 with ACL 2.0, one broker that takes TLS only (enforcing).
+    #[value(name = "rocketmq-tls-enforcing")]
+    RocketmqTlsEnforcing,
+    /// RocketMQ 5.5.0, one broker that takes TLS only and wants a client certificate (mutual).
+    #[value(name = "rocketmq-tls-mutual")]
+    RocketmqTlsMutual,
+    /// RocketMQ 4.9.7 with ACL 1.0, one broker that takes TLS only (enforcing).
+    #[value(name = "rocketmq4-tls")]
+    Rocketmq4Tls,
 }
 
 /// A user of the ACL profiles; the same in `plain_acl.yml`.
@@ -63,18 +77,33 @@ pub(super) struct Spec {
     /// Base configuration: each broker's pieces, concatenated, a later line winning.
     pub(super) brokers: &'static [(&'static str, &'static [&'static str])],
     pub(super) acl: bool,
+    /// `None`: as the broker is without a word, permissive with a certificate that nobody has signed.
+    pub(super) tls: Option<Tls>,
     /// JVM options of a broker; the nameserver's are always the small ones.
     pub(super) broker_jvm: &'static [&'static str],
 }
 
+/// How a server's port is secured.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tls {
+    /// `permissive` or `enforcing`.
+    pub(super) mode: &'static str,
+    /// A client must have a certificate.
+    pub(super) mutual: bool,
+}
+
 impl Profile {
     /// Every profile, in the order of the help text.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 9] = [
         Self::Rocketmq,
         Self::RocketmqAcl,
         Self::Rocketmq4,
         Self::Rocketmq4Acl,
         Self::RocketmqBench,
+        Self::RocketmqTls,
+        Self::RocketmqTlsEnforcing,
+        Self::RocketmqTlsMutual,
+        Self::Rocketmq4Tls,
     ];
 
     /// The name on the command line and in `MQ_ROCKETMQ_PROFILE`.
@@ -85,6 +114,10 @@ impl Profile {
             Self::Rocketmq4 => "rocketmq4",
             Self::Rocketmq4Acl => "rocketmq4-acl",
             Self::RocketmqBench => "rocketmq-bench",
+            Self::RocketmqTls => "rocketmq-tls",
+            Self::RocketmqTlsEnforcing => "rocketmq-tls-enforcing",
+            Self::RocketmqTlsMutual => "rocketmq-tls-mutual",
+            Self::Rocketmq4Tls => "rocketmq4-tls",
         }
     }
 
@@ -109,17 +142,25 @@ impl Profile {
             Self::Rocketmq4 => &ROCKETMQ4,
             Self::Rocketmq4Acl => &ROCKETMQ4_ACL,
             Self::RocketmqBench => &ROCKETMQ_BENCH,
+            Self::RocketmqTls => &ROCKETMQ_TLS,
+            Self::RocketmqTlsEnforcing => &ROCKETMQ_TLS_ENFORCING,
+            Self::RocketmqTlsMutual => &ROCKETMQ_TLS_MUTUAL,
+            Self::Rocketmq4Tls => &ROCKETMQ4_TLS,
         }
     }
 
-    /// The URL that tests get, with the super user's credentials where the broker wants some.
-    pub(super) fn url(self, nameserver: &str) -> String {
-        if self.spec().acl {
+    /// The URL that tests get, with the super user's credentials where the broker wants some, and with the CA where it has TLS.
+    pub(super) fn url(self, nameserver: &str) -> Result<String> {
+        let mut url = if self.spec().acl {
             let User { name, secret } = User::ADMIN;
             format!("rocketmq://{name}:{secret}@{nameserver}")
         } else {
             format!("rocketmq://{nameserver}")
+        };
+        if let Some(tls) = self.spec().tls {
+            url += &Certificates::made()?.query(tls);
         }
+        Ok(url)
     }
 }
 
@@ -165,6 +206,7 @@ const TWO: &[(&str, &[&str])] = &[
     ("broker-a", &["broker-a.conf"]),
     ("broker-b", &["broker-b.conf"]),
 ];
+const ONE: &[(&str, &[&str])] = &[("broker-a", &["broker-a.conf"])];
 const ONE_ACL: &[(&str, &[&str])] = &[("broker-a", &["broker-a.conf", "acl.conf"])];
 const ONE_BENCH: &[(&str, &[&str])] = &[("broker-a", &["broker-a.conf", "bench.conf"])];
 
@@ -173,6 +215,7 @@ const ROCKETMQ: Spec = Spec {
     base_port: 31876,
     brokers: TWO,
     acl: false,
+    tls: None,
     broker_jvm: SMALL,
 };
 const ROCKETMQ_ACL: Spec = Spec {
@@ -180,6 +223,7 @@ const ROCKETMQ_ACL: Spec = Spec {
     base_port: 31836,
     brokers: ONE_ACL,
     acl: true,
+    tls: None,
     broker_jvm: SMALL,
 };
 const ROCKETMQ4: Spec = Spec {
@@ -187,6 +231,7 @@ const ROCKETMQ4: Spec = Spec {
     base_port: 31796,
     brokers: TWO,
     acl: false,
+    tls: None,
     broker_jvm: SMALL,
 };
 const ROCKETMQ4_ACL: Spec = Spec {
@@ -194,6 +239,7 @@ const ROCKETMQ4_ACL: Spec = Spec {
     base_port: 31756,
     brokers: ONE_ACL,
     acl: true,
+    tls: None,
     broker_jvm: SMALL,
 };
 const ROCKETMQ_BENCH: Spec = Spec {
@@ -201,5 +247,50 @@ const ROCKETMQ_BENCH: Spec = Spec {
     base_port: 31716,
     brokers: ONE_BENCH,
     acl: false,
+    tls: None,
     broker_jvm: LARGE,
+};
+const ROCKETMQ_TLS: Spec = Spec {
+    version: "5.5.0",
+    base_port: 30076,
+    brokers: ONE,
+    acl: false,
+    tls: Some(Tls {
+        mode: "permissive",
+        mutual: false,
+    }),
+    broker_jvm: SMALL,
+};
+const ROCKETMQ_TLS_ENFORCING: Spec = Spec {
+    version: "5.5.0",
+    base_port: 30036,
+    brokers: ONE_ACL,
+    acl: true,
+    tls: Some(Tls {
+        mode: "enforcing",
+        mutual: false,
+    }),
+    broker_jvm: SMALL,
+};
+const ROCKETMQ_TLS_MUTUAL: Spec = Spec {
+    version: "5.5.0",
+    base_port: 29996,
+    brokers: ONE,
+    acl: false,
+    tls: Some(Tls {
+        mode: "enforcing",
+        mutual: true,
+    }),
+    broker_jvm: SMALL,
+};
+const ROCKETMQ4_TLS: Spec = Spec {
+    version: "4.9.7",
+    base_port: 29956,
+    brokers: ONE_ACL,
+    acl: true,
+    tls: Some(Tls {
+        mode: "enforcing",
+        mutual: false,
+    }),
+    broker_jvm: SMALL,
 };

@@ -9,6 +9,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -17,6 +18,10 @@ use mq_rocketmq::proto::{
     Fields, Flags, FrameDecoder, HeaderCodec, HeaderParts, Language, NoFields, Request,
     RequestCode, encode,
 };
+use rustls::{ClientConfig, ClientConnection};
+
+use super::Certificates;
+use super::profile::Spec;
 
 /// What the answer to an unsigned request must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +34,22 @@ pub(super) enum Guard {
     Acl1,
 }
 
+/// How a server is spoken to.
+#[derive(Debug, Clone)]
+pub(super) enum Door {
+    Plain,
+    Tls(Arc<ClientConfig>),
+}
+
+impl Door {
+    pub(super) fn of(spec: &Spec) -> Result<Self, super::Error> {
+        Ok(match spec.tls {
+            None => Self::Plain,
+            Some(_) => Self::Tls(Certificates::made()?.client_config()?),
+        })
+    }
+}
+
 /// The part of a response header that matters.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
@@ -37,8 +58,8 @@ pub(super) struct Answer {
 }
 
 /// Whether the nameserver answers at all; "no such topic" is an answer.
-pub(super) fn nameserver(address: SocketAddr) -> Result<(), String> {
-    route(address, "TBW102").and_then(|answer| match answer.code {
+pub(super) fn nameserver(address: SocketAddr, door: &Door) -> Result<(), String> {
+    route(address, door, "TBW102").and_then(|answer| match answer.code {
         0 | 17 => Ok(()),
         _ => Err(format!("nameserver: {answer:?}")),
     })
@@ -50,13 +71,15 @@ pub(super) fn broker(
     name: &str,
     address: SocketAddr,
     guard: Guard,
+    door: &Door,
 ) -> Result<(), String> {
     // apache/rocketmq: TopicConfigManager, a broker registers a topic of its own name.
-    let routed = route(nameserver, name)?;
+    let routed = route(nameserver, door, name)?;
     if routed.code != 0 {
         return Err(format!("no route to it yet: {routed:?}"));
     }
-    let answer = call(address, RequestCode::GET_BROKER_RUNTIME_INFO, &NoFields)?;
+    let code = RequestCode::GET_BROKER_RUNTIME_INFO;
+    let answer = call(address, door, code, &NoFields)?;
     if guard.accepts(&answer) {
         Ok(())
     } else {
@@ -76,12 +99,17 @@ impl Guard {
     }
 }
 
-fn route(nameserver: SocketAddr, topic: &str) -> Result<Answer, String> {
+fn route(nameserver: SocketAddr, door: &Door, topic: &str) -> Result<Answer, String> {
     let request = GetRoute::new(topic);
-    call(nameserver, GetRoute::CODE, &request)
+    call(nameserver, door, GetRoute::CODE, &request)
 }
 
-fn call(address: SocketAddr, code: RequestCode, fields: &dyn Fields) -> Result<Answer, String> {
+fn call(
+    address: SocketAddr,
+    door: &Door,
+    code: RequestCode,
+    fields: &dyn Fields,
+) -> Result<Answer, String> {
     let mut stream = TcpStream::connect_timeout(&address, LIMIT).map_err(text)?;
     stream.set_read_timeout(Some(LIMIT)).map_err(text)?;
     stream.set_write_timeout(Some(LIMIT)).map_err(text)?;
@@ -94,6 +122,12 @@ fn call(address: SocketAddr, code: RequestCode, fields: &dyn Fields) -> Result<A
         codec: HeaderCodec::Json,
     };
     let request = encode(&parts, fields, &[], 0).into_bytes();
+    let Door::Tls(config) = door else {
+        stream.write_all(&request).map_err(text)?;
+        return answer(&mut stream);
+    };
+    let mut tls = ClientConnection::new(Arc::clone(config), address.ip().into()).map_err(text)?;
+    let mut stream = rustls::Stream::new(&mut tls, &mut stream);
     stream.write_all(&request).map_err(text)?;
     answer(&mut stream)
 }

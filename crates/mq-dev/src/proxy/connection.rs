@@ -150,7 +150,14 @@ impl Connection {
         mut outlet: Outlet,
     ) -> io::Result<()> {
         let mut buf = BytesMut::new();
+        let mut sealed = false;
         loop {
+            sealed |= is_tls(&buf);
+            if sealed && !buf.is_empty() {
+                // Nothing to read in it, or to change; what happens to bytes, toxics and cuts, happens to these.
+                let raw = buf.split().freeze();
+                outlet.pass(Passing::Bytes(raw)).await?;
+            }
             while let Some((raw, frame)) = cut(&mut buf)? {
                 if let Some(ending) = self.take(direction, raw, &frame, &mut outlet).await? {
                     return outlet.pass(Passing::End(ending)).await;
@@ -271,6 +278,11 @@ impl Connection {
         out.put_slice(&body);
         Ok(out.freeze())
     }
+}
+
+/// Whether this begins with a TLS record: as the length of a frame it would be far too long.
+fn is_tls(buf: &[u8]) -> bool {
+    matches!(buf, [0x14..=0x17, 0x03, ..])
 }
 
 /// The next whole frame, as bytes and decoded.

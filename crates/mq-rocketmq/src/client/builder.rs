@@ -1,19 +1,21 @@
 //! Options of a client, and connecting.
 
+mod secured;
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use mq_core::{Clock, Endpoint, ErrorKind, ServiceUrl};
+use mq_core::{Clock, Endpoint, ServiceUrl};
 
 use super::{Board, Client, Groups, Handle, Shared, client_id};
-use crate::auth::{Credentials, Signer};
+use crate::auth::{Credentials, CredentialsProvider, Keys};
 use crate::conn::{
     Connections, Contact, Identity, Nameservers, OnContact, OnRequest, Patience, Routes, Tasks,
-    TimerClock, WeakRoutes, start_upkeep,
+    Terms, TimerClock, TlsConfig, WeakRoutes, start_upkeep,
 };
-use crate::error::{Error, Result, invalid};
+use crate::error::{Result, invalid};
 use crate::id::{UniqueIds, local_address};
 use crate::name::Namespace;
 use crate::proto::command::{CheckTransaction, GetRoute, NotifyConsumersChanged, ResetOffset};
@@ -21,11 +23,14 @@ use crate::proto::{HeaderCodec, Language, Request, RequestCode, ResponseCode};
 use crate::schedule::Dialect;
 
 /// Options of a [`Client`]. Setters don't fail; what can't be is found by [`ClientBuilder::connect`].
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until connect() is awaited"]
 pub struct ClientBuilder {
     nameservers: Vec<String>,
     credentials: Option<Credentials>,
+    provider: Option<Arc<dyn CredentialsProvider>>,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::Tls>,
     namespace: String,
     header_codec: HeaderCodec,
     connect_timeout: Duration,
@@ -40,6 +45,9 @@ impl ClientBuilder {
         Self {
             nameservers: Vec::new(),
             credentials: None,
+            provider: None,
+            #[cfg(feature = "tls")]
+            tls: None,
             namespace: String::new(),
             header_codec: HeaderCodec::Json,
             connect_timeout: Duration::from_secs(3),
@@ -61,10 +69,11 @@ impl ClientBuilder {
         for (key, value) in &url.query {
             if key == "dialect" {
                 builder.dialect = value.parse()?;
-            } else {
+            } else if !secured::is_option(key) {
                 check_option(key, value)?;
             }
         }
+        secured::read(&mut builder, &url.query)?;
         builder.nameservers = url.endpoints.iter().map(ToString::to_string).collect();
         builder.namespace = url.path.unwrap_or_default();
         // Said at once, not at connect: the URL is what is wrong.
@@ -81,9 +90,38 @@ impl ClientBuilder {
         self
     }
 
-    /// The keys that sign every request; default none.
+    /// The keys that sign every request; default those of the URL, or none.
     pub fn credentials(mut self, credentials: Credentials) -> Self {
-        self.credentials = Some(credentials);
+        (self.credentials, self.provider) = (Some(credentials), None);
+        self
+    }
+
+    /// The keys of the environment ([`Credentials::from_env`]), unless the URL has some or others were given: those win, and the
+    /// environment is not read.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Credentials::from_env`].
+    pub fn credentials_from_env(self) -> Result<Self> {
+        if self.credentials.is_some() || self.provider.is_some() {
+            return Ok(self);
+        }
+        Ok(self.credentials(Credentials::from_env()?))
+    }
+
+    /// Who gives the keys, and others when they change: see [`CredentialsProvider`]. Instead of [`ClientBuilder::credentials`] and of the
+    /// URL's.
+    pub fn credentials_provider(mut self, provider: impl CredentialsProvider) -> Self {
+        self.credentials = None;
+        self.provider = Some(Arc::new(provider));
+        self
+    }
+
+    /// Secures every connection, to nameservers and brokers alike; default not. There is no way back to one that is not secured: where the
+    /// handshake fails, nothing is sent.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: crate::Tls) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -139,18 +177,22 @@ impl ClientBuilder {
     /// # Errors
     ///
     /// Kind `Invalid`: an option is not acceptable. Kind `Connect`: no nameserver answered within the connect timeout; the error names
-    /// each address and why. Kind `Auth`: the keys were refused. Only `Connect` is retryable.
+    /// each address and why. Kind `Auth`: the keys or the client's certificate were refused, or the credentials provider gave no keys.
+    /// Where TLS failed, a [`TlsError`](crate::TlsError) is the source. [`Error::retry`](crate::Error::retry) says whether it is worth
+    /// trying again.
     ///
     /// # Cancel safety
     ///
     /// Cancel-safe: dropped, nothing is left behind.
-    pub async fn connect(self) -> Result<Client> {
+    pub async fn connect(mut self) -> Result<Client> {
         let endpoints = nameservers(&self.nameservers, "connect")?;
+        let tls = secured::prepare(&mut self).await?;
         let handle = Arc::new(Handle {
-            shared: self.share(endpoints)?,
+            shared: self.share(endpoints, tls)?,
         });
         let client = Client { handle };
         let shared = client.shared();
+        shared.connections.start_keys().await?;
         let request = GetRoute::new(crate::conn::DEFAULT_TOPIC);
         match shared.routes.nameservers().ask(&request, "connect").await {
             Ok(_) => {}
@@ -162,7 +204,7 @@ impl ClientBuilder {
         Ok(client)
     }
 
-    fn share(self, endpoints: Vec<Endpoint>) -> Result<Arc<Shared>> {
+    fn share(self, endpoints: Vec<Endpoint>, tls: Option<Arc<TlsConfig>>) -> Result<Arc<Shared>> {
         let clock: Arc<dyn Clock> = Arc::new(TimerClock);
         let (tasks, groups) = (Arc::new(Tasks::new()), Arc::new(Groups::default()));
         let first = endpoints
@@ -175,15 +217,21 @@ impl ClientBuilder {
             codec: self.header_codec,
             language: Language::RUST,
             version: VERSION,
-            signer: self.credentials.as_ref().map(Signer::new).transpose()?,
+            keys: Arc::new(match self.provider {
+                Some(provider) => Keys::provided(provider),
+                None => Keys::fixed(self.credentials.as_ref())?,
+            }),
         };
         let (stale, board): (Arc<OnceLock<WeakRoutes>>, _) =
             (Arc::default(), Arc::new(Board::new()));
         let connections = Arc::new(Connections::new(
             identity,
-            Patience {
-                connect: self.connect_timeout,
-                half_open: self.half_open_timeout,
+            Terms {
+                patience: Patience {
+                    connect: self.connect_timeout,
+                    half_open: self.half_open_timeout,
+                },
+                tls,
             },
             Arc::clone(&clock),
             Arc::clone(&tasks),
@@ -216,6 +264,16 @@ impl ClientBuilder {
             client_id,
             closed: AtomicBool::new(false),
         }))
+    }
+}
+
+impl std::fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("nameservers", &self.nameservers)
+            .field("namespace", &self.namespace)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
     }
 }
 
@@ -276,22 +334,8 @@ fn on_contact(board: Arc<Board>, stale: Arc<OnceLock<WeakRoutes>>) -> OnContact 
     })
 }
 
-fn check_option(key: &str, value: &str) -> Result<()> {
-    match (key, value) {
-        ("tls", "false") => Ok(()),
-        ("tls", "true") => Err(Error::builder(
-            ErrorKind::Unsupported,
-            "the URL asks for TLS, which this version does not have yet",
-        )
-        .operation("read url")
-        .hint("remove \"tls=true\", or tunnel the connection")
-        .build()),
-        ("tls", other) => Err(invalid(
-            "read url",
-            format!("\"tls\" is true or false, not \"{other}\""),
-        )),
-        (other, _) => Err(invalid("read url", format!("unknown option \"{other}\""))),
-    }
+fn check_option(key: &str, _: &str) -> Result<()> {
+    Err(invalid("read url", format!("unknown option \"{key}\"")))
 }
 
 const NAMESERVER_PORT: u16 = 9876;
@@ -302,6 +346,8 @@ const VERSION: i32 = 479;
 
 #[cfg(test)]
 mod tests {
+    use mq_core::ErrorKind;
+
     use super::*;
 
     #[test]
@@ -312,12 +358,6 @@ mod tests {
         assert_eq!(builder.nameservers, ["a:1", "b:9876"]);
         assert_eq!(builder.namespace, "rocketmq-x|ns");
         assert_eq!(builder.credentials.unwrap().access_key(), "ak");
-    }
-
-    #[test]
-    fn tls_is_a_typed_error() {
-        let error = Client::from_url("rocketmq://a:1?tls=true").unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 
     #[test]

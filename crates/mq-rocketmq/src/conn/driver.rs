@@ -10,26 +10,27 @@
 //! that asks for a new connection gets it.
 
 mod contact;
+mod failure;
 mod liveness;
 mod socket;
 
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backon::BackoffBuilder as _;
 use bytes::{Bytes, BytesMut};
 use mq_core::{Clock, Endpoint, ErrorKind, Outcome};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use self::contact::ended;
 pub(crate) use self::contact::{Contact, OnContact};
+pub(crate) use self::failure::Failure;
+use self::failure::{Refusal, lose, outcome, pauses};
 use self::liveness::{Act, Liveness};
-use self::socket::{READ_SIZE, read_some, write_all_there_is};
-use super::transport;
-use crate::error::Error;
-use crate::proto::session::{Event, Outgoing, Progress, Session};
+use self::socket::Socket;
+use super::READ_SIZE;
+use super::broken::Broken;
+use super::tls::TlsConfig;
+use crate::proto::session::{Event, Outgoing, Session};
 use crate::proto::{Encoded, Frame, ResponseCode};
 
 /// A request on its way to a connection.
@@ -55,28 +56,6 @@ pub(crate) enum Done {
     Written,
 }
 
-/// Why a command got no answer.
-#[derive(Debug, Clone)]
-pub(crate) struct Failure {
-    pub(crate) kind: ErrorKind,
-    pub(crate) outcome: Outcome,
-    pub(crate) endpoint: String,
-    pub(crate) reason: Arc<str>,
-}
-
-impl Failure {
-    pub(crate) fn into_error(self, operation: &'static str) -> Error {
-        let mut error = Error::builder(self.kind, &*self.reason)
-            .operation(operation)
-            .endpoint(self.endpoint)
-            .outcome(self.outcome);
-        if self.outcome == Outcome::Unknown {
-            error = error.hint("the broker may have applied it");
-        }
-        error.build()
-    }
-}
-
 /// Told what a broker asks of this client.
 pub(crate) type OnRequest = Arc<dyn Fn(&Endpoint, Frame) + Send + Sync>;
 /// Makes a request that any peer answers, with whatever code: header and body.
@@ -89,6 +68,8 @@ pub(crate) struct Setting {
     /// After so long a silence, a probe unanswered, the peer is gone.
     pub(crate) half_open_timeout: Duration,
     pub(crate) probe: Probe,
+    /// `None`: not secured.
+    pub(crate) tls: Option<Arc<TlsConfig>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) on_request: OnRequest,
     pub(crate) on_contact: OnContact,
@@ -109,72 +90,35 @@ pub(crate) async fn drive(setting: Setting, mut commands: mpsc::Receiver<Command
         let mut session = Session::new();
         submit(&mut session, first, &setting);
         match connect(&setting, &mut session, &mut commands).await {
-            Ok(stream) => {
+            Ok(mut socket) => {
                 tracing::debug!(peer = %setting.endpoint, "connected");
-                refused = None;
-                pauses = self::pauses();
                 (setting.on_contact)(&setting.endpoint, Contact::Made);
-                let reason = serve(&setting, &stream, &mut session, &mut commands).await;
-                tracing::debug!(peer = %setting.endpoint, reason = %reason, "disconnected");
+                let broken = serve(&setting, &mut socket, &mut session, &mut commands).await;
+                tracing::debug!(peer = %setting.endpoint, reason = %broken.reason, "disconnected");
                 // First this, so that who hears of a failure finds the server known to be away.
-                (setting.on_contact)(&setting.endpoint, ended(&commands, Contact::Lost(&reason)));
-                lose(session, ErrorKind::Disconnected, &reason, &setting.endpoint);
-            }
-            Err(cause) => {
-                let reason: Arc<str> = cause.to_string().into();
-                tracing::debug!(peer = %setting.endpoint, reason = %reason, "could not connect");
                 (setting.on_contact)(
                     &setting.endpoint,
-                    ended(&commands, Contact::Failed(&reason)),
+                    ended(&commands, Contact::Lost(&broken.reason)),
                 );
-                let failure = lose(session, ErrorKind::Connect, &reason, &setting.endpoint);
-                let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
-                refused = Some(Refusal {
-                    until: setting.clock.now() + pause,
-                    failure,
-                });
+                let failure = lose(session, ErrorKind::Disconnected, &broken, &setting.endpoint);
+                refused = None;
+                if broken.tls.is_some() {
+                    // Whoever sends us away is not asked again at once either.
+                    refused = Some(Refusal::new(&mut pauses, &broken, failure, &setting));
+                } else {
+                    pauses = self::pauses();
+                }
+            }
+            Err(broken) => {
+                tracing::debug!(peer = %setting.endpoint, reason = %broken.reason, "could not connect");
+                (setting.on_contact)(
+                    &setting.endpoint,
+                    ended(&commands, Contact::Failed(&broken.reason)),
+                );
+                let failure = lose(session, ErrorKind::Connect, &broken, &setting.endpoint);
+                refused = Some(Refusal::new(&mut pauses, &broken, failure, &setting));
             }
         }
-    }
-}
-
-/// After a failed attempt, commands fail at once for a while instead of knocking again.
-struct Refusal {
-    until: Instant,
-    failure: Failure,
-}
-
-fn pauses() -> backon::ExponentialBackoff {
-    backon::ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(50))
-        .with_max_delay(LONGEST_PAUSE)
-        .with_jitter()
-        .without_max_times()
-        .build()
-}
-
-fn lose(
-    session: Session<Box<dyn Waiter>>,
-    kind: ErrorKind,
-    reason: &Arc<str>,
-    endpoint: &Endpoint,
-) -> Failure {
-    let failure = |outcome| Failure {
-        kind,
-        outcome,
-        endpoint: endpoint.to_string(),
-        reason: Arc::clone(reason),
-    };
-    for (waiter, progress) in session.fail() {
-        waiter.done(Err(failure(outcome(progress))));
-    }
-    failure(Outcome::NotSent)
-}
-
-const fn outcome(progress: Progress) -> Outcome {
-    match progress {
-        Progress::Queued => Outcome::NotSent,
-        Progress::Written => Outcome::Unknown,
     }
 }
 
@@ -198,6 +142,7 @@ fn submit(session: &mut Session<Box<dyn Waiter>>, command: Command, setting: &Se
             outcome: Outcome::NotSent,
             endpoint: setting.endpoint.to_string(),
             reason: "too many requests are under way on the connection".into(),
+            tls: None,
         }));
     }
 }
@@ -207,19 +152,15 @@ async fn connect(
     setting: &Setting,
     session: &mut Session<Box<dyn Waiter>>,
     commands: &mut mpsc::Receiver<Command>,
-) -> io::Result<TcpStream> {
-    let attempt = tokio::time::timeout(
-        setting.connect_timeout,
-        transport::connect(&setting.endpoint),
-    );
+) -> Result<Socket, Broken> {
+    let attempt = tokio::time::timeout(setting.connect_timeout, Socket::open(setting));
     tokio::pin!(attempt);
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let wake = session.next_deadline();
         tokio::select! {
             result = &mut attempt => return result.unwrap_or_else(|_| {
-                let waited = setting.connect_timeout;
-                Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {waited:?}")))
+                Err(Broken::new(format!("no connection within {:?}", setting.connect_timeout)))
             }),
             // Forgotten meanwhile, it is connected all the same for what is under way.
             _ = commands.recv_many(&mut batch, BATCH), if !commands.is_closed() || !commands.is_empty() => {
@@ -234,10 +175,10 @@ async fn connect(
 /// Serves a connection; returns why it ended.
 async fn serve(
     setting: &Setting,
-    stream: &TcpStream,
+    socket: &mut Socket,
     session: &mut Session<Box<dyn Waiter>>,
     commands: &mut mpsc::Receiver<Command>,
-) -> Arc<str> {
+) -> Broken {
     let mut inbound = BytesMut::with_capacity(READ_SIZE);
     let mut batch = Vec::with_capacity(BATCH);
     let sleep = tokio::time::sleep_until(setting.clock.now().into());
@@ -249,21 +190,23 @@ async fn serve(
     loop {
         let now = setting.clock.now();
         if !pass_time(setting, session, &mut liveness, now) {
-            return format!("nothing was heard for {:?}", setting.half_open_timeout).into();
+            return Broken::silent(setting.half_open_timeout);
         }
-        let blocked = match write_all_there_is(stream, session) {
+        let blocked = match socket.write_all_there_is(session) {
             Ok(blocked) => blocked,
-            Err(cause) => return format!("writing failed: {cause}").into(),
+            Err(broken) => return broken,
         };
         if dispatch(session, setting) && leaving.is_none() {
             leaving = Some(now + LEAVING);
         }
-        if leaving.is_some_and(|until| session.in_flight() == 0 || until <= now) {
-            return "the peer asks for a new connection".into();
+        // Encrypted bytes may be under way of which the session knows nothing any more.
+        let idle = session.in_flight() == 0 && !blocked;
+        if leaving.is_some_and(|until| idle || until <= now) {
+            return Broken::new("the peer asks for a new connection");
         }
         // What is under way has its deadlines.
-        if forgotten && session.in_flight() == 0 {
-            return FORGOTTEN.into();
+        if forgotten && idle {
+            return Broken::new(FORGOTTEN);
         }
         let wakes = [session.next_deadline(), liveness.next(), leaving];
         let wake = wakes.into_iter().flatten().min();
@@ -276,24 +219,22 @@ async fn serve(
                 forgotten = count == 0;
                 batch.drain(..).for_each(|command| submit(session, command, setting));
             }
-            ready = stream.readable() => {
-                let any = match ready.and_then(|()| read_some(stream, &mut inbound)) {
+            ready = socket.readable() => {
+                let any = match ready.map_err(Broken::from).and_then(|()| socket.read_some(&mut inbound)) {
                     Ok(any) => any,
-                    Err(reason) => return reason.to_string().into(),
+                    Err(broken) => return broken,
                 };
                 if let Err(malformed) = session.received(&mut inbound) {
                     dispatch(session, setting);
-                    return format!("the peer does not speak this protocol: {malformed}").into();
+                    return socket.strange(&malformed);
                 }
                 if any {
                     liveness.heard(setting.clock.now(), session.in_flight() > 0);
                 }
             }
-            ready = stream.writable(), if blocked => {
-                if let Err(cause) = ready {
-                    return cause.to_string().into();
-                }
-            }
+            ready = socket.writable(), if blocked => if let Err(cause) = ready {
+                return cause.into();
+            },
             () = &mut sleep, if wake.is_some() => armed = None,
         }
     }
@@ -315,6 +256,7 @@ fn dispatch(session: &mut Session<Box<dyn Waiter>>, setting: &Setting) -> bool {
                 outcome: outcome(progress),
                 endpoint: setting.endpoint.to_string(),
                 reason: "no answer in time".into(),
+                tls: None,
             })),
             Event::Request(frame) => (setting.on_request)(&setting.endpoint, frame),
         }
@@ -378,7 +320,6 @@ const BATCH: usize = 128;
 const FORGOTTEN: &str = "no route names it any more";
 /// How long requests under way still have when the peer asks for a new connection.
 const LEAVING: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests;

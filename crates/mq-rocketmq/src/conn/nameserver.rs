@@ -1,5 +1,6 @@
 //! Asking the nameservers: several at a time, the first answer wins.
 
+use std::error::Error as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use mq_core::{Endpoint, ErrorKind, Outcome, Retry};
 use super::{Connections, parse_reply};
 use crate::error::{Error, Result, answer_error};
 use crate::proto::{Request, ResponseCode};
+use crate::tls::TlsError;
 
 /// The list of nameservers; a server that does not answer is passed over.
 #[derive(Debug)]
@@ -150,6 +152,16 @@ fn all_failed(mut failures: Vec<(&Endpoint, Error)>, operation: &'static str) ->
         .position(|(_, error)| error.code().is_some());
     if let Some(at) = answered {
         return failures.swap_remove(at).1;
+    }
+    // If all are insecure in one way, that is what is wrong, and not where they are.
+    let lasting = |(_, error): &(&Endpoint, Error)| error.retry() == Retry::Never;
+    let secured = |(_, error): &(&Endpoint, Error)| {
+        error
+            .source()
+            .is_some_and(<dyn std::error::Error>::is::<TlsError>)
+    };
+    if failures.iter().all(lasting) || (failures.len() == 1 && failures.iter().all(secured)) {
+        return failures.swap_remove(0).1;
     }
     if failures.len() == 1
         && let Some((_, error)) = failures.pop()

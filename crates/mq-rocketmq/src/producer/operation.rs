@@ -1,11 +1,12 @@
 //! One send on its way: owns the message until the broker has answered or the send has failed.
 
 mod aim;
+mod keys;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use mq_core::{ErrorKind, Outcome};
+use mq_core::{ErrorKind, Outcome, Retry};
 use tokio::sync::oneshot;
 
 use super::ending::{Ended, Failed, Hearing, Payload, Stored, tell};
@@ -16,6 +17,7 @@ use super::shared::ProducerShared;
 use super::target::Target;
 use super::timed;
 use super::window::Entry;
+use crate::auth::Hope;
 use crate::conn::{Command, Done, Failure, QueueId, TopicRoute, Waiter, parse_reply};
 use crate::error::{Error, Result, answer_error, closed};
 use crate::proto::command::{SendBatch, SendMessage, SendReply};
@@ -33,6 +35,10 @@ pub(crate) struct Operation {
     /// An attempt ended without an answer: whatever the later ones say, the message may be stored.
     may_be_stored: bool,
     target: Target,
+    /// Which keys the attempt was signed with.
+    generation: u64,
+    /// They were refused, and others may come.
+    hope: Hope,
     /// When the attempt began.
     begun: Instant,
     /// Set until launched.
@@ -98,6 +104,8 @@ impl Operation {
             attempt: 1,
             may_be_stored: false,
             target,
+            generation: 0,
+            hope: Hope::None,
             begun: deadline,
             head: None,
             stage: Stage::Waits,
@@ -132,11 +140,12 @@ impl Operation {
             ..SendMessage::default()
         };
         let body = &self.packed.body;
-        self.head = Some(if request.batch == Some(true) {
-            identity.encode(&SendBatch(request), body, self.oneway)
+        let (head, generation) = if request.batch == Some(true) {
+            identity.sign(&SendBatch(request), body, self.oneway)
         } else {
-            identity.encode(&request, body, self.oneway)
-        });
+            identity.sign(&request, body, self.oneway)
+        };
+        (self.head, self.generation) = (Some(head), generation);
     }
 
     fn submit(mut self: Box<Self>) {
@@ -174,7 +183,11 @@ impl Operation {
             // apache/rocketmq: DefaultMQProducer.retryResponseCodes; a refused login is never tried again.
             let elsewhere =
                 code.is_retryable() || (self.slot.is_none() && RETRY_ELSEWHERE.contains(&code));
-            let again = may_help.unwrap_or(elsewhere) && error.kind() != ErrorKind::Auth;
+            let again = if error.kind() == ErrorKind::Auth {
+                self.hopes_for_keys()
+            } else {
+                may_help.unwrap_or(elsewhere)
+            };
             return self.failed(error, again);
         }
         let kept = timed::check_kept(self.packed.plan.as_ref(), frame, endpoint);
@@ -318,7 +331,10 @@ impl Waiter for Operation {
                         | ErrorKind::Busy
                         | ErrorKind::Timeout
                 );
-                self.failed(failure.into_error("send"), again);
+                let error = failure.into_error("send");
+                // The same broker would be the same: its certificate is.
+                let again = again && (error.retry() == Retry::Later || self.has_alternative());
+                self.failed(error, again);
             }
         }
     }

@@ -4,17 +4,26 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use mq_core::ErrorKind;
 use tokio::sync::mpsc;
 
 use super::operation::Operation;
 use super::shared::ProducerShared;
 use super::window::{Entry as _, Window};
+use crate::auth::Hope;
 use crate::error::Error;
 
 /// A send to be tried again, and why.
 pub(crate) struct Again {
     operation: Box<Operation>,
     error: Error,
+}
+
+impl Again {
+    /// It waits for other keys.
+    fn is_refused(&self) -> bool {
+        self.error.kind() == ErrorKind::Auth
+    }
 }
 
 /// Gives a failed send to the retry task. There is room: as many as the window admits fit into the channel.
@@ -49,7 +58,15 @@ async fn work(
         };
         let line = window.sweep(now);
         while let Some(entry) = pending.first_entry().filter(|entry| entry.key().0 <= now) {
-            entry.remove().operation.again();
+            let (key, again) = entry.remove_entry();
+            match again.operation.keys() {
+                Hope::Asking(_) if now < again.operation.deadline() => {
+                    pending.insert((now + KEYS, key.1), again);
+                }
+                Hope::Asking(_) => again.operation.give_up(again.error),
+                Hope::None if again.is_refused() => again.operation.give_up(again.error),
+                Hope::None | Hope::Renewed => again.operation.again(),
+            }
         }
         let next = pending.keys().next().map(|(at, _)| *at);
         let wake = [line, lanes, next].into_iter().flatten().min();
@@ -57,7 +74,7 @@ async fn work(
             again = retries.recv() => {
                 let Some(again) = again else { return };
                 count += 1;
-                let pause = pause(&again.operation);
+                let pause = pause(&again);
                 // Not `now`: it may be long ago that this round began.
                 let at = again.operation.shared().client.clock.now() + pause;
                 if pause.is_zero() {
@@ -76,7 +93,11 @@ async fn work(
 }
 
 /// None before another broker is tried; before the same one again, a little and more each time.
-fn pause(operation: &Operation) -> Duration {
+fn pause(again: &Again) -> Duration {
+    let operation = &again.operation;
+    if again.is_refused() {
+        return KEYS;
+    }
     if operation.has_alternative() {
         return Duration::ZERO;
     }
@@ -90,4 +111,6 @@ async fn sleep_until(wake: Option<Instant>) {
     }
 }
 
+/// How often it is looked whether other keys have come.
+const KEYS: Duration = Duration::from_millis(20);
 const SAME_BROKER: Duration = Duration::from_millis(100);

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use super::*;
@@ -37,6 +37,7 @@ impl Driver {
             connect_timeout: Duration::from_secs(2),
             half_open_timeout,
             probe: Arc::new(|| (encode(&parts(11), &NoFields, &[], 0), Bytes::new())),
+            tls: None,
             clock: Arc::new(TimerClock),
             on_request: Arc::new(|_, _| {}),
             on_contact: Arc::new(move |_, contact| {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Operation, Stage};
+use crate::auth::Hope;
 use crate::conn::TopicRoute;
 use crate::error::Error;
 use crate::producer::ending::{Failed, no_turn, overtaken};
@@ -54,6 +55,7 @@ impl Operation {
             self.aim(Some(&last));
         }
         self.attempt += 1;
+        self.hope = Hope::None;
         self.encode();
         self.submit();
     }
