@@ -13,7 +13,7 @@
 // apache/rocketmq: ProcessQueue.REBALANCE_LOCK_INTERVAL and REBALANCE_LOCK_MAX_LIVE_TIME (the client's), RebalanceLockManager (the
 // broker's); RebalanceImpl.lock, lockAll, unlock
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -88,10 +88,12 @@ async fn give_back(core: &Core, queues: &[QueueId]) {
 }
 
 /// Locks that were asked for and are of no use any more.
-pub(super) async fn unlock_strays(core: &Core, topic: &str, wanted: impl Fn(&QueueId) -> bool) {
+pub(super) async fn unlock_strays(core: &Core, topic: &str, wanted: &BTreeSet<QueueId>) {
     let assigned = core.queues();
     let is_stray = |id: &QueueId| {
-        *id.topic == *topic && !wanted(id) && !assigned.iter().any(|queue| queue.id() == id)
+        *id.topic == *topic
+            && !wanted.contains(id)
+            && !assigned.iter().any(|queue| queue.id() == id)
     };
     let strays: Vec<_> = core
         .locked()
@@ -177,7 +179,7 @@ async fn renew(core: &Arc<Core>) -> bool {
             Some(until) => queue.ledger().renew(now, *until),
             // Only the broker's own word counts: others answer for other queues.
             None if error.is_none() => {
-                give_up(core, queue, "the broker says that another member has it")
+                give_up(core, queue, "the broker says that another member has it");
             }
             None => {}
         }

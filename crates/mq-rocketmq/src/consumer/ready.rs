@@ -183,7 +183,9 @@ impl<T> Ready<T> {
                 std::mem::take(&mut state.waiting)
             }
         };
-        waiting.into_values().for_each(|(waker, _)| waker.wake());
+        for (waker, _) in waiting.into_values() {
+            waker.wake();
+        }
         late
     }
 
@@ -193,7 +195,9 @@ impl<T> Ready<T> {
             change(&mut state);
             std::mem::take(&mut state.waiting)
         };
-        waiting.into_values().for_each(|(waker, _)| waker.wake());
+        for (waker, _) in waiting.into_values() {
+            waker.wake();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {

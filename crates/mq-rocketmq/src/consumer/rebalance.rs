@@ -147,7 +147,7 @@ async fn balance_topic(core: &Arc<Core>, topic: &Arc<Topic>) -> Result<Round> {
     let new = new.cloned().collect();
     let leased = if lock::is_needed(core) {
         lost.retain(|queue| run::hand_over(core, queue));
-        lock::unlock_strays(core, &topic.name, |id| wanted.contains(id)).await;
+        lock::unlock_strays(core, &topic.name, &wanted).await;
         leased(core, new).await
     } else {
         offsets::hand_over(core, &lost).await;
@@ -162,17 +162,21 @@ async fn balance_topic(core: &Arc<Core>, topic: &Arc<Topic>) -> Result<Round> {
     }
     if won > 0 || !lost.is_empty() {
         tracing::info!(group = %core.group, topic = %topic.name, queues = wanted.len(), won, lost = lost.len(), "rebalanced");
-        core.shared.board.tell(|| Event::Rebalanced {
-            group: core.group.to_string(),
-            topic: topic.name.to_string(),
-            queues: kept.len() + won,
-        });
+        tell(core, topic, kept.len() + won);
     }
     Ok(Round {
         error: error.or(leased.error),
         unlocked: leased.unlocked,
         ..Round::default()
     })
+}
+
+fn tell(core: &Core, topic: &Topic, queues: usize) {
+    core.shared.board.tell(|| Event::Rebalanced {
+        group: core.group.to_string(),
+        topic: topic.name.to_string(),
+        queues,
+    });
 }
 
 /// Queues that may be taken on, with the end of the broker's lock if there is one.

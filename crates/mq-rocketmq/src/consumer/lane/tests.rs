@@ -185,98 +185,149 @@ impl Seen {
     }
 }
 
-fn play(by_hand: bool, steps: Vec<Step>) {
-    let mut ledger: Ledger<i64> = Ledger::new(0, None).ordered(Some(Lane::new(by_hand, None)));
-    let (mut seen, mut pulled, mut ready) = (Seen::default(), Vec::new(), None);
-    for step in steps {
+struct Game {
+    ledger: Ledger<i64>,
+    by_hand: bool,
+    seen: Seen,
+    pulled: Vec<i64>,
+    /// What is offered, and not handed out yet.
+    ready: Option<i64>,
+}
+
+impl Game {
+    fn new(by_hand: bool) -> Self {
+        Self {
+            ledger: Ledger::new(0, None).ordered(Some(Lane::new(by_hand, None))),
+            by_hand,
+            seen: Seen::default(),
+            pulled: Vec::new(),
+            ready: None,
+        }
+    }
+
+    fn pull(&mut self, found: &[bool]) {
+        let from = self.ledger.next();
+        let offsets = (from..).zip(found).filter(|(_, found)| **found);
+        let offsets: Vec<i64> = offsets.map(|(offset, _)| offset).collect();
+        self.ledger
+            .pulled(offsets.iter().map(|offset| (*offset, 7, *offset)), from);
+        self.pulled.extend(offsets);
+    }
+
+    fn take(&mut self) {
+        if let Some(offset) = self.ready.take() {
+            let (_, loan) = self.ledger.hand_out(offset, now()).unwrap();
+            assert!(self.seen.held.is_empty(), "one at a time");
+            self.seen.handed_out(loan, &self.pulled);
+        }
+    }
+
+    fn take_next(&mut self) {
+        if !self.seen.held.is_empty()
+            && self.seen.waiting.is_empty()
+            && let Ok((_, loan)) = self.ledger.hand_out_next(now())
+        {
+            self.seen.handed_out(loan, &self.pulled);
+        }
+    }
+
+    fn ack(&mut self) {
+        if let Some(loan) = self.seen.held.pop_front() {
+            self.ledger.ack(loan).unwrap();
+            if !self.by_hand {
+                self.seen.done.insert(loan.offset);
+            }
+        }
+    }
+
+    /// As `run_batch` does it: all of a batch share its end.
+    fn fail(&mut self) {
+        for loan in std::mem::take(&mut self.seen.held) {
+            self.ledger.send_back(loan).unwrap();
+            self.ledger.defer(loan.offset, |kept| *kept).unwrap();
+            self.seen.waiting.insert(loan.offset);
+        }
+    }
+
+    fn again(&mut self) {
+        for offset in std::mem::take(&mut self.seen.waiting) {
+            self.ledger.again(offset, |kept| *kept).unwrap();
+        }
+    }
+
+    /// The only one that is held.
+    fn alone(&mut self) -> Option<Loan> {
+        (self.seen.held.len() == 1).then(|| self.seen.held.pop_front())?
+    }
+
+    fn roll_back(&mut self, loan: Loan) {
+        let (first, _) = self.ledger.roll_back(loan).unwrap();
+        self.ledger.defer(first, |kept| *kept).unwrap();
+        self.seen.waiting.insert(first);
+    }
+
+    fn dead_letter(&mut self, loan: Loan) {
+        self.ledger.send_back(loan).unwrap();
+        self.ledger.sent_back(loan.offset).unwrap();
+        self.seen.done.insert(loan.offset);
+    }
+
+    fn commit(&mut self) {
+        self.ledger.commit_kept();
+        let committed = self.ledger.commit();
+        let below = self.pulled.iter().filter(|offset| **offset < committed);
+        self.seen.done.extend(below);
+    }
+
+    fn play(&mut self, step: &Step) {
         match step {
-            Step::Pull(found) => {
-                let from = ledger.next();
-                let found: Vec<i64> = (from..)
-                    .zip(&found)
-                    .filter(|(_, found)| **found)
-                    .map(|(offset, _)| offset)
-                    .collect();
-                ledger.pulled(found.iter().map(|offset| (*offset, 7, *offset)), from);
-                pulled.extend(found);
-            }
-            Step::Take => {
-                if let Some(offset) = Option::take(&mut ready) {
-                    let (_, loan) = ledger.hand_out(offset, now()).unwrap();
-                    assert!(seen.held.is_empty(), "one at a time");
-                    seen.handed_out(loan, &pulled);
-                }
-            }
-            Step::TakeNext => {
-                if !seen.held.is_empty()
-                    && seen.waiting.is_empty()
-                    && let Ok((_, loan)) = ledger.hand_out_next(now())
-                {
-                    seen.handed_out(loan, &pulled);
-                }
-            }
-            Step::Ack => {
-                if let Some(loan) = seen.held.pop_front() {
-                    ledger.ack(loan).unwrap();
-                    if !by_hand {
-                        seen.done.insert(loan.offset);
-                    }
-                }
-            }
-            // As run_batch does it: all of a batch share its end.
-            Step::Fail => {
-                for loan in std::mem::take(&mut seen.held) {
-                    ledger.send_back(loan).unwrap();
-                    ledger.defer(loan.offset, |kept| *kept).unwrap();
-                    seen.waiting.insert(loan.offset);
-                }
-            }
-            Step::Again => {
-                for offset in std::mem::take(&mut seen.waiting) {
-                    ledger.again(offset, |kept| *kept).unwrap();
-                }
-            }
+            Step::Pull(found) => self.pull(found),
+            Step::Take => self.take(),
+            Step::TakeNext => self.take_next(),
+            Step::Ack => self.ack(),
+            Step::Fail => self.fail(),
+            Step::Again => self.again(),
+            Step::Commit => self.commit(),
             Step::Release => {
-                if seen.held.len() == 1
-                    && let Some(loan) = seen.held.pop_front()
-                {
-                    ledger.release(loan, false).unwrap();
+                if let Some(loan) = self.alone() {
+                    self.ledger.release(loan, false).unwrap();
                 }
-            }
-            Step::Commit => {
-                ledger.commit_kept();
-                let committed = ledger.commit();
-                seen.done
-                    .extend(pulled.iter().filter(|offset| **offset < committed));
             }
             Step::RollBack => {
-                if seen.held.len() == 1
-                    && let Some(loan) = seen.held.pop_front()
-                {
-                    let (first, _) = ledger.roll_back(loan).unwrap();
-                    ledger.defer(first, |kept| *kept).unwrap();
-                    seen.waiting.insert(first);
+                if let Some(loan) = self.alone() {
+                    self.roll_back(loan);
                 }
             }
             Step::DeadLetter => {
-                if seen.held.len() == 1
-                    && let Some(loan) = seen.held.pop_front()
-                {
-                    ledger.send_back(loan).unwrap();
-                    ledger.sent_back(loan.offset).unwrap();
-                    seen.done.insert(loan.offset);
+                if let Some(loan) = self.alone() {
+                    self.dead_letter(loan);
                 }
             }
         }
-        ready = ready.or_else(|| ledger.offer());
-        assert_eq!(ledger.offer(), None, "one at a time is offered");
-        let open: Vec<_> = pulled
+    }
+
+    fn check(&mut self) {
+        self.ready = self.ready.or_else(|| self.ledger.offer());
+        assert_eq!(self.ledger.offer(), None, "one at a time is offered");
+        let open = self
+            .pulled
             .iter()
-            .filter(|offset| !seen.done.contains(offset))
-            .collect();
-        assert_eq!(ledger.count(), open.len());
+            .filter(|offset| !self.seen.done.contains(offset));
+        let open: Vec<_> = open.collect();
+        assert_eq!(self.ledger.count(), open.len());
         let lowest = open.first().copied().copied();
-        assert_eq!(ledger.commit(), lowest.unwrap_or_else(|| ledger.next()));
+        assert_eq!(
+            self.ledger.commit(),
+            lowest.unwrap_or_else(|| self.ledger.next())
+        );
+    }
+}
+
+fn play(by_hand: bool, steps: Vec<Step>) {
+    let mut game = Game::new(by_hand);
+    for step in steps {
+        game.play(&step);
+        game.check();
     }
 }
 

@@ -213,6 +213,9 @@ impl Broker {
         if let Some(answer) = state.offsets(code, ext, body) {
             return answer;
         }
+        if let Some(answer) = state.locks(code, body) {
+            return answer;
+        }
         if code == GetRoute::CODE.0 {
             let topic = GetRoute::parse(ext, body).unwrap().topic;
             return state.route(&topic);
@@ -227,29 +230,6 @@ impl Broker {
         } else if code == GetConsumerList::CODE.0 {
             let client_ids = state.others.iter().chain(&state.own).cloned().collect();
             return reply(ResponseCode::SUCCESS, &ConsumerList { client_ids });
-        } else if code == LockQueues::CODE.0 {
-            let asked = LockQueues::parse(ext, body).unwrap();
-            let mut queues = asked.queues;
-            queues.retain(|queue| {
-                let key = (queue.topic.clone(), queue.queue_id);
-                let holder = state
-                    .locks
-                    .entry(key)
-                    .or_insert_with(|| asked.client_id.clone());
-                *holder == asked.client_id
-            });
-            return reply(ResponseCode::SUCCESS, &LockedQueues { queues });
-        } else if code == UnlockQueues::CODE.0 {
-            let asked = UnlockQueues::parse(ext, body).unwrap().0;
-            let is_given_back = |key: &(String, i32)| {
-                asked
-                    .queues
-                    .iter()
-                    .any(|queue| queue.topic == key.0 && queue.queue_id == key.1)
-            };
-            state
-                .locks
-                .retain(|key, holder| *holder != asked.client_id || !is_given_back(key));
         } else if code == SendBack::CODE.0 {
             let asked = SendBack::parse(ext, body).unwrap();
             drop(state);
@@ -383,6 +363,29 @@ impl State {
                     offset: self.begins + 1,
                 },
             ));
+        }
+        None
+    }
+
+    fn locks(&mut self, code: i32, body: &Bytes) -> Option<Frame> {
+        let ext = ExtFields::default();
+        if code == LockQueues::CODE.0 {
+            let asked = LockQueues::parse(&ext, body).unwrap();
+            let mut queues = asked.queues;
+            queues.retain(|queue| {
+                let key = (queue.topic.clone(), queue.queue_id);
+                let holder = self.locks.entry(key);
+                *holder.or_insert_with(|| asked.client_id.clone()) == asked.client_id
+            });
+            return Some(reply(ResponseCode::SUCCESS, &LockedQueues { queues }));
+        } else if code == UnlockQueues::CODE.0 {
+            let asked = UnlockQueues::parse(&ext, body).unwrap().0;
+            for queue in asked.queues {
+                let key = (queue.topic, queue.queue_id);
+                if self.locks.get(&key) == Some(&asked.client_id) {
+                    self.locks.remove(&key);
+                }
+            }
         }
         None
     }

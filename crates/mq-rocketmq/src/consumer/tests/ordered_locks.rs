@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use mq_core::ErrorKind;
-use tokio::time::Instant;
 
 use super::super::lock::Times;
 use super::broker::Broker;
-use super::support::{consumer, next, nothing_comes, numbers, until, within};
+use super::support::{Stopwatch, consumer, next, nothing_comes, numbers, until, within};
 use crate::proto::command::{
     LockQueues, NotifyConsumersChanged, PullMessage, UnlockQueues, Unregister, UpdateOffset,
 };
@@ -56,7 +55,7 @@ async fn a_queue_is_pulled_only_when_it_is_locked_and_as_soon_as_it_is() {
     nothing_comes(&consumer).await;
     assert_eq!(pulls(&broker), 0);
     lock(&broker, None);
-    let freed = Instant::now();
+    let freed = Stopwatch::start();
     assert_eq!(next(&consumer).await.offset(), 0);
     assert!(
         freed.elapsed() < Duration::from_secs(2),
@@ -99,7 +98,7 @@ async fn a_lock_that_cannot_be_renewed_lapses() {
     next(&consumer).await.ack().await.unwrap();
     let held = next(&consumer).await;
     broker.refuse::<LockQueues>(usize::MAX, ResponseCode::SYSTEM_ERROR, "no");
-    let refused = Instant::now();
+    let refused = Stopwatch::start();
     until("it is given up", || consumer.assignment().is_empty()).await;
     let after = refused.elapsed();
     assert!((lease / 2..lease + lease / 2).contains(&after), "{after:?}");

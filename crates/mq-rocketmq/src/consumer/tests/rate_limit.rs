@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mq_core::{ErrorKind, RateLimit};
-use tokio::time::Instant;
 
 use super::broker::Broker;
-use super::support::{RETRY, consumer, next, nothing_comes, numbers, until, within};
+use super::support::{RETRY, Stopwatch, consumer, next, nothing_comes, numbers, until, within};
 use crate::proto::command::SendBack;
 use crate::{Consumer, ConsumerBuilder, Error, Settle};
 
@@ -27,7 +26,7 @@ async fn full(
 async fn a_receiver_gets_as_many_as_the_limit_says_and_a_burst_after_a_pause() {
     let limit = RateLimit::per_second(100);
     let (_broker, consumer) = full(600, |builder| builder.rate_limit(limit)).await;
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     for _ in 0..500 {
         next(&consumer).await.ack().await.unwrap();
     }
@@ -35,7 +34,7 @@ async fn a_receiver_gets_as_many_as_the_limit_says_and_a_burst_after_a_pause() {
     // The first ten at once.
     assert!((4.85..5.0).contains(&took), "{took}");
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     for _ in 0..11 {
         next(&consumer).await.ack().await.unwrap();
     }
@@ -56,7 +55,7 @@ async fn handlers_are_limited_and_so_are_lanes_and_batches() {
         let (_broker, consumer) = full(160, set).await;
         let count = Arc::new(AtomicUsize::new(0));
         let (one, batch) = (Arc::clone(&count), Arc::clone(&count));
-        let begun = Instant::now();
+        let begun = Stopwatch::start();
         let running = async {
             let first = consumer.run(move |_| {
                 one.fetch_add(1, Ordering::AcqRel);
@@ -114,7 +113,7 @@ async fn what_is_asked_for_too_long_goes_back_and_no_more_than_that() {
         until("some go back", || broker.requests::<SendBack>().len() >= 10).await;
         handle.close().await;
     };
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     let (ran, ()) = within(async { tokio::join!(running, watch) }).await;
     ran.unwrap();
     let took = begun.elapsed();
@@ -172,7 +171,7 @@ async fn of_an_ordered_consumer_the_queue_is_suspended_uncounted() {
             .suspend(Duration::from_millis(600))
     };
     let (broker, consumer) = full(3, set).await;
-    let begun = Instant::now();
+    let begun = Stopwatch::start();
     for offset in 0..3 {
         let delivery = next(&consumer).await;
         assert_eq!((delivery.offset(), delivery.attempt()), (offset, 1));

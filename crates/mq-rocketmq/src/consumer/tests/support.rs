@@ -1,9 +1,12 @@
 //! What the tests of the consumer have in common.
 
 use std::future::Future;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use mq_core::Clock as _;
 
 use super::broker::Broker;
+use crate::conn::TimerClock;
 use crate::{Client, ConsumeFrom, Consumer, ConsumerBuilder, Delivery};
 
 pub(super) const RETRY: &str = "%RETRY%g";
@@ -27,6 +30,19 @@ pub(super) async fn consumer(
         .subscribe("t", "*")
         .from(ConsumeFrom::First);
     set(builder).build().await.unwrap()
+}
+
+/// Time since it was started, by the clock of the timers.
+pub(super) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    pub(super) fn start() -> Self {
+        Self(TimerClock.now())
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        TimerClock.now().saturating_duration_since(self.0)
+    }
 }
 
 pub(super) fn numbers(range: std::ops::Range<usize>) -> impl Iterator<Item = String> {
