@@ -104,6 +104,23 @@ fn real_rocketmq_cli_what_is_scheduled_is_cancelled_by_its_handle() {
 
 #[test]
 #[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_what_has_one_ordering_key_is_sent_and_received_in_order() {
+    let (topic, group) = (unique("cli"), unique("group"));
+    let line = ["send", "--topic", &topic, "{i}", "--count", "20", "--json"];
+    let sent = run(&[&line[..], &["--ordering-key", "order 7"]].concat());
+    assert_eq!(code(&sent), 0, "{}", err(&sent));
+    let sent = json(&sent);
+    let offsets: Vec<_> = sent.iter().map(|line| line["offset"].as_i64()).collect();
+    assert!(offsets.is_sorted(), "{offsets:?}");
+    assert!(sent.iter().all(|line| line["queue"] == sent[0]["queue"]));
+    let received = receive(&topic, &group, &["--ordered", "--count", "20"]);
+    assert_eq!(code(&received), 0, "{}", err(&received));
+    let numbers: Vec<_> = (0..20).map(|number| number.to_string()).collect();
+    assert_eq!(out(&received).lines().collect::<Vec<_>>(), numbers);
+}
+
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
 fn real_rocketmq_cli_stdin_is_cut_and_a_failure_stands_in_its_place() {
     let topic = unique("cli");
     // The second is empty, which brokers refuse; the last is no UTF-8, and compressed on the way.

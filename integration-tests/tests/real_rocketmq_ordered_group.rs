@@ -14,7 +14,7 @@ use std::time::Duration;
 use integration_tests::conformance::{Record, Tier};
 use integration_tests::foreign::{Failure, Foreign, Received};
 use integration_tests::harness::{connect, from_first, nameserver, producer, topic, unique, until};
-use mq_rocketmq::{Consumer, Error, Message, Settle};
+use mq_rocketmq::{Consumer, Error, Message, Producer, Settle};
 use tokio::task::JoinHandle;
 
 const QUEUES: usize = 4;
@@ -37,6 +37,14 @@ fn work(consumer: Arc<Consumer>) -> (Seen, JoinHandle<()>) {
     (seen, running)
 }
 
+async fn send(producer: Producer, topic: String) {
+    for number in 0..COUNT {
+        let message = Message::new(&topic, "x").ordering_key(number.to_string());
+        producer.send(message).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(15)).await;
+    }
+}
+
 /// Ours has all queues, theirs joins and gets half, ours goes: each message once, each member's in order.
 async fn shares_with(test: &str, theirs: Foreign, version: &str) {
     theirs.build().await.unwrap();
@@ -53,16 +61,7 @@ async fn shares_with(test: &str, theirs: Foreign, version: &str) {
         topic("share", u32::try_from(QUEUES).unwrap()).await,
         unique("share"),
     );
-    let sending = {
-        let (producer, topic) = (producer(&client).await, topic.clone());
-        tokio::spawn(async move {
-            for number in 0..COUNT {
-                let message = Message::new(&topic, "x").ordering_key(number.to_string());
-                producer.send(message).await.unwrap();
-                tokio::time::sleep(Duration::from_millis(15)).await;
-            }
-        })
-    };
+    let sending = tokio::spawn(send(producer(&client).await, topic.clone()));
     let consumer = Arc::new(
         from_first(&client, &group, &topic)
             .ordered()
