@@ -52,6 +52,10 @@ capture-rocketmq-allocations:
 bench-rocketmq:
     python3 bench/rocketmq/run.py
 
+# The same for ordered, transactional and scheduled messages.
+bench-rocketmq-flows:
+    python3 bench/rocketmq/run.py --flows
+
 # Known vulnerabilities in dependencies (needs the network, and cargo-deny).
 audit:
     cargo deny check

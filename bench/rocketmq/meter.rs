@@ -11,9 +11,10 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// `send|drain NAMESRV TOPIC N SIZE IN_FLIGHT`, and the variables `BENCH_WARM` and `BENCH_GROUP`.
+/// `MODE NAMESRV TOPIC N SIZE IN_FLIGHT`, and the variables `BENCH_WARM` and `BENCH_GROUP`. The mode is `send` or `drain`, or another one that a
+/// program has.
 pub struct Job {
-    pub drains: bool,
+    pub mode: String,
     pub namesrv: String,
     pub topic: String,
     pub count: u64,
@@ -27,18 +28,14 @@ impl Job {
     pub fn from_env() -> Result<Self, String> {
         let words: Vec<String> = env::args().skip(1).collect();
         let [mode, namesrv, topic, count, size, in_flight] = words.as_slice() else {
-            return Err("usage: send|drain NAMESRV TOPIC N SIZE IN_FLIGHT".to_owned());
+            return Err("usage: MODE NAMESRV TOPIC N SIZE IN_FLIGHT".to_owned());
         };
         let number = |text: &str| {
             text.parse::<u64>()
                 .map_err(|_| format!("not a number: {text}"))
         };
         Ok(Self {
-            drains: match mode.as_str() {
-                "send" => false,
-                "drain" => true,
-                other => return Err(format!("send or drain, not {other}")),
-            },
+            mode: mode.clone(),
             namesrv: namesrv.clone(),
             topic: topic.clone(),
             count: number(count)?,
@@ -119,7 +116,7 @@ pub struct Spent {
 }
 
 impl Spent {
-    pub fn print_sends(&self, count: u64, sends: Sends) {
+    pub fn print_sends(&self, mode: &str, count: u64, sends: Sends) {
         let mut micros = sends
             .micros
             .into_inner()
@@ -133,12 +130,12 @@ impl Spent {
                 .unwrap_or_default()
         };
         let latency = format!("{{\"p50\":{},\"p99\":{}}}", at(0.5), at(0.99));
-        self.print("send", count, sends.errors.into_inner(), &latency);
+        self.print(mode, count, sends.errors.into_inner(), &latency);
     }
 
     /// `redelivered`: how many of the messages had been delivered before.
-    pub fn print_drain(&self, count: u64, redelivered: u64) {
-        self.print("drain", count, redelivered, "null");
+    pub fn print_drain(&self, mode: &str, count: u64, redelivered: u64) {
+        self.print(mode, count, redelivered, "null");
     }
 
     fn print(&self, mode: &str, count: u64, errors: u64, latency: &str) {

@@ -8,7 +8,6 @@ import subprocess
 import time
 from pathlib import Path
 
-BEGIN, END = "<!-- bench-rocketmq: begin -->", "<!-- bench-rocketmq: end -->"
 # "At least as good" allows for this much of noise.
 NOISE = 0.95
 NAMES = {
@@ -53,7 +52,7 @@ class Cell:
         if failed:
             remarks.append(f"{failed} of {len(self.all)} runs failed")
         for name, what in [
-            ("errors", "errors" if self.all[0]["mode"] == "send" else "redelivered"),
+            ("errors", "redelivered" if self.all[0]["mode"] in ("drain", "ordered") else "errors"),
             ("sent_back", "sent back"),
             ("stored_too_many", "stored twice"),
         ]:
@@ -77,29 +76,72 @@ def brief(result):
 
 
 def render(results, settings, clients, ours):
-    cells = {}
-    for result in results:
-        key = (result["mode"], result["size"], result["in_flight"])
-        cells.setdefault(key, {}).setdefault(result["client"], []).append(result)
-    cells = {key: {client: Cell(rows) for client, rows in by.items()} for key, by in cells.items()}
+    cells = by_cell(results)
     peers = [client for client in clients if client != ours]
     parts = [about(results, settings), table(cells, clients, ours, peers), targets(cells, ours, peers)]
     return "\n\n".join(parts)
 
 
-def about(results, settings):
+def by_cell(results):
+    cells = {}
+    for result in results:
+        key = (result["mode"], result["size"], result["in_flight"])
+        cells.setdefault(key, {}).setdefault(result["client"], []).append(result)
+    return {key: {client: Cell(rows) for client, rows in by.items()} for key, by in cells.items()}
+
+
+def flows(results, settings, clients, ours):
+    """Ordered, transactional and scheduled messages."""
+    cells = by_cell(results)
+    peers = [client for client in clients if client != ours]
     sizes = settings.sizes
+    how = (
+        f"{machine(settings)}\n\nBroker 5.5.0 (profile `rocketmq-bench`) and client on the same cores; topics of 8 queues; {sizes.rounds} rounds, the clients "
+        f"taking turns. {sizes.drained:,} messages drained in order, acknowledged one by one, by each client's default; {sizes.transactions:,} transactions, "
+        "each a half message and its commit: Java's commits are one-way and nobody waits for them, ours wait for the broker's word; "
+        f"{sizes.many:,} sends, and as many that are to be delivered an hour later."
+    )
+    lines = [
+        "| target | ours | against | × | met |",
+        "|---|---|---|---|---|",
+    ]
+
+    def judge(what, mine, other, met):
+        if mine is None or other is None:
+            lines.append(f"| {what} | – | – | – | **no** (a run failed) |")
+        else:
+            lines.append(f"| {what} | {mine:,.1f} | {other:,.1f} | {mine / other:.2f} | {'yes' if met(mine / other) else '**no**'} |")
+
+    for key in cells:
+        if key[0] in ("ordered", "transaction"):
+            mine = cells[key][ours].median("messages_per_second")
+            judge(f"{label(key)}: messages/s ≥ best peer", mine, best_rate(cells[key], peers), lambda it: it >= NOISE)
+    plain, later = (cells[key][ours] for key in (("send", 1024, 64), ("scheduled", 1024, 64)))
+    for name, what in [("messages_per_second", "messages/s"), ("cpu_us_per_message", "client CPU µs")]:
+        within = (lambda it: it >= 0.9) if name == "messages_per_second" else (lambda it: it <= 1.1)
+        judge(f"scheduled sends: {what} within 10 % of plain ones (ours)", later.median(name), plain.median(name), within)
+    return "\n\n".join([how, table(cells, clients, ours, peers), "\n".join(lines)])
+
+
+def machine(settings):
     cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = int(re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())[1]) / 2**20
-    others = [it["other_cores"] for it in results if "other_cores" in it]
     clock = lambda at: time.strftime("%H:%M", time.gmtime(at))
-    rounds = f"{sizes.rounds} round" + "s" * (sizes.rounds != 1)
-    lines = [
+    return (
         f"{time.strftime('%Y-%m-%d', time.gmtime(settings.begun))}, {clock(settings.begun)}–{clock(settings.ended)} UTC, "
         f"commit {first_line('git', 'rev-parse', '--short', 'HEAD')}{dirty()}. "
         f"{os.cpu_count()} cores ({cpu[1] if cpu else platform.machine()}), {memory:.0f} GiB; "
         f"{platform.system()} {platform.release().split('-')[0]}; {first_line('java', '-version')}; "
-        f"{first_line('go', 'version').removeprefix('go version ')}; {first_line('rustc', '--version')}.",
+        f"{first_line('go', 'version').removeprefix('go version ')}; {first_line('rustc', '--version')}."
+    )
+
+
+def about(results, settings):
+    sizes = settings.sizes
+    others = [it["other_cores"] for it in results if "other_cores" in it]
+    rounds = f"{sizes.rounds} round" + "s" * (sizes.rounds != 1)
+    lines = [
+        machine(settings),
         "",
         f"Broker 5.5.0 (profile `rocketmq-bench`: G1, 1 GiB, asynchronous flush) and client on the same cores; topics of 8 queues; {rounds}, "
         "the clients taking turns. Other processes took "
@@ -126,7 +168,9 @@ def table(cells, clients, ours, peers):
     for key, by in cells.items():
         best = best_rate(by, peers)
         for client in clients:
-            cell = by[client]
+            cell = by.get(client)
+            if cell is None:
+                continue
             if not cell.good:
                 lines.append(f"| {label(key)} | {NAMES[client]} | – | – | – | – | – | – | {cell.remarks()} |")
                 continue
@@ -135,7 +179,7 @@ def table(cells, clients, ours, peers):
                 ratio = cell.median("messages_per_second") / best
                 rate += f" = {ratio:.2f}×" + (" **loses**" if ratio < NOISE else "")
             latency = ["–", "–"]
-            if key[0] == "send":
+            if "latency_us" in cell.good[0] and cell.good[0]["latency_us"]:
                 latency = [f"{cell.median('latency_us', part) / 1000:.2f}" for part in ("p50", "p99")]
             memory = max(cell.values("peak_rss_bytes")) / 2**20
             lines.append(
@@ -188,7 +232,7 @@ def targets(cells, ours, peers):
 
 
 def best_rate(by, peers):
-    rates = [by[peer].median("messages_per_second") for peer in peers]
+    rates = [by[peer].median("messages_per_second") for peer in peers if peer in by]
     return max((it for it in rates if it is not None), default=None)
 
 
@@ -201,7 +245,8 @@ def spread(cell, digits, name):
 def label(key):
     mode, size, in_flight = key
     size = f"{size} B" if size < 1024 else f"{size // 1024} KiB"
-    return f"send {size}, {in_flight} in flight" if mode == "send" else f"drain {size}"
+    mode = {"ordered": "drain in order", "transaction": "half message and commit", "scheduled": "send for later"}.get(mode, mode)
+    return f"{mode} {size}, {in_flight} in flight" if in_flight else f"{mode} {size}"
 
 
 def dirty():
@@ -214,11 +259,12 @@ def first_line(*command):
     return (done.stdout + done.stderr).strip().split("\n")[0]
 
 
-def write(path, text):
-    """Puts the text between the markers."""
+def write(path, text, name):
+    """Puts the text between the markers of this name."""
+    begin, end = f"<!-- bench-{name}: begin -->", f"<!-- bench-{name}: end -->"
     page = path.read_text()
-    if BEGIN not in page or END not in page:
-        raise SystemExit(f"{path.name} has no place for the table: {BEGIN} … {END}")
-    before, rest = page.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    if begin not in page or end not in page:
+        raise SystemExit(f"{path.name} has no place for the table: {begin} … {end}")
+    before, rest = page.split(begin, 1)
+    after = rest.split(end, 1)[1]
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")

@@ -2,11 +2,14 @@
 """Measures four RocketMQ clients side by side, and writes the table into docs/benchmarks.md.
 
     python3 bench/rocketmq/run.py            every cell, 3 rounds
+    python3 bench/rocketmq/run.py --flows    instead: ordered, transactional and scheduled messages, and their own table
     python3 bench/rocketmq/run.py --quick    every cell once and with few messages, to the terminal only
 
 Each client is a program of the same contract:
 
-    PROGRAM send|drain NAMESRV TOPIC N SIZE IN_FLIGHT        variables: BENCH_WARM, BENCH_GROUP
+    PROGRAM MODE NAMESRV TOPIC N SIZE IN_FLIGHT        variables: BENCH_WARM, BENCH_GROUP
+
+MODE is send or drain, and for flows scheduled, transaction or ordered.
 
 It sends, or receives, BENCH_WARM messages that don't count, says `begin` on stderr, does the same with N messages, and prints one line
 of JSON: messages per second, its CPU time per message, peak memory, latencies, errors. Needs JDK 17, Maven, Go 1.24 and Rust.
@@ -45,6 +48,16 @@ PROGRAMS = {
 }
 
 
+# What is compared of each flow, and with whom: Go's transactions and timers are not asked for.
+FLOWS = {
+    ("ordered", 1024, 0): [OURS, "java", "go"],
+    ("transaction", 1024, 64): [OURS, "java"],
+    ("send", 1024, 64): [OURS, "java"],
+    ("scheduled", 1024, 64): [OURS, "java"],
+}
+DRAINS = ("drain", "ordered")
+
+
 class Sizes:
     """How many messages: counted and warming up, by what is done."""
 
@@ -53,22 +66,27 @@ class Sizes:
         self.drained = 60_000 if quick else 240_000
         # Java is not in its stride before; the others have their connections and queues by then.
         self.drain_warm = 20_000 if quick else 60_000
+        # Each is two requests and three writes of the broker.
+        self.transactions = 5_000 if quick else 40_000
         self.one, self.many = (1_000, 20_000) if quick else (6_000, 100_000)
         self.java_warm, self.warm = (10_000, 1_000) if quick else (120_000, 2_000)
 
-    def sends(self, in_flight):
+    def sends(self, mode, in_flight):
+        if mode == "transaction":
+            return self.transactions
         return self.one if in_flight == 1 else self.many
 
-    def send_warm(self, client, in_flight):
+    def send_warm(self, client, mode, in_flight):
         if client == "java":
             # Warmed up with many in flight, whatever is measured then.
-            return self.java_warm
-        return min(self.warm, self.sends(in_flight) // 4)
+            return self.transactions if mode == "transaction" else self.java_warm
+        return min(self.warm, self.sends(mode, in_flight) // 4)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one round of few messages, to the terminal only")
+    parser.add_argument("--flows", action="store_true", help="ordered, transactional and scheduled messages")
     parser.add_argument("--rounds", type=int, help="how often each client takes its turn")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -109,36 +127,41 @@ def measure_all(options):
     sizes.rounds = options.rounds or sizes.rounds
     begun = time.time()
     results = []
-    for size in SIZES:
-        # Filled by the same program for everybody; and the broker's JIT is warm afterwards.
-        fill = f"bench_drain_{size}"
-        broker.create_topic(fill)
-        run(broker, OURS, ["send", fill, sizes.drain_warm + sizes.drained, size, 256], 0)
-        broker.create_topic(f"bench_send_{size}")
-    cells = [("send", size, in_flight) for size in SIZES for in_flight in IN_FLIGHT]
-    cells += [("drain", size, 0) for size in SIZES]
-    for cell in cells:
+    sends = [("send", size, in_flight) for size in SIZES for in_flight in IN_FLIGHT]
+    cells = {cell: list(PROGRAMS) for cell in sends + [("drain", size, 0) for size in SIZES]}
+    if options.flows:
+        cells = FLOWS
+    for mode, size, _ in cells:
+        topic = f"bench_{mode}_{size}"
+        if broker.route(topic) is None:
+            broker.create_topic(topic)
+            if mode in DRAINS:
+                # Filled by the same program for everybody; and the broker's JIT is warm afterwards.
+                run(broker, OURS, ["send", topic, sizes.drain_warm + sizes.drained, size, 256], 0)
+    for cell, clients in cells.items():
         for turn in range(sizes.rounds):
-            for client in PROGRAMS:
+            for client in clients:
                 result = one(broker, sizes, client, cell, turn)
                 results.append(result)
                 print(report.brief(result), file=sys.stderr)
                 (OUT / "results.json").write_text(json.dumps(results, indent=1))
     settings = report.Settings(sizes, JVM, begun, time.time(), "--quick" in sys.argv)
-    text = report.render(results, settings, list(PROGRAMS), OURS)
+    render = report.flows if options.flows else report.render
+    text = render(results, settings, list(PROGRAMS), OURS)
     if options.quick:
         print(text)
     else:
-        report.write(ROOT / "docs" / "benchmarks.md", text)
+        report.write(ROOT / "docs" / "benchmarks.md", text, "flows" if options.flows else "rocketmq")
     return 1 if any(it.get("failed") for it in results) else 0
 
 
 def one(broker, sizes, client, cell, turn):
     mode, size, in_flight = cell
-    if mode == "send":
-        topic, count, warm = f"bench_send_{size}", sizes.sends(in_flight), sizes.send_warm(client, in_flight)
+    topic = f"bench_{mode}_{size}"
+    if mode in DRAINS:
+        count, warm = sizes.drained, sizes.drain_warm
     else:
-        topic, count, warm = f"bench_drain_{size}", sizes.drained, sizes.drain_warm
+        count, warm = sizes.sends(mode, in_flight), sizes.send_warm(client, mode, in_flight)
     before = (broker.stored(topic), broker.sent_back())
     result = run(broker, client, [mode, topic, count, size, in_flight], warm, f"bench_{client}_{mode}_{size}_{turn}")
     stored, sent_back = broker.stored(topic) - before[0], broker.sent_back() - before[1]

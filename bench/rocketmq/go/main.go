@@ -21,7 +21,7 @@ import (
 	"github.com/apache/rocketmq-client-go/v2/rlog"
 )
 
-// job is `send|drain NAMESRV TOPIC N SIZE IN_FLIGHT`, and the variables BENCH_WARM and BENCH_GROUP.
+// job is `send|drain|ordered NAMESRV TOPIC N SIZE IN_FLIGHT`, and the variables BENCH_WARM and BENCH_GROUP.
 type job struct {
 	mode, namesrv, topic, group string
 	count, size, inFlight, warm int
@@ -30,7 +30,7 @@ type job struct {
 func main() {
 	rlog.SetLogLevel("fatal")
 	if len(os.Args) != 7 {
-		fail("usage: send|drain NAMESRV TOPIC N SIZE IN_FLIGHT")
+		fail("usage: send|drain|ordered NAMESRV TOPIC N SIZE IN_FLIGHT")
 	}
 	j := &job{
 		mode: os.Args[1], namesrv: os.Args[2], topic: os.Args[3], group: os.Getenv("BENCH_GROUP"),
@@ -40,10 +40,10 @@ func main() {
 	switch j.mode {
 	case "send":
 		send(j)
-	case "drain":
+	case "drain", "ordered":
 		drain(j)
 	default:
-		fail("send or drain, not " + j.mode)
+		fail("send, drain or ordered, not " + j.mode)
 	}
 }
 
@@ -100,6 +100,7 @@ func drain(j *job) {
 		consumer.WithNsResolver(primitive.NewPassthroughResolver([]string{j.namesrv})),
 		consumer.WithGroupName(j.group),
 		consumer.WithConsumeFromWhere(consumer.ConsumeFromFirstOffset),
+		consumer.WithConsumerOrder(j.mode == "ordered"),
 	)
 	check(err)
 	var seen, redelivered atomic.Int64

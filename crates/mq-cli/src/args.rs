@@ -99,6 +99,9 @@ pub(crate) struct Send {
     /// The key to find it by; several are separated by spaces
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
+    /// Keep the order of the messages that have the same one: they go to one queue, one after the other
+    #[arg(long, value_name = "KEY")]
+    pub(crate) ordering_key: Option<String>,
     /// The tag that consumers choose by
     #[arg(long, value_name = "TAG")]
     pub(crate) tag: Option<String>,

@@ -156,6 +156,7 @@ impl Plan {
 fn plan_send(typed: args::Send) -> Result<Send, Failure> {
     let mut template = Outgoing::new(typed.topic, Bytes::new());
     template.key = typed.key;
+    template.ordering_key = typed.ordering_key;
     template.tag = typed.tag;
     template.when = when(typed.deliver_after.as_deref(), typed.deliver_at.as_deref())?;
     for pair in &typed.properties {
@@ -389,7 +390,6 @@ pub(crate) mod tests {
             ("recv --topic t --filter=", "an empty part"),
             ("recv --topic t --json -f %b", "cannot be used with"),
             ("recv --topic t --ordered --no-ack", "cannot be used with"),
-            ("send --topic t x --ordering-key k", "unexpected argument"),
             ("send --topic t x --url rocketmq://h:1?tls_ca=a", "tls=true"),
             ("send --topic t x --url amqp://h:1", "expected \"rocketmq\""),
             ("bench", "<MODE>"),

@@ -31,10 +31,6 @@ fn usage_errors_leave_with_2_and_say_what_to_write() {
         ("rocketmq send x", "--topic <TOPIC>"),
         ("rocketmq send --topic t", "no message given"),
         (
-            "rocketmq send --topic t x --ordering-key k",
-            "--ordering-key",
-        ),
-        (
             "rocketmq send --topic t x --deliver-after now",
             "--deliver-after",
         ),

@@ -44,10 +44,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ClientRuntimeConfig::default(),
         telemetry.handle(),
     )?;
-    if job.drains {
-        drain(&runtime, job).await?;
-    } else {
-        send(&runtime, &job).await?;
+    match job.mode.as_str() {
+        "drain" => drain(&runtime, job).await?,
+        "send" => send(&runtime, &job).await?,
+        other => return Err(format!("send or drain, not {other}").into()),
     }
     // Its figures are printed; how tidily it ends is not measured.
     std::process::exit(0)
@@ -62,7 +62,7 @@ async fn send(runtime: &Arc<ClientRuntime>, job: &Job) -> Result<(), Box<dyn Err
     send_all(&producer, job, job.warm).await?;
     let window = Window::begin();
     let sends = send_all(&producer, job, job.count).await?;
-    window.end().print_sends(job.count, sends);
+    window.end().print_sends("send", job.count, sends);
     Ok(())
 }
 
@@ -125,7 +125,7 @@ async fn drain(runtime: &Arc<ClientRuntime>, job: Job) -> Result<(), Box<dyn Err
     let (spent, redelivered) = tokio::time::timeout(LIMIT, ended.recv())
         .await?
         .ok_or("the listener is gone")?;
-    spent.print_drain(count, redelivered);
+    spent.print_drain("drain", count, redelivered);
     // Offsets are persisted; what it says on the way out is of no interest.
     let _ = tokio::time::timeout(Duration::from_secs(5), consumer.shutdown()).await;
     Ok(())

@@ -1,12 +1,16 @@
-//! mq-rocketmq: as many tasks as may be in flight, each awaiting its sends; or one loop of `recv` and `ack`.
+//! mq-rocketmq: as many tasks as may be in flight, each awaiting its sends or transactions; or one loop of `recv` and `ack`.
 
 #[path = "../../meter.rs"]
 mod meter;
 
-use std::{error::Error, sync::Arc, time::Instant};
+use std::{
+    error::Error,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use meter::{Job, Sends, Window};
-use mq_rocketmq::{Client, ConsumeFrom, Message, Producer};
+use mq_rocketmq::{Client, ConsumeFrom, Message, Producer, TransactionalProducer, Verdict};
 use tokio::task::JoinSet;
 
 #[tokio::main]
@@ -16,42 +20,80 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .nameserver(job.namesrv.as_str())
         .connect()
         .await?;
-    if job.drains {
-        drain(&client, &job).await?;
-    } else {
-        send(&client, &job).await?;
+    match job.mode.as_str() {
+        "send" | "scheduled" | "transaction" => send(&client, &job).await?,
+        "drain" | "ordered" => drain(&client, &job).await?,
+        other => return Err(format!("there is no mode {other}").into()),
     }
     client.close().await?;
     Ok(())
 }
 
+/// How one message is sent.
+#[derive(Clone)]
+enum Sender {
+    Plain(Producer),
+    Later(Producer),
+    Transactional(TransactionalProducer),
+}
+
+impl Sender {
+    async fn new(client: &Client, job: &Job) -> Result<Self, Box<dyn Error>> {
+        let builder = client
+            .producer(&job.group)
+            .max_in_flight(usize::try_from(job.in_flight)?);
+        Ok(match job.mode.as_str() {
+            "transaction" => {
+                let builder = builder.checker(|_| async { Verdict::Commit });
+                Self::Transactional(builder.build().await?)
+            }
+            "scheduled" => Self::Later(builder.build().await?),
+            _ => Self::Plain(builder.build().await?),
+        })
+    }
+
+    async fn send(&self, message: Message) -> Result<(), String> {
+        let text = |error: &dyn Error| error.to_string();
+        match self {
+            Self::Plain(producer) => {
+                producer.send(message).await.map_err(|error| text(&error))?;
+            }
+            Self::Later(producer) => {
+                let message = message.deliver_at(SystemTime::now() + LATER);
+                producer.send(message).await.map_err(|error| text(&error))?;
+            }
+            Self::Transactional(producer) => {
+                let begun = producer.begin(message).await;
+                let transaction = begun.map_err(|error| text(&error))?;
+                transaction.commit().await.map_err(|error| text(&error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 async fn send(client: &Client, job: &Job) -> Result<(), Box<dyn Error>> {
-    let window = usize::try_from(job.in_flight)?;
-    let producer = client
-        .producer(&job.group)
-        .max_in_flight(window)
-        .build()
-        .await?;
-    send_all(&producer, job, job.warm).await?;
+    let sender = Sender::new(client, job).await?;
+    send_all(&sender, job, job.warm).await?;
     let window = Window::begin();
-    let sends = send_all(&producer, job, job.count).await?;
-    window.end().print_sends(job.count, sends);
+    let sends = send_all(&sender, job, job.count).await?;
+    window.end().print_sends(&job.mode, job.count, sends);
     Ok(())
 }
 
-async fn send_all(producer: &Producer, job: &Job, count: u64) -> Result<Sends, Box<dyn Error>> {
+async fn send_all(sender: &Sender, job: &Job, count: u64) -> Result<Sends, Box<dyn Error>> {
     let sends = Arc::new(Sends::new(count));
     let mut tasks = JoinSet::new();
     for _ in 0..job.in_flight {
         let sends = Arc::clone(&sends);
-        let (producer, topic, size) = (producer.clone(), job.topic.clone(), job.size);
+        let (sender, topic, size) = (sender.clone(), job.topic.clone(), job.size);
         tasks.spawn(async move {
             let mut micros = Vec::new();
             while sends.take() {
                 let message = Message::new(topic.as_str(), vec![b'x'; size]);
                 let begun = Instant::now();
-                match producer.send(message).await {
-                    Ok(_) => {
+                match sender.send(message).await {
+                    Ok(()) => {
                         micros.push(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX))
                     }
                     Err(error) => sends.failed(&error),
@@ -67,12 +109,14 @@ async fn send_all(producer: &Producer, job: &Job, count: u64) -> Result<Sends, B
 }
 
 async fn drain(client: &Client, job: &Job) -> Result<(), Box<dyn Error>> {
-    let consumer = client
+    let mut builder = client
         .consumer(&job.group)
         .subscribe(&job.topic, "*")
-        .from(ConsumeFrom::First)
-        .build()
-        .await?;
+        .from(ConsumeFrom::First);
+    if job.mode == "ordered" {
+        builder = builder.ordered();
+    }
+    let consumer = builder.build().await?;
     let mut redelivered = 0;
     let mut window = None;
     for number in 0..job.warm + job.count {
@@ -89,7 +133,10 @@ async fn drain(client: &Client, job: &Job) -> Result<(), Box<dyn Error>> {
         }
     }
     let window = window.ok_or("BENCH_WARM is at least 1 here")?;
-    window.end().print_drain(job.count, redelivered);
+    window.end().print_drain(&job.mode, job.count, redelivered);
     consumer.close().await;
     Ok(())
 }
+
+/// Not while it is measured.
+const LATER: Duration = Duration::from_secs(3600);

@@ -17,6 +17,8 @@ pub struct Outgoing {
     pub body: Bytes,
     /// The key by which it can be found.
     pub key: Option<String>,
+    /// Messages with the same one keep their order.
+    pub ordering_key: Option<String>,
     /// The tag by which subscriptions choose.
     pub tag: Option<String>,
     /// Properties of the application.
@@ -127,6 +129,12 @@ impl Outgoing {
         self
     }
 
+    /// Sets the ordering key.
+    pub fn ordering_key(mut self, key: impl Into<String>) -> Self {
+        self.ordering_key = Some(key.into());
+        self
+    }
+
     /// Sets the tag.
     pub fn tag(mut self, tag: impl Into<String>) -> Self {
         self.tag = Some(tag.into());
@@ -153,6 +161,7 @@ impl fmt::Debug for Outgoing {
             .field("destination", &self.destination)
             .field("body_len", &self.body.len())
             .field("key", &self.key)
+            .field("ordering_key", &self.ordering_key)
             .field("tag", &self.tag)
             .field("when", &self.when)
             .finish_non_exhaustive()

@@ -334,6 +334,9 @@ pub(super) fn outgoing(from: Outgoing) -> Message {
     for key in from.key.iter().flat_map(|key| key.split(' ')) {
         message = message.key(key);
     }
+    if let Some(key) = from.ordering_key {
+        message = message.ordering_key(key);
+    }
     for (name, value) in from.properties {
         message = message.property(name, value);
     }
@@ -352,6 +355,7 @@ pub(super) fn given_back(failed: SendError) -> Failed {
             destination: message.topic().to_owned(),
             body: message.body().clone(),
             key: Some(keys).filter(|keys| !keys.is_empty()),
+            ordering_key: message.ordering_key_text().map(str::to_owned),
             tag: message.tag_text().map(str::to_owned),
             properties: message.properties().clone(),
             when: match message.schedule() {

@@ -6,27 +6,41 @@ import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Consumer;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
+import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
+import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.LocalTransactionState;
 import org.apache.rocketmq.client.producer.SendCallback;
 import org.apache.rocketmq.client.producer.SendResult;
+import org.apache.rocketmq.client.producer.TransactionListener;
+import org.apache.rocketmq.client.producer.TransactionMQProducer;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
 import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageExt;
 
 /**
  * The Java client: asynchronous sends behind a semaphore, which is what it does best, and plain ones for one in flight; or a push
- * consumer. {@code send|drain NAMESRV TOPIC N SIZE IN_FLIGHT}, and the variables {@code BENCH_WARM} and {@code BENCH_GROUP}.
+ * consumer, concurrent or orderly. Transactions are committed at once, by as many threads as may be in flight: there is no
+ * asynchronous way. {@code MODE NAMESRV TOPIC N SIZE IN_FLIGHT}, and the variables {@code BENCH_WARM} and {@code BENCH_GROUP}.
  */
 public final class Main {
+    private static final List<String> MODES = List.of("send", "scheduled", "transaction", "drain", "ordered");
+
+    /** Not while it is measured. */
+    private static final long LATER_MS = 3_600_000;
+
+    private final String mode;
     private final String namesrv;
     private final String topic;
     private final int count;
@@ -36,6 +50,7 @@ public final class Main {
     private final String group = System.getenv("BENCH_GROUP");
 
     private Main(String[] args) {
+        mode = args[0];
         namesrv = args[1];
         topic = args[2];
         count = Integer.parseInt(args[3]);
@@ -44,16 +59,16 @@ public final class Main {
     }
 
     public static void main(String[] args) {
-        if (args.length != 6 || !args[0].equals("send") && !args[0].equals("drain")) {
-            System.err.println("usage: send|drain NAMESRV TOPIC N SIZE IN_FLIGHT");
+        if (args.length != 6 || !MODES.contains(args[0])) {
+            System.err.println("usage: " + String.join("|", MODES) + " NAMESRV TOPIC N SIZE IN_FLIGHT");
             System.exit(2);
         }
         try {
             Main job = new Main(args);
-            if (args[0].equals("send")) {
-                job.send();
-            } else {
-                job.drain();
+            switch (args[0]) {
+                case "drain", "ordered" -> job.drain();
+                case "transaction" -> job.transact();
+                default -> job.send();
             }
         } catch (Throwable e) {
             e.printStackTrace();
@@ -75,9 +90,59 @@ public final class Main {
         window.end();
         long[] micros = Arrays.copyOf(sends.micros, sends.stored.get());
         Arrays.sort(micros);
-        window.print("send", count, sends.errors.get(),
+        window.print(mode, count, sends.errors.get(),
             String.format("{\"p50\":%d,\"p99\":%d}", at(micros, 0.5), at(micros, 0.99)));
         producer.shutdown();
+    }
+
+    private void transact() throws Exception {
+        TransactionMQProducer producer = new TransactionMQProducer(group);
+        producer.setNamesrvAddr(namesrv);
+        producer.setTransactionListener(new TransactionListener() {
+            @Override
+            public LocalTransactionState executeLocalTransaction(Message message, Object argument) {
+                return LocalTransactionState.COMMIT_MESSAGE;
+            }
+
+            @Override
+            public LocalTransactionState checkLocalTransaction(MessageExt message) {
+                return LocalTransactionState.COMMIT_MESSAGE;
+            }
+        });
+        producer.start();
+        transactAll(producer, warm);
+        Window window = new Window();
+        Sends sends = transactAll(producer, count);
+        window.end();
+        long[] micros = Arrays.copyOf(sends.micros, sends.stored.get());
+        Arrays.sort(micros);
+        window.print(mode, count, sends.errors.get(),
+            String.format("{\"p50\":%d,\"p99\":%d}", at(micros, 0.5), at(micros, 0.99)));
+        producer.shutdown();
+    }
+
+    private Sends transactAll(TransactionMQProducer producer, int many) throws InterruptedException {
+        Sends sends = new Sends(many);
+        AtomicInteger left = new AtomicInteger(many);
+        Thread[] threads = new Thread[inFlight];
+        for (int i = 0; i < inFlight; i++) {
+            threads[i] = new Thread(() -> {
+                while (left.getAndDecrement() > 0) {
+                    long begun = System.nanoTime();
+                    try {
+                        producer.sendMessageInTransaction(message(), null);
+                        sends.stored(begun);
+                    } catch (Exception e) {
+                        sends.failed(e);
+                    }
+                }
+            });
+            threads[i].start();
+        }
+        for (Thread thread : threads) {
+            thread.join();
+        }
+        return sends;
     }
 
     private Sends sendAll(DefaultMQProducer producer, int many) throws Exception {
@@ -132,7 +197,11 @@ public final class Main {
     private Message message() {
         byte[] body = new byte[size];
         Arrays.fill(body, (byte) 'x');
-        return new Message(topic, body);
+        Message message = new Message(topic, body);
+        if (mode.equals("scheduled")) {
+            message.setDeliverTimeMs(System.currentTimeMillis() + LATER_MS);
+        }
+        return message;
     }
 
     private void drain() throws Exception {
@@ -144,7 +213,7 @@ public final class Main {
         AtomicLong redelivered = new AtomicLong();
         CompletableFuture<Window> opened = new CompletableFuture<>();
         CompletableFuture<Window> done = new CompletableFuture<>();
-        consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+        Consumer<List<MessageExt>> count = messages -> {
             for (MessageExt message : messages) {
                 if (message.getReconsumeTimes() > 0) {
                     redelivered.incrementAndGet();
@@ -155,16 +224,26 @@ public final class Main {
                 int number = seen.incrementAndGet();
                 if (number == warm) {
                     opened.complete(new Window());
-                } else if (number == warm + count) {
+                } else if (number == warm + this.count) {
                     Window window = opened.join();
                     window.end();
                     done.complete(window);
                 }
             }
-            return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
-        });
+        };
+        if (mode.equals("ordered")) {
+            consumer.registerMessageListener((MessageListenerOrderly) (messages, context) -> {
+                count.accept(messages);
+                return ConsumeOrderlyStatus.SUCCESS;
+            });
+        } else {
+            consumer.registerMessageListener((MessageListenerConcurrently) (messages, context) -> {
+                count.accept(messages);
+                return ConsumeConcurrentlyStatus.CONSUME_SUCCESS;
+            });
+        }
         consumer.start();
-        done.get(2, TimeUnit.MINUTES).print("drain", count, redelivered.get(), "null");
+        done.get(2, TimeUnit.MINUTES).print(mode, this.count, redelivered.get(), "null");
         consumer.shutdown();
     }
 
