@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()
         .await?;
     let handle = consumer.handle();
-    let begun = SystemTime::now();
+    let begun = SystemTime::UNIX_EPOCH.elapsed()?;
     let left = AtomicUsize::new(42);
     consumer
         .run(move |_| {
@@ -50,8 +50,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         })
         .await?;
     // Two at once, then one every 50 ms.
-    let slow = begun.elapsed()? >= Duration::from_millis(1900);
-    println!("42 messages in 2 s or more: {slow}");
+    let took = SystemTime::UNIX_EPOCH.elapsed()?.saturating_sub(begun);
+    println!("42 messages in {:.0} s", took.as_secs_f64());
     client.close().await?;
     Ok(())
 }
