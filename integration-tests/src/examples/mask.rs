@@ -19,6 +19,11 @@ const MASKS: &[(&str, &str, Is)] = &[
         |before, word| before.ends_with("at offset ") && is_number(word),
     ),
     (
+        "‹address›",
+        "a port of this machine: 127.0.0.1:31876",
+        |_, word| is_address(word),
+    ),
+    (
         "‹run›",
         "a name with the time in it: orders-1763712345678",
         |_, word| is_name_of_run(word),
@@ -69,6 +74,10 @@ fn is_queue(word: &str) -> bool {
     rest.is_some_and(|(broker, queue)| broker.len() == 1 && is_number(queue))
 }
 
+fn is_address(word: &str) -> bool {
+    word.strip_prefix("127.0.0.1:").is_some_and(is_number)
+}
+
 fn is_name_of_run(word: &str) -> bool {
     let time = word.rsplit_once('-').map(|(_, time)| time);
     time.is_some_and(|time| time.len() == 13 && is_number(time))
@@ -110,6 +119,7 @@ mod tests {
             ),
             ("at 3, to offset 0", "at 3, to offset 0"),
             ("(orders-1763712345678)", "(‹run›)"),
+            ("at 127.0.0.1:30076; give", "at ‹address›; give"),
             ("at 15:04:05: due", "at ‹time›: due"),
             (&*format!("handle {handle}"), "handle ‹handle›"),
             (
