@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Section, rewritten, sections};
+use crate::brokers::without_package;
 use crate::harness::now;
 
 /// The examples, built once, with what the README says of them.
@@ -37,7 +38,7 @@ impl Built {
     /// Builds all examples, as they are built with all tests, and reads their README.
     pub fn all() -> Self {
         let mut build = Command::new(env!("CARGO"));
-        build
+        without_package(&mut build)
             .args(["build", "--workspace", "--examples"])
             .args(["--message-format", "json-render-diagnostics"])
             .current_dir(directory());
