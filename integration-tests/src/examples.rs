@@ -48,7 +48,18 @@ pub enum Needs {
 }
 
 /// Which examples need more than the shared brokers.
-pub const NEEDS: &[(&str, Needs)] = &[];
+pub const NEEDS: &[(&str, Needs)] = &[
+    ("rocketmq_acl", Needs::Acl),
+    ("rocketmq_tls", Needs::Tls),
+    (
+        "rocketmq_scheduled",
+        Needs::Shared5("it has no exact times: the example prints two errors"),
+    ),
+    (
+        "rocketmq_cancel",
+        Needs::Shared5("it has no exact times: there is nothing to cancel"),
+    ),
+];
 
 /// What an example needs.
 pub fn needs(name: &str) -> Needs {

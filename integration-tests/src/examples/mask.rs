@@ -19,6 +19,11 @@ const MASKS: &[(&str, &str, Is)] = &[
         |before, word| before.ends_with("at offset ") && is_number(word),
     ),
     (
+        "‹s›",
+        "the number after \"later by\": a slow machine adds to it",
+        |before, word| before.ends_with("later by ") && is_number(word),
+    ),
+    (
         "‹address›",
         "a port of this machine: 127.0.0.1:31876",
         |_, word| is_address(word),
@@ -117,6 +122,7 @@ mod tests {
                 "to broker-b/2, at offset 12, 3",
                 "to ‹queue›, at offset ‹offset›, 3",
             ),
+            ("message 3, later by 2 s", "message 3, later by ‹s› s"),
             ("at 3, to offset 0", "at 3, to offset 0"),
             ("(orders-1763712345678)", "(‹run›)"),
             ("at 127.0.0.1:30076; give", "at ‹address›; give"),
