@@ -36,6 +36,10 @@ e2e:
 e2e4:
     cargo run -p integration-tests --bin brokers -- run --profile rocketmq4 -- cargo test --workspace -- --ignored real_rocketmq_
 
+# Run the examples on a real RocketMQ, and make examples/README.md say what they print where that is something else.
+examples:
+    MQ_UPDATE=1 cargo run -p integration-tests --bin brokers -- run -- cargo test -p integration-tests --test real_rocketmq_examples -- --ignored
+
 # Every fault test at its full size, and 100 million mutated frames: hours.
 soak:
     MQ_SOAK=1 MQ_FUZZ_FRAMES=100000000 cargo run --release -p integration-tests --bin brokers -- run -- cargo test --release --workspace -- --include-ignored real_ frames_mutated --test-threads=1

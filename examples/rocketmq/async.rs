@@ -3,23 +3,22 @@
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use mq_rocketmq::{Client, ConsumeFrom, Message, Settle};
+use tokio::{sync::Semaphore, time::timeout};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::var("MQ_ROCKETMQ_URL").unwrap_or_else(|_| {
-        println!("MQ_ROCKETMQ_URL is not set; trying rocketmq://127.0.0.1:9876");
-        "rocketmq://127.0.0.1:9876".to_owned()
-    });
+    let url = std::env::var("MQ_ROCKETMQ_URL").map_err(|_| "MQ_ROCKETMQ_URL is not set")?;
     let client = Client::from_url(&url)?.connect().await?;
     let run = SystemTime::UNIX_EPOCH.elapsed()?.as_millis();
     let topic = format!("TopicTest-{run}");
 
     let producer = client.producer("ProducerGroupName").build().await?;
     let mut confirms = Vec::new();
-    for number in 0..10 {
+    for number in 0..COUNT {
         let message = Message::new(&topic, format!("Hello world {number}"))
             .tag("TagA")
             .key(format!("OrderID{number}"))
@@ -41,18 +40,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .from(ConsumeFrom::First)
         .build()
         .await?;
-    let handle = consumer.handle();
+    let (handle, received) = (consumer.handle(), Arc::new(Semaphore::new(0)));
+    let handler = Arc::clone(&received);
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        let _all = timeout(Duration::from_secs(30), received.acquire_many(COUNT)).await;
         handle.close().await;
     });
     consumer
-        .run(|message| async move {
+        .run(move |message| {
             let property = message.properties().get("property").unwrap_or("-");
             println!("received {:?}, property {property}", message.body());
-            Ok::<_, Infallible>(Settle::Ack)
+            handler.add_permits(1);
+            async { Ok::<_, Infallible>(Settle::Ack) }
         })
         .await?;
     client.close().await?;
     Ok(())
 }
+const COUNT: u32 = 3;

@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         for _ in 0..3 {
             if let Some(delivery) = consumer.recv().await? {
                 let body = String::from_utf8_lossy(delivery.body());
-                println!("the {member} member was told: {body}");
+                println!("{member} member was told: {body}");
                 delivery.ack().await?;
             }
         }

@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for _ in 0..sent {
         if let Some(delivery) = consumer.recv().await? {
             let body = String::from_utf8_lossy(delivery.body());
-            println!("received {body}, {} s later", begun.elapsed()?.as_secs());
+            println!("received {body}, later by {} s", begun.elapsed()?.as_secs());
             delivery.ack().await?;
         }
     }

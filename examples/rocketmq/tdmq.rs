@@ -4,9 +4,11 @@
 use std::convert::Infallible;
 use std::env::var;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mq_rocketmq::{Client, ConsumeFrom, Credentials, Message, Settle};
+use tokio::{sync::Notify, time::timeout};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -22,11 +24,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         var("TDMQ_NAMESPACE").unwrap_or_else(|_| "rocketmq-xxx|namespace_python".into());
     let client = builder.namespace(namespace).connect().await?;
 
-    // Its full name is rocketmq-xxx|namespace_python%topic1.
     let producer = client.producer("group1").build().await?;
-    let message = Message::new("topic1", "This is a new message.")
-        .key("KEYS")
-        .tag("TAGS");
+    // The topic's full name is rocketmq-xxx|namespace_python%topic1.
+    let message = Message::new("topic1", "This is a new message.");
+    let message = message.key("KEYS").tag("TAGS");
     let receipt = producer.send(message).await?;
     println!("sent     {} to {}", receipt.unique_id(), receipt.topic());
 
@@ -36,17 +37,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .from(ConsumeFrom::First)
         .build()
         .await?;
-    // The guide's program runs for ever; this one closes after 5 s.
-    let handle = consumer.handle();
+    // The guide's program runs for ever; this one closes when the message has come, and after 30 s anyway.
+    let (handle, came) = (consumer.handle(), Arc::new(Notify::new()));
+    let handler = Arc::clone(&came);
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_secs(5)).await;
+        let _in_time = timeout(Duration::from_secs(30), came.notified()).await;
         handle.close().await;
     });
     consumer
-        .run(|message| async move {
-            let body = String::from_utf8_lossy(message.body()).into_owned();
+        .run(move |message| {
+            let body = String::from_utf8_lossy(message.body());
             println!("received {} {body}", message.unique_id().unwrap_or("-"));
-            Ok::<_, Infallible>(Settle::Ack)
+            handler.notify_one();
+            async { Ok::<_, Infallible>(Settle::Ack) }
         })
         .await?;
     client.close().await?;

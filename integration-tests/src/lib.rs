@@ -2,5 +2,6 @@
 
 pub mod brokers;
 pub mod conformance;
+pub mod examples;
 pub mod foreign;
 pub mod harness;

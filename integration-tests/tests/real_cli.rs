@@ -13,6 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use integration_tests::brokers::without_package;
 use integration_tests::harness::{is_4, nameserver, now, unique, url};
 use mq_dev::proxy::Proxy;
 use serde_json::Value;
@@ -482,7 +483,7 @@ fn mq() -> &'static PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let mut build = Command::new(env!("CARGO"));
-        build
+        without_package(&mut build)
             .args(["build", "--workspace", "--bin", "mq"])
             .args(["--message-format", "json-render-diagnostics"])
             .current_dir(env!("CARGO_MANIFEST_DIR"));

@@ -14,6 +14,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use rustix::process::Signal;
 
+use super::environment::without_package;
 use super::process::{Identity, end_all, tree};
 use super::ready::{self, Door};
 use super::signals::Stop;
@@ -256,7 +257,7 @@ fn execute(command: &[OsString], variables: &[(String, String)], stop: &Stop) ->
         return Ok(0);
     };
     // In the launcher's own process group, so that it may read from the terminal.
-    let mut child = Command::new(program)
+    let mut child = without_package(&mut Command::new(program))
         .args(args)
         .envs(variables.iter().cloned())
         .spawn()
