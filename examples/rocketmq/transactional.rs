@@ -14,7 +14,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let topic = format!("orders-{run}");
     let client = Client::from_url(&url)?.connect().await?;
     let producer = client
-        .producer("order-producer")
+        .producer(&format!("order-producer-{run}"))
         .checker(|message| async move {
             println!("the broker asks about {:?}", message.body());
             // Here the database is asked, by message.id() or by what the message says.
