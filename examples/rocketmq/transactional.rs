@@ -11,7 +11,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::var("MQ_ROCKETMQ_URL");
     let url = url.unwrap_or_else(|_| "rocketmq://127.0.0.1:9876".to_owned());
     let run = SystemTime::UNIX_EPOCH.elapsed()?.as_millis();
-    let topic = format!("orders-{run}");
+    let topic = format!("paid-orders-{run}");
     let client = Client::from_url(&url)?.connect().await?;
     let producer = client
         .producer(&format!("order-producer-{run}"))
