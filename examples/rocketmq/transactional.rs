@@ -11,10 +11,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::var("MQ_ROCKETMQ_URL");
     let url = url.unwrap_or_else(|_| "rocketmq://127.0.0.1:9876".to_owned());
     let run = SystemTime::UNIX_EPOCH.elapsed()?.as_millis();
-    let topic = format!("orders-{run}");
+    let topic = format!("paid-orders-{run}");
     let client = Client::from_url(&url)?.connect().await?;
     let producer = client
-        .producer("order-producer")
+        .producer(&format!("order-producer-{run}"))
         .checker(|message| async move {
             println!("the broker asks about {:?}", message.body());
             // Here the database is asked, by message.id() or by what the message says.
