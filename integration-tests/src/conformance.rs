@@ -149,6 +149,14 @@ impl Check {
         }
     }
 
+    /// Whether it takes a broker that delivers at any time.
+    pub const fn needs_timers(self) -> bool {
+        matches!(
+            self,
+            Self::ScheduledOnTime | Self::ScheduledPast | Self::ScheduledCancel
+        )
+    }
+
     /// Whether a protocol with these features promises it.
     pub const fn is_promised(self, features: &Features) -> bool {
         match self {
@@ -207,9 +215,7 @@ impl Subject {
     /// Why this broker can't do what its protocol can, if it is so.
     fn lacks(self, check: Check) -> Option<&'static str> {
         match self.protocol {
-            Protocol::RocketMq
-                if check.flow() == "scheduled" && self.version().starts_with("4.") =>
-            {
+            Protocol::RocketMq if check.needs_timers() && self.version().starts_with("4.") => {
                 Some("a broker of 4.x has delay levels only, no exact times")
             }
             Protocol::RocketMq => None,

@@ -125,7 +125,7 @@ impl TlsFault {
                 "look whether the port is right and TLS switched on there; without TLS, leave tls=true away"
             }
             Self::TlsRequired => {
-                "a server that takes TLS only does that: say tls=true in the URL, or ClientBuilder::tls"
+                "a server that takes TLS only does that: say tls=true in the URL, or ClientBuilder::tls; else check host and port"
             }
             Self::ClientCertificateMissing => {
                 "give a certificate and its key (tls_cert and tls_key in the URL, or Tls::identity_files)"
