@@ -263,7 +263,9 @@ impl Operation {
 
     fn leave(mut self: Box<Self>, ended: Ended, how: Left) {
         let producer = Arc::clone(&self.producer);
-        let (size, slot, stage) = (self.size(), self.slot.take(), self.stage);
+        let (size, slot) = (self.size(), self.slot.take());
+        // What is dropped below has told everybody, whether it still has its payload or not.
+        let stage = std::mem::replace(&mut self.stage, Stage::Waits);
         tell(self.on_end.take(), ended, &producer);
         // First the result, then the room: a flush that sees the window empty sees every failure.
         drop(self);

@@ -378,3 +378,19 @@ async fn a_broker_that_keeps_silent_gets_no_sends_until_it_answers() {
     }
     assert!(client.health().is_good());
 }
+
+#[tokio::test]
+async fn a_oneway_send_that_was_written_is_no_failure_and_gives_its_room_back_once() {
+    let server = Server::start(&[Step::Store; 4]).await;
+    let producer = server.client().await.producer("g").max_in_flight(1);
+    let producer = producer.build().await.unwrap();
+    for key in [None, Some("k")] {
+        let mut message = message();
+        if let Some(key) = key {
+            message = message.ordering_key(key);
+        }
+        producer.send_oneway(message.clone()).await.unwrap();
+        producer.flush().await.unwrap();
+        producer.send(message).await.unwrap();
+    }
+}
