@@ -224,10 +224,9 @@ impl Subject {
 
     /// The version of the broker, as the launcher told it.
     fn version(self) -> String {
-        let variable = match self.protocol {
-            Protocol::RocketMq => "MQ_ROCKETMQ_VERSION",
-        };
-        std::env::var(variable).unwrap_or_else(|_| "unknown".to_owned())
+        match self.protocol {
+            Protocol::RocketMq => harness::broker_version(),
+        }
     }
 }
 

@@ -77,6 +77,11 @@ pub fn nameserver() -> String {
     }
 }
 
+/// The version of the brokers that this run shares, as the launcher told it.
+pub fn broker_version() -> String {
+    std::env::var("MQ_ROCKETMQ_VERSION").unwrap_or_else(|_| "unknown".to_owned())
+}
+
 /// Whether the brokers that this run shares are of 4.x: they have no timers, and no recall.
 #[track_caller]
 pub fn is_4() -> bool {

@@ -20,7 +20,9 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use integration_tests::conformance::{Record, Tier};
 use integration_tests::foreign::{Call, Failure, Foreign, Received, Sent};
-use integration_tests::harness::{Wire, committed, connect, nameserver, next, text, topic, unique};
+use integration_tests::harness::{
+    Wire, broker_version, committed, connect, nameserver, next, text, topic, unique,
+};
 use mq_core::decompress::Compression as Kind;
 use mq_dev::proxy::{Direction, Proxy, Recorded};
 use mq_rocketmq::proto::message::SysFlag;
@@ -132,16 +134,11 @@ impl Form {
     }
 }
 
-/// The broker's.
-fn version() -> String {
-    std::env::var("MQ_ROCKETMQ_VERSION").unwrap_or_else(|_| "unknown".to_owned())
-}
-
 /// For `docs/flows.md`.
 fn record(test: &str, promise: &str, client: &str) -> Record {
     Record::begin(test, "mq-rocketmq", "send, receive", promise)
         .tier(Tier::Foreign)
-        .version(&format!("{client} on {}", version()))
+        .version(&format!("{client} on {}", broker_version()))
 }
 
 /// The description of messages that foreign clients send.
@@ -336,7 +333,7 @@ async fn ours_sends(receiver: Foreign, forms: &[Form], fail_first: usize) {
     let mut ids_of_batches = BTreeSet::new();
     for message in &received {
         let (number, form, receipt) = &sent[&message.text()];
-        if form.how == "batch" && version().starts_with("4.") {
+        if form.how == "batch" && broker_version().starts_with("4.") {
             ids_of_batches.insert((form.header, &message.id));
         } else {
             assert_eq!(message.id, receipt.unique_id(), "{}", message.text());
@@ -351,7 +348,11 @@ async fn ours_sends(receiver: Foreign, forms: &[Form], fail_first: usize) {
         }
     }
     // apache/rocketmq 4.x: MessageExtBatchEncoder appends the batch's id to each message's own, and of two these clients know the last.
-    let of_batches = if version().starts_with("4.") { 2 } else { 0 };
+    let of_batches = if broker_version().starts_with("4.") {
+        2
+    } else {
+        0
+    };
     assert_eq!(ids_of_batches.len(), of_batches, "{ids_of_batches:?}");
     let taken = received.iter().filter(|message| message.acked);
     let taken: BTreeSet<String> = taken.map(Received::text).collect();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use integration_tests::conformance::{Record, Tier};
 use integration_tests::foreign::{Call, Foreign, Received, Transacted};
 use integration_tests::harness::{
-    connect, from_first, nameserver, next, text, topic, unique, within,
+    broker_version, connect, from_first, nameserver, next, text, topic, unique, within,
 };
 use mq_rocketmq::{Consumer, Message, TransactionalProducer, Verdict};
 
@@ -39,7 +39,7 @@ async fn real_rocketmq_interop_transaction_go_and_ours_answer_for_each_other() {
 fn record(test: &str, client: &str) -> Record {
     let promise =
         "half messages of one client, answered for by the other; committed ones received by both";
-    let version = std::env::var("MQ_ROCKETMQ_VERSION").unwrap_or_else(|_| "unknown".to_owned());
+    let version = broker_version();
     Record::begin(test, "mq-rocketmq", "transactional", promise)
         .tier(Tier::Foreign)
         .version(&format!("{client} on {version}"))

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use integration_tests::conformance::{Record, Tier};
 use integration_tests::foreign::{Failure, Foreign, Received};
-use integration_tests::harness::{connect, from_first, nameserver, producer, topic, unique, until};
+use integration_tests::harness::{
+    broker_version, connect, from_first, nameserver, producer, topic, unique, until,
+};
 use mq_rocketmq::{Consumer, Error, Message, Producer, Settle};
 use tokio::task::JoinHandle;
 
@@ -139,8 +141,7 @@ async fn real_rocketmq_ordered_group_with_go() {
 }
 
 fn foreign(client: &str) -> String {
-    let broker = std::env::var("MQ_ROCKETMQ_VERSION").unwrap_or_else(|_| "unknown".to_owned());
-    format!("{client} on {broker}")
+    format!("{client} on {}", broker_version())
 }
 
 const WAIT: Duration = Duration::from_secs(30);

@@ -14,7 +14,7 @@ use futures_util::future::join_all;
 use integration_tests::conformance::{Record, Tier};
 use integration_tests::foreign::Foreign;
 use integration_tests::harness::{
-    connect, drain, nameserver, producer, text, topic, unique, within,
+    broker_version, connect, drain, nameserver, producer, text, topic, unique, within,
 };
 use mq_dev::proxy::{Proxy, faults};
 use mq_rocketmq::{Client, KeyHash, Message, Outcome};
@@ -71,8 +71,7 @@ async fn real_rocketmq_ordered_go_and_ours_choose_the_same_queue() {
 }
 
 fn foreign(client: &str) -> String {
-    let broker = std::env::var("MQ_ROCKETMQ_VERSION").unwrap_or_else(|_| "unknown".to_owned());
-    format!("{client} on {broker}")
+    format!("{client} on {}", broker_version())
 }
 
 /// Bodies by key, in the order of each queue.

@@ -25,7 +25,9 @@ use bytes::Bytes;
 use mq_core::{Clock, Endpoint, ErrorKind, Outcome};
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use self::driver::{Command, Contact, Done, Failure, OnContact, OnRequest, Waiter};
+pub(crate) use self::driver::{
+    Command, Contact, Done, Failure, Nobody, OnContact, OnRequest, Waiter,
+};
 pub(crate) use self::nameserver::Nameservers;
 pub(crate) use self::route::{DEFAULT_TOPIC, QueueId, Routes, TopicRoute, WeakRoutes};
 pub(crate) use self::tasks::Tasks;

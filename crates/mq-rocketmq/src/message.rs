@@ -13,7 +13,7 @@ use crate::schedule::Schedule;
 mod wire;
 
 use self::wire::is_system;
-pub(crate) use self::wire::{TAGS, UNIQUE_ID};
+pub(crate) use self::wire::{PRODUCER_GROUP, TAGS, UNIQUE_ID};
 
 /// A message: topic, body, and what travels with them.
 ///

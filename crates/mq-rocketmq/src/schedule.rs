@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 pub use self::handle::ScheduledHandle;
 pub(crate) use self::handle::{Made, Way};
-pub(crate) use self::plan::{Plan, no_timers};
+pub(crate) use self::plan::{DELAY, Plan, START_DELIVER, TIMER_DELAY, TIMER_DELIVER, no_timers};
 use crate::error::{Error, Result, invalid};
 
 /// When a message is to be delivered; set by [`Message::deliver_at`](crate::Message::deliver_at) and its neighbours.

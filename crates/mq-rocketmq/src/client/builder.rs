@@ -70,7 +70,7 @@ impl ClientBuilder {
             if key == "dialect" {
                 builder.dialect = value.parse()?;
             } else if !secured::is_option(key) {
-                check_option(key, value)?;
+                return Err(invalid("read url", format!("unknown option \"{key}\"")));
             }
         }
         secured::read(&mut builder, &url.query)?;
@@ -332,10 +332,6 @@ fn on_contact(board: Arc<Board>, stale: Arc<OnceLock<WeakRoutes>>) -> OnContact 
             routes.refresh_soon(&topic);
         }
     })
-}
-
-fn check_option(key: &str, _: &str) -> Result<()> {
-    Err(invalid("read url", format!("unknown option \"{key}\"")))
 }
 
 const NAMESERVER_PORT: u16 = 9876;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use mq_core::Endpoint;
 
 use crate::error::{Result, invalid};
-use crate::message::UNIQUE_ID;
+use crate::message::{PRODUCER_GROUP, UNIQUE_ID};
 use crate::proto::command::{CheckTransaction, ConsumerData, ResetOffset};
 use crate::proto::{Malformed, message::StoredMessage};
 
@@ -183,6 +183,3 @@ impl Groups {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-// apache/rocketmq: MessageConst.PROPERTY_PRODUCER_GROUP
-const PRODUCER_GROUP: &str = "PGROUP";

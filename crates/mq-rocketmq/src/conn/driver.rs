@@ -303,7 +303,8 @@ pub(super) fn question(probe: &Probe, deadline: Instant, waiter: Box<dyn Waiter>
     }
 }
 
-struct Nobody;
+/// Does not care what becomes of it.
+pub(crate) struct Nobody;
 
 impl Waiter for Nobody {
     fn done(self: Box<Self>, _: Result<Done, Failure>) {}

@@ -223,9 +223,14 @@ impl Core {
     }
 
     pub(crate) fn ack(&self, queue: &Arc<Queue>, loan: Loan) -> Result<(), Stale> {
-        let freed = queue.ledger().ack(loan)?;
+        let (freed, next) = {
+            let mut ledger = queue.ledger();
+            (ledger.ack(loan)?, ledger.offer())
+        };
         self.freed(queue, freed);
-        self.go_on(queue);
+        if let Some(offset) = next {
+            self.ready.push([(Arc::clone(queue), offset)]);
+        }
         Ok(())
     }
 

@@ -226,7 +226,7 @@ async fn ask(core: &Core, queues: &[QueueId]) -> (BTreeMap<QueueId, Instant>, Op
             let locked = connections
                 .call(&endpoint, &body(core, &of), wait, "lock queues")
                 .await?;
-            let is_locked = |id: &QueueId| locked.queues.iter().any(|known| is_same(known, id));
+            let is_locked = |id: &QueueId| locked.queues.iter().any(|known| id.is(known));
             let ours = of.into_iter().filter(is_locked).map(|id| (id, until));
             Result::Ok(ours.collect::<Vec<_>>())
         });
@@ -266,10 +266,6 @@ fn key(id: &QueueId) -> QueueKey {
         queue_id: id.id,
         topic: id.topic.to_string(),
     }
-}
-
-fn is_same(key: &QueueKey, id: &QueueId) -> bool {
-    key.queue_id == id.id && key.topic == *id.topic && key.broker_name == *id.broker
 }
 
 async fn master(core: &Core, broker: &str, queues: &[QueueId]) -> Result<mq_core::Endpoint> {

@@ -150,9 +150,7 @@ impl Core {
     pub(super) fn reset(&self, order: &ResetOffset) {
         for queue in self.queues() {
             let id = queue.id();
-            let named = order.offsets.iter().find(|(key, _)| {
-                key.topic == *id.topic && key.broker_name == *id.broker && key.queue_id == id.id
-            });
+            let named = order.offsets.iter().find(|(key, _)| id.is(key));
             if let Some((_, next)) = named {
                 tracing::info!(group = %self.group, topic = %id.topic, broker = %id.broker, queue = id.id, next, "an operator sets the offset");
                 self.seek(&queue, (*next).max(0));

@@ -25,6 +25,7 @@ use super::{offsets, run};
 use crate::client::Event;
 use crate::conn::QueueId;
 use crate::error::{Error, ResponseCode};
+use crate::proto::command::QueueKey;
 
 /// One epoch of an assigned queue.
 #[derive(Debug)]
@@ -99,6 +100,13 @@ impl Queue {
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger<Arc<Received>>> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl QueueId {
+    /// Whether a broker means this queue.
+    pub(crate) fn is(&self, key: &QueueKey) -> bool {
+        key.queue_id == self.id && key.topic == *self.topic && key.broker_name == *self.broker
     }
 }
 

@@ -66,6 +66,9 @@ pub(crate) const UNIQUE_ID: &str = "UNIQ_KEY";
 /// The ordering key. C++ and the gRPC clients use it too; Go has a name of its own.
 // apache/rocketmq: MessageConst.PROPERTY_SHARDING_KEY
 pub(crate) const ORDERING_KEY: &str = "__SHARDINGKEY";
+/// The group of producers that a broker asks about a half message.
+// apache/rocketmq: MessageConst.PROPERTY_PRODUCER_GROUP
+pub(crate) const PRODUCER_GROUP: &str = "PGROUP";
 const WAIT_STORED: &str = "WAIT";
 
 // apache/rocketmq: MessageConst; __STARTDELIVERTIME and __CANCEL_SCHEDULED_MSG are Huawei DMS's. Names that start with TIMER_ count too.
@@ -79,7 +82,7 @@ const SYSTEM: &[&str] = &[
     "REAL_TOPIC",
     "REAL_QID",
     "TRAN_MSG",
-    "PGROUP",
+    PRODUCER_GROUP,
     "MIN_OFFSET",
     "MAX_OFFSET",
     "BUYER_ID",

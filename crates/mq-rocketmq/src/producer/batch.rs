@@ -9,7 +9,7 @@ use super::ending::{Failed, Payload};
 use super::lanes::Lane;
 use super::operation::Plan;
 use super::pack::{Packed, pack_item};
-use super::send::{Options, deadline, find_route, lane, prepare, receipts, start};
+use super::send::{Options, deadline, find_route, in_send, join, lane, prepare, receipts};
 use super::shared::ProducerShared;
 use super::{Producer, Receipt};
 use crate::Message;
@@ -32,8 +32,11 @@ pub(super) async fn send_batch(
         Ok(cut) => cut,
         Err(failed) => return failed.into_send_errors().into_iter().map(Err).collect(),
     };
-    // Known before the first request begins: then all of them join the line in turn. An error is told by each of them.
-    drop(find_route(shared, &topic, deadline).await);
+    if chunks.is_empty() {
+        return Vec::new();
+    }
+    // Known before the first request begins: then all of them join the line in turn.
+    let route = find_route(shared, &topic, deadline).await.map_err(in_send);
     let runs = chunks.into_iter().map(|(messages, packed)| {
         let plan = Plan {
             topic: Arc::clone(&topic),
@@ -43,8 +46,15 @@ pub(super) async fn send_batch(
             oneway: false,
             lane: lane.clone(),
         };
+        let joined = match &route {
+            Ok(route) => join(shared, plan, route),
+            Err(error) => Err(Failed {
+                error: error.clone(),
+                payload: plan.payload,
+            }),
+        };
         async move {
-            let ended = match start(shared, plan).await {
+            let ended = match joined {
                 Ok((_place, hearing)) => hearing.end.await,
                 Err(failed) => Ok(Err(failed)),
             };
@@ -67,7 +77,9 @@ fn split(
     mut messages: Vec<Message>,
     queue: Option<&QueueRef>,
 ) -> Result<Cut, Failed> {
-    let lane = match check_batch(shared, &mut messages, queue) {
+    let topic = messages.first().map_or("", Message::topic);
+    let topic = shared.client.namespace.wrap(topic).into();
+    let lane = match check_batch(shared, &topic, &mut messages, queue) {
         Ok(lane) => lane,
         Err(error) => {
             return Err(Failed {
@@ -76,8 +88,6 @@ fn split(
             });
         }
     };
-    let topic = messages.first().map_or("", Message::topic);
-    let topic = shared.client.namespace.wrap(topic).into();
     let properties = batch_properties(shared);
     let packed = |body: BytesMut| Packed {
         body: body.freeze(),
@@ -115,6 +125,7 @@ fn split(
 /// The answer is whose order the batch keeps: all of it is stored in one queue.
 fn check_batch(
     shared: &ProducerShared,
+    full_topic: &Arc<str>,
     messages: &mut [Message],
     queue: Option<&QueueRef>,
 ) -> Result<Option<Lane>> {
@@ -123,7 +134,7 @@ fn check_batch(
     };
     let topic = Some(first.topic().to_owned());
     let key = first.ordering_key_text().map(str::to_owned);
-    let lane = lane(shared, first, queue)?;
+    let lane = lane(full_topic, first, queue)?;
     for message in messages {
         if message.ordering_key_text() != key.as_deref() {
             return Err(invalid(

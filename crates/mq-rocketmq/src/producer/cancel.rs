@@ -17,11 +17,14 @@ use mq_core::{Endpoint, ErrorKind, Outcome, Retry};
 use super::shared::ProducerShared;
 use super::{Durability, Producer};
 use crate::error::{Error, Result, answer_error, invalid};
+use crate::message::UNIQUE_ID;
 use crate::proto::command::{RecallHandle, RecallMessage, SendMessage, ViewMessage};
 use crate::proto::message::properties::encode_pairs;
 use crate::proto::message::{OffsetMessageId, decode_messages};
 use crate::proto::{Frame, Request, ResponseCode};
-use crate::schedule::{Cancel, Dialect, Made, ScheduledHandle, TIMERS, Way, no_timers};
+use crate::schedule::{
+    Cancel, Dialect, Made, START_DELIVER, ScheduledHandle, TIMER_DELIVER, TIMERS, Way, no_timers,
+};
 
 impl Producer {
     /// Has a scheduled message not delivered.
@@ -110,7 +113,7 @@ impl Call<'_> {
             made.broker, made.topic
         );
         let master = master.ok_or_else(|| not_found(found))?;
-        if master.to_string() != made.endpoint {
+        if master != made.endpoint {
             // Brokers of other clusters have the same names; this one may have moved, or be a replica that took over.
             self.check_there(&master).await?;
         }
@@ -132,7 +135,7 @@ impl Call<'_> {
         let frame = self.ask(master, &request).await?;
         let mut stored = decode_messages(frame.body.clone());
         let same = matches!(stored.next(), Some(Ok(message))
-            if message.properties.get(crate::message::UNIQUE_ID) == Some(&self.made.unique_id));
+            if message.properties.get(UNIQUE_ID) == Some(&self.made.unique_id));
         if frame.header.code == ResponseCode::SUCCESS.0 && same {
             return Ok(());
         }
@@ -180,7 +183,7 @@ impl Call<'_> {
         let (slot, id) = (slot.to_string(), &made.unique_id);
         let keys = [id.clone(), format!("{}+{id}", made.topic)];
         let records = keys.iter().map(|key| {
-            let pairs = [("TIMER_DELIVER_MS", &*slot), ("TIMER_DEL_UNIQKEY", key)];
+            let pairs = [(TIMER_DELIVER, &*slot), ("TIMER_DEL_UNIQKEY", key)];
             self.send(master, pairs)
         });
         let (mut taken, mut late) = (false, false);
@@ -210,7 +213,7 @@ impl Call<'_> {
         }
         let due = due.to_string();
         let pairs = [
-            ("__STARTDELIVERTIME", &*due),
+            (START_DELIVER, &*due),
             ("__CANCEL_SCHEDULED_MSG", &*self.made.unique_id),
         ];
         let frame = self.send(master, pairs).await?;
@@ -258,7 +261,7 @@ impl Call<'_> {
         let (shared, made) = (self.shared, self.made);
         let clock = &shared.client.clock;
         let id = shared.client.unique_ids.next(clock.wall());
-        let own = [("UNIQ_KEY", &*id), ("WAIT", "true")];
+        let own = [(UNIQUE_ID, &*id), ("WAIT", "true")];
         let properties = encode_pairs(pairs.iter().chain(&own).copied());
         let request = SendMessage {
             producer_group: Arc::clone(&shared.group),

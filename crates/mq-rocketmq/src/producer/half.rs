@@ -14,8 +14,10 @@ use super::{Durability, Receipt};
 use crate::Message;
 use crate::conn::unreadable;
 use crate::error::{Error, Result, SendError, invalid};
+use crate::message::PRODUCER_GROUP;
 use crate::proto::message::properties::{decode, encode_pairs};
 use crate::proto::message::{OffsetMessageId, SysFlag};
+use crate::schedule::{DELAY, START_DELIVER, TIMER_DELAY, TIMER_DELIVER};
 
 /// A half message that is stored.
 #[derive(Debug)]
@@ -33,9 +35,10 @@ pub(super) async fn send_half(
     first_check: Option<Duration>,
     deadline: Instant,
 ) -> Result<Half, SendError> {
+    let topic = shared.client.namespace.wrap(message.topic()).into();
     let ready = prepare(shared, &mut message).and_then(|()| {
         // A key says in which queue the message is to be when it is committed.
-        let lane = lane(shared, &message, None)?;
+        let lane = lane(&topic, &message, None)?;
         let packed = as_half(pack_one(shared, &message)?, &shared.group, first_check)?;
         Ok((lane, packed))
     });
@@ -44,7 +47,7 @@ pub(super) async fn send_half(
         Err(error) => return Err(SendError::new(in_begin(error), message)),
     };
     let plan = Plan {
-        topic: shared.client.namespace.wrap(message.topic()).into(),
+        topic,
         payload: Payload::One(Box::new(message)),
         packed,
         deadline,
@@ -78,7 +81,7 @@ fn as_half(packed: Packed, group: &str, first_check: Option<Duration>) -> Result
     let seconds = first_check.map(|after| whole_seconds(after).to_string());
     let added = [
         (PREPARED, Some("true")),
-        (GROUP, Some(group)),
+        (PRODUCER_GROUP, Some(group)),
         (FIRST_CHECK, seconds.as_deref()),
     ];
     let added = added
@@ -200,15 +203,14 @@ fn in_begin(error: Error) -> Error {
 
 // apache/rocketmq: MessageConst
 const PREPARED: &str = "TRAN_MSG";
-pub(super) const GROUP: &str = "PGROUP";
 const FIRST_CHECK: &str = "CHECK_IMMUNITY_TIME_IN_SECONDS";
 /// What makes a message a scheduled one, in any dialect.
 const SCHEDULED: [&str; 5] = [
-    "DELAY",
+    DELAY,
     "TIMER_DELAY_SEC",
-    "TIMER_DELAY_MS",
-    "TIMER_DELIVER_MS",
-    "__STARTDELIVERTIME",
+    TIMER_DELAY,
+    TIMER_DELIVER,
+    START_DELIVER,
 ];
 
 #[cfg(test)]
@@ -232,7 +234,10 @@ mod tests {
         let all = decode(&half.properties);
         let get = |name| all.get(name);
         assert_eq!((get("TAGS"), get(PREPARED)), (Some("A"), Some("true")));
-        assert_eq!((get(GROUP), get(FIRST_CHECK)), (Some("ns%g"), Some("2")));
+        assert_eq!(
+            (get(PRODUCER_GROUP), get(FIRST_CHECK)),
+            (Some("ns%g"), Some("2"))
+        );
         assert!(half.sys_flag.contains(SysFlag::PREPARED));
         assert!(half.sys_flag.contains(SysFlag::COMPRESSED));
         let half = as_half(packed(&text), "g", None).unwrap();

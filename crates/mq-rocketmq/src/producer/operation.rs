@@ -346,7 +346,8 @@ impl Drop for Operation {
     /// Only an operation whose task was aborted still has its payload here, or one withdrawn from the line.
     fn drop(&mut self) {
         let slot = self.slot.take();
-        let (payload, goes) = (self.payload.take(), self.stage == Stage::Goes);
+        let (size, goes) = (self.size(), self.stage == Stage::Goes);
+        let payload = self.payload.take();
         let payload = payload.filter(|_| self.stage >= Stage::Admitted);
         let Some(payload) = payload else {
             if let Some(slot) = slot {
@@ -368,9 +369,7 @@ impl Drop for Operation {
             Err(Failed { error, payload }),
             &self.producer,
         );
-        self.producer
-            .window
-            .release(self.packed.body.len() + self.packed.properties.len() + OVERHEAD);
+        self.producer.window.release(size);
     }
 }
 

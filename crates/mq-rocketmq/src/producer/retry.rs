@@ -113,4 +113,5 @@ async fn sleep_until(wake: Option<Instant>) {
 
 /// How often it is looked whether other keys have come.
 const KEYS: Duration = Duration::from_millis(20);
-const SAME_BROKER: Duration = Duration::from_millis(100);
+/// Before the second attempt at the same broker, and as much more before each further one.
+pub(super) const SAME_BROKER: Duration = Duration::from_millis(100);

@@ -165,14 +165,15 @@ async fn begin(
     oneway: bool,
 ) -> Result<(Place, Hearing), SendError> {
     let deadline = deadline(shared, options.timeout);
+    let topic: Arc<str> = shared.client.namespace.wrap(message.topic()).into();
     let ready = prepare(shared, &mut message).and_then(|()| {
-        let lane = lane(shared, &message, options.queue.as_ref())?;
+        let lane = lane(&topic, &message, options.queue.as_ref())?;
         Ok((lane, pack_one(shared, &message)?))
     });
     match ready {
         Ok((lane, packed)) => {
             let plan = Plan {
-                topic: shared.client.namespace.wrap(message.topic()).into(),
+                topic,
                 payload: Payload::One(Box::new(message)),
                 packed,
                 deadline,
@@ -185,17 +186,16 @@ async fn begin(
     }
 }
 
-/// What the order of a message is kept by: the queue that was asked for, else its key.
+/// What the order of a message is kept by: the queue that was asked for, else its key. `topic` is the message's, with its namespace.
 pub(super) fn lane(
-    shared: &ProducerShared,
+    topic: &Arc<str>,
     message: &Message,
     queue: Option<&QueueRef>,
 ) -> Result<Option<Lane>> {
-    let topic = || shared.client.namespace.wrap(message.topic()).into();
     let Some(queue) = queue else {
         let key = message.ordering_key_text();
         return Ok(key.map(|key| Lane::Key {
-            topic: topic(),
+            topic: Arc::clone(topic),
             key: key.into(),
         }));
     };
@@ -208,7 +208,7 @@ pub(super) fn lane(
         return Err(invalid("send", found));
     }
     Ok(Some(Lane::Queue(QueueId {
-        topic: topic(),
+        topic: Arc::clone(topic),
         broker: queue.broker().into(),
         id: queue.queue(),
     })))
@@ -219,17 +219,23 @@ pub(super) async fn start(
     shared: &Arc<ProducerShared>,
     plan: Plan,
 ) -> Result<(Place, Hearing), Failed> {
-    let route = match usable_route(shared, &plan).await {
-        Ok(route) => route,
-        Err(error) => {
-            return Err(Failed {
-                error: in_send(error),
-                payload: plan.payload,
-            });
-        }
-    };
+    match usable_route(shared, &plan).await {
+        Ok(route) => join(shared, plan, &route),
+        Err(error) => Err(Failed {
+            error: in_send(error),
+            payload: plan.payload,
+        }),
+    }
+}
+
+/// Chooses a queue of the route, and joins the line.
+pub(super) fn join(
+    shared: &Arc<ProducerShared>,
+    plan: Plan,
+    route: &TopicRoute,
+) -> Result<(Place, Hearing), Failed> {
     let together = plan.lane.is_some().then(|| shared.joining.lock());
-    let (operation, hearing) = Operation::new(Arc::clone(shared), plan, &route)?;
+    let (operation, hearing) = Operation::new(Arc::clone(shared), plan, route)?;
     let window = Arc::clone(&shared.window);
     let ticket = window.join(operation);
     drop(together);
@@ -352,7 +358,7 @@ pub(super) fn one_error(failed: Failed) -> SendError {
     failed.into_send_errors().pop().unwrap_or_else(lost)
 }
 
-fn in_send(error: Error) -> Error {
+pub(super) fn in_send(error: Error) -> Error {
     error.into_builder().operation("send").build()
 }
 

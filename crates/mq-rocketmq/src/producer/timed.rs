@@ -202,7 +202,7 @@ pub(super) fn handle(
         recall,
         at_once,
         doubtful,
-        ..Made::new(plan, queue, endpoint.to_string())
+        ..Made::new(plan, queue, endpoint.clone())
     })
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mq_core::Endpoint;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Plan;
@@ -35,8 +36,8 @@ pub(crate) struct Made {
     #[serde(rename = "b", with = "text")]
     pub(crate) broker: Arc<str>,
     /// Where that broker was.
-    #[serde(rename = "a")]
-    pub(crate) endpoint: String,
+    #[serde(rename = "a", with = "address")]
+    pub(crate) endpoint: Endpoint,
     #[serde(rename = "q")]
     pub(crate) queue: i32,
     #[serde(rename = "u")]
@@ -120,7 +121,7 @@ impl ScheduledHandle {
 
 impl Made {
     /// A handle to a message that was sent by this plan and is stored there.
-    pub(crate) fn new(plan: &Plan, queue: &QueueId, endpoint: String) -> Self {
+    pub(crate) fn new(plan: &Plan, queue: &QueueId, endpoint: Endpoint) -> Self {
         Self {
             topic: Arc::clone(&queue.topic),
             broker: Arc::clone(&queue.broker),
@@ -204,6 +205,24 @@ mod text {
     }
 }
 
+mod address {
+    use super::{Deserialize as _, Deserializer, Endpoint, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        endpoint: &Endpoint,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(endpoint)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Endpoint, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Endpoint::parse(&text, None).map_err(serde::de::Error::custom)
+    }
+}
+
 fn checksum(bytes: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();
     crc.update(bytes);
@@ -236,7 +255,7 @@ pub(crate) mod tests {
         ScheduledHandle(Made {
             topic: "ns%orders".into(),
             broker: "broker-a".into(),
-            endpoint: "127.0.0.1:10911".into(),
+            endpoint: Endpoint::new("127.0.0.1", 10911),
             queue: 3,
             unique_id: "7F0000010000000000000000000A0001".into(),
             message_id: "7F00000100002A9F0000000000000001".into(),

@@ -131,11 +131,11 @@ fn too_far() -> Error {
 }
 
 // apache/rocketmq: MessageConst
-pub(super) const DELAY: &str = "DELAY";
-pub(super) const TIMER_DELIVER: &str = "TIMER_DELIVER_MS";
-const TIMER_DELAY: &str = "TIMER_DELAY_MS";
+pub(crate) const DELAY: &str = "DELAY";
+pub(crate) const TIMER_DELIVER: &str = "TIMER_DELIVER_MS";
+pub(crate) const TIMER_DELAY: &str = "TIMER_DELAY_MS";
 /// Huawei's and Tencent's, once Alibaba's; unknown to `MessageConst`.
-pub(super) const START_DELIVER: &str = "__STARTDELIVERTIME";
+pub(crate) const START_DELIVER: &str = "__STARTDELIVERTIME";
 
 const DAY_MS: i64 = 24 * 3600 * 1000;
 /// Huawei's developer guide: up to one year. Its instances of 5.x take 7 days, and say so themselves.

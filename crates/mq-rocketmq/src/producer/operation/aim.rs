@@ -30,8 +30,7 @@ impl Operation {
         self.stage = Stage::Goes;
         if let Some(slot) = &self.slot {
             // While it waited, the topic may have got more queues.
-            let routes = &self.producer.client.routes;
-            if let Some(route) = routes.cached_for_publishing(&self.topic)
+            if let Some(route) = self.known_route()
                 && let Ok(target) = Target::of_lane(&self.producer, &route, &slot.lane)
                 && target != self.target
             {
@@ -76,8 +75,7 @@ impl Operation {
 
     /// Its broker may have another address by now.
     fn find_broker(&mut self) {
-        let routes = &self.producer.client.routes;
-        let route = routes.cached_for_publishing(&self.topic);
+        let route = self.known_route();
         if let Some(at) = route.and_then(|route| route.master(&self.target.queue.broker).cloned()) {
             self.target.endpoint = at;
         }
@@ -93,8 +91,12 @@ impl Operation {
 
     /// The route, if it is still known, as far as what is scheduled may go by it.
     fn route(&self) -> Option<Arc<TopicRoute>> {
-        let client = &self.producer.client;
-        let route = client.routes.cached_for_publishing(&self.topic)?;
-        timed::usable(client, self.packed.plan.as_ref(), route)
+        let plan = self.packed.plan.as_ref();
+        timed::usable(&self.producer.client, plan, self.known_route()?)
+    }
+
+    fn known_route(&self) -> Option<Arc<TopicRoute>> {
+        let routes = &self.producer.client.routes;
+        routes.cached_for_publishing(&self.topic)
     }
 }

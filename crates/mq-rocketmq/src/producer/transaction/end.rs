@@ -1,15 +1,16 @@
 //! Telling the broker what became of a half message (37).
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mq_core::{Endpoint, ErrorKind, Outcome};
 
 use super::Shared;
 use super::open::Place;
-use crate::conn::{Command, Done, Failure, Waiter};
+use crate::conn::{Command, Nobody};
 use crate::error::{Error, Result};
 use crate::producer::half::{is_absent, master};
+use crate::producer::retry::SAME_BROKER;
 use crate::proto::command::EndTransaction;
 use crate::proto::{Request as _, ResponseCode};
 
@@ -160,11 +161,3 @@ fn told(error: Error, attempts: u32) -> Error {
         error.build()
     }
 }
-
-struct Nobody;
-
-impl Waiter for Nobody {
-    fn done(self: Box<Self>, _: Result<Done, Failure>) {}
-}
-
-const SAME_BROKER: Duration = Duration::from_millis(100);
