@@ -9,13 +9,14 @@ Each client is a program of the same contract:
 
     PROGRAM MODE NAMESRV TOPIC N SIZE IN_FLIGHT        variables: BENCH_WARM, BENCH_GROUP
 
-MODE is send or drain, and for flows scheduled, transaction or ordered.
+MODE is send or drain, and for flows secured (a send by TLS with access control), scheduled, transaction or ordered.
 
 It sends, or receives, BENCH_WARM messages that don't count, says `begin` on stderr, does the same with N messages, and prints one line
 of JSON: messages per second, its CPU time per message, peak memory, latencies, errors. Needs JDK 17, Maven, Go 1.24 and Rust.
 """
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
@@ -54,8 +55,10 @@ FLOWS = {
     ("transaction", 1024, 64): [OURS, "java"],
     ("send", 1024, 64): [OURS, "java"],
     ("scheduled", 1024, 64): [OURS, "java"],
+    ("secured", 1024, 64): [OURS],
 }
 DRAINS = ("drain", "ordered")
+SENDS = ("send", "scheduled", "secured")
 
 
 class Sizes:
@@ -124,7 +127,8 @@ def measure_all(options):
     namesrv = os.environ["MQ_ROCKETMQ_URL"].split("://", 1)[1]
     broker = Broker(namesrv, ROOT / ".brokers" / "run")
     sizes = Sizes(options.quick)
-    sizes.rounds = options.rounds or sizes.rounds
+    # Flows are compared by tenths.
+    sizes.rounds = options.rounds or (5 if options.flows and not options.quick else sizes.rounds)
     begun = time.time()
     results = []
     sends = [("send", size, in_flight) for size in SIZES for in_flight in IN_FLIGHT]
@@ -138,13 +142,12 @@ def measure_all(options):
             if mode in DRAINS:
                 # Filled by the same program for everybody; and the broker's JIT is warm afterwards.
                 run(broker, OURS, ["send", topic, sizes.drain_warm + sizes.drained, size, 256], 0)
-    for cell, clients in cells.items():
-        for turn in range(sizes.rounds):
-            for client in clients:
-                result = one(broker, sizes, client, cell, turn)
-                results.append(result)
-                print(report.brief(result), file=sys.stderr)
-                (OUT / "results.json").write_text(json.dumps(results, indent=1))
+    for together in in_turns(cells):
+        for turn, (cell, client) in itertools.product(range(sizes.rounds), together):
+            result = one(broker, sizes, client, cell, turn)
+            results.append(result)
+            print(report.brief(result), file=sys.stderr)
+            (OUT / "results.json").write_text(json.dumps(results, indent=1))
     settings = report.Settings(sizes, JVM, begun, time.time(), "--quick" in sys.argv)
     render = report.flows if options.flows else report.render
     text = render(results, settings, list(PROGRAMS), OURS)
@@ -153,6 +156,16 @@ def measure_all(options):
     else:
         report.write(ROOT / "docs" / "benchmarks.md", text, "flows" if options.flows else "rocketmq")
     return 1 if any(it.get("failed") for it in results) else 0
+
+
+def in_turns(cells):
+    """Which cells and clients take turns: the clients of a cell, and for flows all sends, since their figures are compared with those of plain ones."""
+    sends = [cell for cell in cells if cells is FLOWS and cell[0] in SENDS]
+    for cell, clients in cells.items():
+        if cell not in sends:
+            yield [(cell, client) for client in clients]
+    if sends:
+        yield [(cell, client) for client in PROGRAMS for cell in sends if client in cells[cell]]
 
 
 def one(broker, sizes, client, cell, turn):

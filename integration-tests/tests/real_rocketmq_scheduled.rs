@@ -8,10 +8,8 @@
     reason = "a test fails by panicking, and prints figures"
 )]
 
-use std::pin::pin;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures_util::{StreamExt as _, stream};
 use integration_tests::harness::{
     connect, first_broker, from_first, is_4, nameserver, next, producer, text, topic, unique, wall,
 };
@@ -262,55 +260,4 @@ async fn real_rocketmq_scheduled_messages_of_a_batch_are_refused() {
     }
     assert_eq!(first_broker().await.max_offset(&topic, 0).await, 0);
     client.close().await.unwrap();
-}
-
-/// What a scheduled send costs this process beside a plain one, taking turns. The goal is 1.1 of what is between call and receipt; the limit here is for a
-/// debug build on a machine that does other things too.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs a RocketMQ broker (MQ_ROCKETMQ_URL)"]
-async fn real_rocketmq_scheduled_sends_cost_little_more() {
-    let (client, topic) = (connect().await, topic("cost", 4).await);
-    let producer = producer(&client).await;
-    let exact = !is_4();
-    let (mut plain, mut scheduled) = (0, 0);
-    for round in 0..7 {
-        for is_scheduled in [false, true] {
-            let message = |number: u64| {
-                let message = Message::new(&topic, number.to_string());
-                match (is_scheduled, exact) {
-                    (false, _) => message,
-                    (true, true) => message.deliver_after(Duration::from_secs(3600 + number % 60)),
-                    (true, false) => message.delay_level(18),
-                }
-            };
-            let before = cpu_us();
-            let mut results = pin!(producer.send_all(stream::iter((0..2000).map(message))));
-            while let Some(result) = results.next().await {
-                result.unwrap();
-            }
-            let took = cpu_us() - before;
-            // The first round makes connections, and asks for the version.
-            match is_scheduled {
-                _ if round == 0 => {}
-                false => plain += took,
-                true => scheduled += took,
-            }
-        }
-    }
-    println!("12000 sends each: plain {plain} us, scheduled {scheduled} us of CPU");
-    assert!(
-        scheduled * 4 <= plain * 5 + 8,
-        "plain {plain}, scheduled {scheduled}"
-    );
-    client.close().await.unwrap();
-}
-
-/// What this process's threads have used until now, in microseconds.
-fn cpu_us() -> u64 {
-    let of = |task: std::io::Result<std::fs::DirEntry>| {
-        let stat = std::fs::read_to_string(task.unwrap().path().join("schedstat")).unwrap();
-        let ns: u64 = stat.split(' ').next().unwrap().parse().unwrap();
-        ns / 1000
-    };
-    std::fs::read_dir("/proc/self/task").unwrap().map(of).sum()
 }
