@@ -36,6 +36,7 @@ pub mod session;
 pub use self::code::{RequestCode, ResponseCode};
 pub use self::codec::{Encoded, Flags, Header, HeaderCodec, HeaderParts, Language, encode};
 pub use self::command::{Reply, Request};
+pub(crate) use self::fields::{DECIMAL, decimal};
 pub use self::fields::{ExtFields, Field, FieldSink, Fields, NoFields};
 pub use self::frame::{Frame, FrameDecoder, MAX_EXT_FIELDS, MAX_FRAME, MAX_HEADER};
 pub use self::malformed::Malformed;

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let job = Job::from_env()?;
-    let client = Client::connect(&url(&job)).await?;
+    let client = Client::from_url(&url(&job))?.connect().await?;
     match job.mode.as_str() {
         "send" | "secured" | "scheduled" | "transaction" => send(&client, &job).await?,
         "drain" | "ordered" => drain(&client, &job).await?,
@@ -30,7 +30,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 /// is the same, and the broker's is not what is measured.
 fn url(job: &Job) -> String {
     if job.mode == "secured" {
-        format!("rocketmq://bench:12345678@{}?tls=true&tls_insecure=true", job.namesrv)
+        format!(
+            "rocketmq://bench:12345678@{}?tls=true&tls_insecure=true",
+            job.namesrv
+        )
     } else {
         format!("rocketmq://{}", job.namesrv)
     }

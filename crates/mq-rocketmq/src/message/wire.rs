@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mq_core::Properties;
 
 use super::Message;
-use crate::proto::message::properties::{PropertyText, encode_pairs};
+use crate::proto::message::properties::{PropertyText, encode_with_room};
 
 impl Message {
     /// A message that came from a broker, and the properties that are the protocol's own. `topic` has no namespace.
@@ -37,6 +37,11 @@ impl Message {
 
     /// The properties as they travel. A message that [`check`](Message::check) takes has no name twice.
     pub(crate) fn wire_text(&self) -> String {
+        self.wire_text_with_room(0)
+    }
+
+    /// The same, with room for so many bytes that come behind.
+    pub(crate) fn wire_text_with_room(&self, room: usize) -> String {
         let keys = (!self.keys.is_empty()).then(|| self.keys.join(" "));
         let named = [
             (TAGS, self.tag.as_deref()),
@@ -49,7 +54,7 @@ impl Message {
         let named = named
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)));
-        encode_pairs(self.properties.iter().chain(named))
+        encode_with_room(self.properties.iter().chain(named), room)
     }
 }
 

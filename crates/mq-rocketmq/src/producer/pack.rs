@@ -63,9 +63,8 @@ pub(crate) fn pack_item(message: &Message, into: &mut BytesMut) -> Result<()> {
 }
 
 fn encode_properties(message: &Message, plan: Option<&Plan>) -> Result<String> {
-    let mut text = message.wire_text();
+    let mut text = message.wire_text_with_room(plan.map_or(0, |_| Plan::MOST));
     if let Some(plan) = plan {
-        text.reserve(Plan::MOST);
         plan.append(&mut text);
     }
     if text.len() > MAX_PROPERTIES {

@@ -307,7 +307,7 @@ pub(super) fn receipts(
         code,
         queue,
         payload,
-        scheduled,
+        mut scheduled,
     } = stored;
     let durability = Durability::of(code).unwrap_or(Durability::AsConfigured);
     let messages = match payload {
@@ -319,7 +319,8 @@ pub(super) fn receipts(
     for (message, offset) in messages.into_iter().zip(reply.queue_offset..) {
         let id = ids.next().unwrap_or_default();
         let mut receipt = receipt(&message, id, &queue, offset, durability);
-        receipt.scheduled.clone_from(&scheduled);
+        // Of a batch nothing is scheduled.
+        receipt.scheduled = scheduled.take();
         results.push(judge(message, receipt, shared.require_durable));
     }
     results

@@ -1,6 +1,5 @@
 //! A schedule in the words of a dialect: which properties, and what was promised.
 
-use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use mq_core::ErrorKind;
@@ -8,6 +7,7 @@ use mq_core::ErrorKind;
 use super::{Dialect, Schedule, Way, ceil_ms, to_ms};
 use crate::error::{Error, Result, invalid};
 use crate::proto::message::properties::{KEY_END, VALUE_END};
+use crate::proto::{DECIMAL, decimal};
 
 /// What travels of a schedule. Made once a message, and the same for every attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,8 +97,10 @@ impl Plan {
     /// Appends its properties to others.
     pub(crate) fn append(&self, properties: &mut String) {
         let mut add = |name: &str, value: i64| {
-            // Writing to a text never fails.
-            let _ = write!(properties, "{name}{KEY_END}{value}{VALUE_END}");
+            properties.push_str(name);
+            properties.push(KEY_END);
+            properties.push_str(decimal(&mut [0; DECIMAL], value));
+            properties.push(VALUE_END);
         };
         match (self.way, self.what) {
             (_, What::Level(level)) => add(DELAY, level.into()),

@@ -20,11 +20,19 @@ pub fn encode(properties: &Properties) -> String {
 
 /// As [`encode`], of keys and values.
 pub fn encode_pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> String {
-    let len = pairs
+    encode_with_room(pairs, 0)
+}
+
+/// The same, with room for so many bytes that come behind.
+pub fn encode_with_room<'a>(
+    pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+    room: usize,
+) -> String {
+    let len: usize = pairs
         .clone()
         .map(|(key, value)| key.len() + value.len() + 2)
         .sum();
-    let mut text = String::with_capacity(len);
+    let mut text = String::with_capacity(len + room);
     for (key, value) in pairs {
         text.push_str(key);
         text.push(KEY_END);
