@@ -208,24 +208,27 @@ impl Subject {
     /// A new topic with a few queues.
     async fn topic(self, what: &str) -> String {
         match self.protocol {
-            Protocol::RocketMq => harness::topic(what, 4).await,
+            Protocol::RocketMq => harness::topic_by_ours(what, 4).await,
         }
     }
 
     /// Why this broker can't do what its protocol can, if it is so.
     fn lacks(self, check: Check) -> Option<&'static str> {
         match self.protocol {
-            Protocol::RocketMq if check.needs_timers() && self.version().starts_with("4.") => {
+            Protocol::RocketMq if check.needs_timers() && harness::is_4() => {
                 Some("a broker of 4.x has delay levels only, no exact times")
             }
             Protocol::RocketMq => None,
         }
     }
 
-    /// The version of the broker, as the launcher told it.
+    /// The version of the broker, as the launcher told it, and how it is secured.
     fn version(self) -> String {
         match self.protocol {
-            Protocol::RocketMq => harness::broker_version(),
+            Protocol::RocketMq => match crate::brokers::shared().ok().and_then(|it| it.secured()) {
+                Some(how) => format!("{} {how}", harness::broker_version()),
+                None => harness::broker_version(),
+            },
         }
     }
 }

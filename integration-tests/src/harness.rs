@@ -34,7 +34,7 @@ pub use self::log::Capture;
 pub use self::meter::Meter;
 pub use self::traffic::{
     committed, drain, first_broker, from_first, next, ordered_topic_at, producer, text, topic,
-    topic_at, topic_on_all,
+    topic_at, topic_by_ours, topic_on_all,
 };
 pub use self::wire::{Answer, Wire};
 

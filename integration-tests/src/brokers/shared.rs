@@ -54,6 +54,16 @@ impl Shared {
         &self.url
     }
 
+    /// What these brokers want, beyond a connection: the launcher's URL has it.
+    pub fn secured(&self) -> Option<&'static str> {
+        match (self.url.contains("tls=true"), self.url.contains('@')) {
+            (true, true) => Some("TLS+ACL"),
+            (true, false) => Some("TLS"),
+            (false, true) => Some("ACL"),
+            (false, false) => None,
+        }
+    }
+
     /// The nameserver as `host:port`.
     pub fn namesrv(&self) -> &str {
         &self.namesrv

@@ -3,13 +3,25 @@
 use std::time::Duration;
 
 use mq_rocketmq::proto::command::{ConsumerOffset, QueryOffset};
-use mq_rocketmq::{Client, ConsumeFrom, ConsumerBuilder, Delivery, Producer, Received};
+use mq_rocketmq::{
+    Client, ConsumeFrom, ConsumerBuilder, Delivery, Producer, Received, TopicOptions,
+};
 
-use super::{Wire, nameserver, unique, until, within};
+use super::{Wire, connect, nameserver, unique, until, within};
 
 /// Creates a topic with `queues` queues on the first broker and none elsewhere; answers with its unique name.
 pub async fn topic(what: &str, queues: u32) -> String {
     topic_at(&nameserver(), what, queues).await
+}
+
+/// As [`topic`], made by the client's own means: also where the brokers want TLS or keys.
+pub async fn topic_by_ours(what: &str, queues: u32) -> String {
+    let (client, name) = (connect().await, unique(what));
+    let options = TopicOptions::new().queues(queues).broker("broker-a");
+    let made = client.admin().create_topic(&name, options).await;
+    made.expect("the topic is made");
+    client.close().await.expect("nothing is under way");
+    name
 }
 
 /// As [`topic`], at the brokers of another nameserver.
