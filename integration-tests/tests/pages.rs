@@ -84,7 +84,7 @@ fn bare(code: &str) -> String {
     text.replace(",)", ")").replace(",}", "}")
 }
 
-/// Those about coming from elsewhere, and what the README shows of the same; the other pages are sketches.
+/// Those about coming from elsewhere, and the README; the other pages are sketches.
 fn pages() -> Vec<(String, String)> {
     let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
     let languages = ["from-java", "from-go", "from-python", "seeds"];
@@ -97,11 +97,7 @@ fn pages() -> Vec<(String, String)> {
         }
         let name = format!("README{twin}");
         let text = read(&name);
-        let section = text
-            .split("\n### ")
-            .find(|section| section.contains(HUAWEI));
-        let section = section.expect("a section of Huawei's samples").to_owned();
-        pages.push((name, section));
+        pages.push((name, text));
     }
     pages
 }
@@ -110,6 +106,3 @@ fn root() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap().to_owned()
 }
-
-/// What is in the README's section of Huawei's samples, in either language, and in no other.
-const HUAWEI: &str = "new DefaultMQProducer(\"ProducerGroupName\");";

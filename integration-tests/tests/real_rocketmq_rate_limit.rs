@@ -13,9 +13,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 use integration_tests::harness::{
-    connect, from_first, next, now, producer, text, topic, unique, until,
+    connect, connect_to, first_broker, from_first, nameserver, next, now, producer, text, topic,
+    unique, until,
 };
+use mq_dev::proxy::Proxy;
+use mq_rocketmq::proto::command::{ConsumerList, GetConsumerList};
 use mq_rocketmq::{Client, Error, Message, RateLimit, Settle};
+use tokio::sync::watch;
 
 async fn send(client: &Client, topic: &str, count: usize) {
     let producer = producer(client).await;
@@ -125,4 +129,56 @@ async fn real_rocketmq_rate_limit_waits_in_recv_too() {
     client.close().await.unwrap();
 }
 
+/// Handlers that take longer than the limit allows for and than a heartbeat's period: the member stays one, and all that was held back comes.
+#[tokio::test]
+#[ignore = "needs a RocketMQ broker (MQ_ROCKETMQ_URL)"]
+async fn real_rocketmq_rate_limit_and_slow_handlers_keep_the_member_alive() {
+    let (sender, topic) = (connect().await, topic("slow", 2).await);
+    send(&sender, &topic, 40).await;
+    let proxy = Proxy::builder(nameserver()).start().await.unwrap();
+    let client = connect_to(&format!("rocketmq://{}", proxy.addr())).await;
+    let limit = RateLimit::per_second(20).wait(Duration::from_secs(1));
+    let group = unique("slow");
+    let builder = from_first(&client, &group, &topic).rate_limit(limit);
+    let building = builder.concurrency(2).retry_delay(Duration::from_secs(1));
+    let consumer = building.build().await.unwrap();
+    let handle = consumer.handle();
+    let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+    let told = Arc::clone(&seen);
+    let (hurry, slow) = watch::channel(false);
+    let running = tokio::spawn(async move {
+        let handler = move |message: mq_rocketmq::Received| {
+            let (mut slow, told) = (slow.clone(), Arc::clone(&told));
+            async move {
+                // The first two hold everything up.
+                let _ = slow.wait_for(|hurry| *hurry).await;
+                told.lock().unwrap().push(text(&message));
+                Ok::<_, Error>(Settle::Ack)
+            }
+        };
+        consumer.run(handler).await.unwrap();
+    });
+    // One when it joined; brokers take a member for lost that sends none for 120 s.
+    let at_first = proxy.requests(HEARTBEAT);
+    proxy
+        .until(|proxy| proxy.requests(HEARTBEAT) >= at_first + 2)
+        .await;
+    let members = GetConsumerList {
+        consumer_group: group.as_str().into(),
+        broker_name: None,
+    };
+    let listed: ConsumerList = first_broker().await.ask(&members).await.reply();
+    assert_eq!(listed.client_ids.len(), 1, "{listed:?}");
+    hurry.send_replace(true);
+    until(WAIT, "all", async || seen.lock().unwrap().len() >= 40).await;
+    handle.close().await;
+    running.await.unwrap();
+    let seen = seen.lock().unwrap().clone();
+    let whole: BTreeSet<_> = seen.iter().collect();
+    assert_eq!((whole.len(), seen.len()), (40, 40), "none lost, none twice");
+    client.close().await.unwrap();
+    sender.close().await.unwrap();
+}
+
+const HEARTBEAT: i32 = 34;
 const WAIT: Duration = Duration::from_secs(30);

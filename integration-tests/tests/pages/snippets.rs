@@ -23,6 +23,60 @@ async fn pay(_: &str) -> Result<(), MyError> {
     Ok(())
 }
 
+async fn first_minute() -> Result {
+    use mq_rocketmq::{Client, Message};
+
+    let client = Client::from_url("rocketmq://access:secret@host:9876;host2:9876/namespace")?
+        .connect()
+        .await?;
+
+    let producer = client.producer("group").build().await?;
+    let receipt = producer
+        .send(Message::new("topic", "hello").tag("TagA").key("OrderID188"))
+        .await?;
+
+    let consumer = client
+        .consumer("group")
+        .subscribe("topic", "TagA || TagB")
+        .build()
+        .await?;
+    while let Some(delivery) = consumer.recv().await? {
+        println!("{:?}", delivery.body());
+        delivery.ack().await?;
+    }
+    let _ = receipt;
+    Ok(())
+}
+
+async fn tdmq(access_key: &str, secret_key: &str) -> Result {
+    let client = Client::builder()
+        .nameserver("rocketmq-xxx.example:8080")
+        .credentials(Credentials::new(access_key, secret_key))
+        .namespace("rocketmq-xxx|namespace_python")
+        .connect()
+        .await?;
+
+    let producer = client.producer("group1").build().await?;
+    let message = Message::new("topic1", "This is a new message.")
+        .key("KEYS")
+        .tag("TAGS");
+    let receipt = producer.send(message).await?;
+    println!("{receipt:?}");
+
+    let consumer = client
+        .consumer("group11")
+        .subscribe("topic1", "TAGS")
+        .build()
+        .await?;
+    consumer
+        .run(|message| async move {
+            println!("{:?}", message.body());
+            Ok::<_, MyError>(Settle::Ack)
+        })
+        .await?;
+    Ok(())
+}
+
 async fn normal() -> Result {
     let client = Client::from_url("rocketmq://192.168.0.1:8100")?
         .connect()
