@@ -31,6 +31,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Ok(receipt) => println!("sent to {}/{}", receipt.broker(), receipt.queue()),
         Err(failed) if failed.error.kind() == ErrorKind::Auth => {
             println!("refused: {}", failed.error);
+            return Err("these keys may not send here".into());
         }
         Err(failed) => return Err(failed.into()),
     }

@@ -11,6 +11,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let url = var("MQ_ROCKETMQ_URL").map_err(
         |_| "set MQ_ROCKETMQ_URL, such as rocketmq://127.0.0.1:9876?tls=true&tls_ca=ca.pem",
     )?;
+    if !url.contains("tls=true") && var("TLS_CA").is_err() {
+        return Err("no TLS: add ?tls=true&tls_ca=ca.pem to the URL, or set TLS_CA".into());
+    }
     // With tls=true in the URL this is done already; in code it is the same.
     let mut builder = Client::from_url(&url)?;
     if let Ok(ca) = var("TLS_CA") {

@@ -81,6 +81,11 @@ fn real_rocketmq_cli_what_is_scheduled_is_cancelled_by_its_handle() {
         let told = &json(&sent)[0];
         assert_eq!(told["kind"], "unsupported");
         assert_eq!(told["outcome"], "not_sent");
+        // The URL may say what it likes: it is noticed, and said that it was delivered.
+        let url = format!("{}?dialect=apache5", url());
+        let sent = scheduled(&["--deliver-after", "10m", "--url", &url]);
+        assert_eq!(code(&sent), 3, "{}", err(&sent));
+        assert_eq!(json(&sent)[0]["outcome"], "unknown");
         return;
     }
     assert_eq!(code(&sent), 0, "{}", err(&sent));
@@ -91,6 +96,8 @@ fn real_rocketmq_cli_what_is_scheduled_is_cancelled_by_its_handle() {
         assert_eq!(String::from_utf8_lossy(&cancelled.stdout), "cancelled\n");
     }
     let past = scheduled(&["--deliver-at", "2001-02-03T04:05:06Z"]);
+    assert!(err(&past).contains("delivered at once"), "{}", err(&past));
+    assert_eq!(json(&past)[0]["at_once"], true);
     let past = json(&past)[0]["handle"].as_str().unwrap().to_owned();
     let late = run(&["cancel", &past]);
     assert_eq!(code(&late), 1, "{}", err(&late));
@@ -101,6 +108,22 @@ fn real_rocketmq_cli_what_is_scheduled_is_cancelled_by_its_handle() {
     let beyond = scheduled(&["--deliver-after", "96h"]);
     assert_eq!(code(&beyond), 1, "{}", err(&beyond));
     assert_eq!(json(&beyond)[0]["code"], 13);
+}
+
+#[test]
+#[ignore = "needs MQ_ROCKETMQ_URL"]
+fn real_rocketmq_cli_a_level_delays_on_every_version() {
+    let (topic, group) = (unique("cli"), unique("group"));
+    // On the tests' brokers 4 s and 1 s: what was sent last comes first.
+    for level in ["7", "1"] {
+        let line = ["send", "--topic", &topic, level, "--json"];
+        let sent = run(&[&line[..], &["--deliver-level", level]].concat());
+        assert_eq!(code(&sent), 0, "{}", err(&sent));
+        assert!(json(&sent)[0]["handle"].is_string());
+    }
+    let received = receive(&topic, &group, &["--count", "2"]);
+    assert_eq!(code(&received), 0, "{}", err(&received));
+    assert_eq!(out(&received), "1\n7\n");
 }
 
 #[test]

@@ -49,6 +49,7 @@ async fn real_own_rocketmq_tls_permissive_takes_both_and_names_what_is_wrong() {
         .unwrap();
     let error = refused(builder(&cluster)).await;
     assert_eq!(fault(&error), TlsFault::NotTls, "{error}");
+    assert!(error.to_string().contains("port"), "{error}");
     assert_eq!(
         (error.kind(), error.retry()),
         (ErrorKind::Connect, Retry::Later)
@@ -209,6 +210,7 @@ async fn expired(cluster: &Cluster) {
     while now() - begun < Duration::from_secs(2) {
         let error = send(&client).await.unwrap_err();
         assert_eq!(fault(&error), TlsFault::Expired, "{error}");
+        assert!(error.to_string().contains("renew"), "{error}");
         assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
         sends += 1;
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -108,12 +108,15 @@ pub(crate) struct Send {
     /// A property; may be given several times
     #[arg(short = 'p', long = "property", value_name = "NAME=VALUE")]
     pub(crate) properties: Vec<String>,
-    /// Deliver it so long from now, such as 5s or 1h30m; not on brokers of 4.x
-    #[arg(long, value_name = "TIME", conflicts_with = "deliver_at")]
+    /// Deliver it so long from now, such as 5s, 1h30m or 2d; not on brokers of 4.x
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["deliver_at", "deliver_level"])]
     pub(crate) deliver_after: Option<String>,
     /// Deliver it at this time, such as 2026-11-20T12:00:00Z; not on brokers of 4.x
     #[arg(long, value_name = "RFC3339")]
     pub(crate) deliver_at: Option<String>,
+    /// Deliver it after the broker's delay of this level, 1 to 18; on brokers of 4.x too
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=18), conflicts_with = "deliver_at")]
+    pub(crate) deliver_level: Option<u8>,
     /// At most N messages a second
     #[arg(long, value_name = "N/s")]
     pub(crate) rate: Option<String>,

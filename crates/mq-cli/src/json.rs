@@ -25,6 +25,9 @@ pub(crate) struct SentLine<'a> {
     offset: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     handle: Option<&'a str>,
+    /// Only where it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    at_once: bool,
     elapsed_us: u64,
 }
 
@@ -106,6 +109,7 @@ impl<'a> SentLine<'a> {
             queue: &sent.queue,
             offset: sent.offset,
             handle: sent.handle.as_deref(),
+            at_once: sent.at_once,
             elapsed_us: u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
         }
     }
@@ -249,11 +253,16 @@ pub(crate) mod tests {
             offset: 42,
             durable: true,
             handle: None,
+            at_once: false,
         };
         assert_eq!(
             line(&SentLine::new(&sent, Duration::from_millis(3))),
             r#"{"id":"ID","topic":"orders","queue":"broker-a/3","offset":42,"elapsed_us":3000}"#
         );
+        sent.at_once = true;
+        let told = line(&SentLine::new(&sent, Duration::from_millis(3)));
+        assert!(told.contains(r#""at_once":true"#), "{told}");
+        sent.at_once = false;
         sent.handle = Some("AQ".into());
         let told = line(&SentLine::new(&sent, Duration::from_millis(3)));
         assert!(

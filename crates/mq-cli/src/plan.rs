@@ -158,7 +158,8 @@ fn plan_send(typed: args::Send) -> Result<Send, Failure> {
     template.key = typed.key;
     template.ordering_key = typed.ordering_key;
     template.tag = typed.tag;
-    template.when = when(typed.deliver_after.as_deref(), typed.deliver_at.as_deref())?;
+    template.when = when(typed.deliver_after.as_deref(), typed.deliver_at.as_deref())?
+        .or_else(|| typed.deliver_level.map(When::Level));
     for pair in &typed.properties {
         let (name, value) = pair
             .split_once('=')
@@ -267,16 +268,34 @@ fn rate(text: &str) -> Result<NonZeroU32, Failure> {
 
 fn duration(flag: &str, text: Option<&str>) -> Result<Option<Duration>, Failure> {
     let Some(text) = text else { return Ok(None) };
-    text.parse::<SignedDuration>()
-        .ok()
-        .and_then(|signed| Duration::try_from(signed).ok())
-        .filter(|time| !time.is_zero() && *time <= LONGEST_WAIT)
-        .map(Some)
-        .ok_or_else(|| {
-            usage(format!(
-                "{flag} {text:?} is not a time: write 10s, 500ms or 1m30s"
-            ))
-        })
+    let Some(time) = read_duration(text) else {
+        return Err(usage(format!(
+            "{flag} {text:?} is not a time: write 500ms, 10s, 1m30s, 2h or 3d"
+        )));
+    };
+    if time.is_zero() || time > LONGEST_WAIT {
+        let days = LONGEST_WAIT.as_secs() / DAY_S;
+        return Err(usage(format!(
+            "{flag} {text:?} is {}: more than 0 and at most {days}d can be asked for",
+            if time.is_zero() {
+                "nothing"
+            } else {
+                "too long"
+            }
+        )));
+    }
+    Ok(Some(time))
+}
+
+/// As jiff reads it, with days in front.
+fn read_duration(text: &str) -> Option<Duration> {
+    let (days, rest) = text.split_once('d').unwrap_or(("0", text));
+    let days = Duration::from_secs(days.trim().parse::<u64>().ok()?.checked_mul(DAY_S)?);
+    if rest.trim().is_empty() && text.contains('d') {
+        return Some(days);
+    }
+    let rest = Duration::try_from(rest.trim().parse::<SignedDuration>().ok()?).ok()?;
+    days.checked_add(rest)
 }
 
 fn when(after: Option<&str>, at: Option<&str>) -> Result<Option<When>, Failure> {
@@ -305,7 +324,8 @@ fn looks_like_sql(filter: &str) -> bool {
 const SQL_WORDS: [&str; 7] = ["AND", "OR", "NOT", "IN", "IS", "BETWEEN", "LIKE"];
 const MOST_HELD: usize = 10_000;
 const HOLD: Duration = Duration::from_secs(7 * 24 * 3600);
-const LONGEST_WAIT: Duration = Duration::from_secs(366 * 24 * 3600);
+const LONGEST_WAIT: Duration = Duration::from_secs(366 * DAY_S);
+const DAY_S: u64 = 24 * 3600;
 const NO_URL: &str =
     "no broker given: set MQ_ROCKETMQ_URL, or pass --url rocketmq://host:9876[/namespace]";
 const SECRET_TYPED: &str = "--url holds a secret, which every user of this machine can read while the command runs; \
@@ -382,7 +402,7 @@ pub(crate) mod tests {
             ("send --topic t x --in-flight 0", "1 to 65536"),
             ("send --topic t x --count 0", "--count"),
             ("recv --topic t --timeout soon", "10s"),
-            ("recv --topic t --exit-on-idle 0s", "10s"),
+            ("recv --topic t --exit-on-idle 0s", "more than 0"),
             ("recv --topic t -f %x", "%x means nothing"),
             ("recv --topic t --filter a=1", "SQL92"),
             ("recv --topic t --filter A||", "an empty part"),
@@ -399,7 +419,7 @@ pub(crate) mod tests {
             ("bench send --topic t --count 0", "--count"),
             ("bench both --topic t --size 8", "at least 16"),
             ("bench recv --topic t --rate 1/s", "--rate is for sending"),
-            ("bench recv --topic t --timeout 0s", "10s"),
+            ("bench recv --topic t --timeout 0s", "more than 0"),
             ("bench recv --topic t --batch 2", "--batch is for sending"),
             ("bench recv --topic t --svg a", "take send or both"),
             ("bench recv --topic t --histogram a", "--histogram shows"),
@@ -441,6 +461,11 @@ pub(crate) mod tests {
                 "send --topic t x --deliver-after 1s --deliver-at 2026-11-20T12:00:00Z",
                 "cannot be used with",
             ),
+            ("send --topic t x --deliver-level 19", "1..=18"),
+            (
+                "send --topic t x --deliver-level 3 --deliver-after 1s",
+                "cannot be used with",
+            ),
             ("cancel", "<HANDLE>"),
             ("cancel junk", "no handle of a scheduled message"),
         ] {
@@ -455,6 +480,22 @@ pub(crate) mod tests {
         assert_eq!(when("x"), None);
         let after = Duration::from_millis(5400);
         assert_eq!(when("x --deliver-after 5s400ms"), Some(When::After(after)));
+        for (text, hours) in [("2d", 48), ("1d12h", 36), ("1d 1h", 25), ("36h", 36)] {
+            let after = Duration::from_secs(hours * 3600);
+            let found = read_duration(text);
+            assert_eq!(found, Some(after), "{text}");
+        }
+        for (text, part) in [
+            ("9600h", "too long"),
+            ("400d", "too long"),
+            ("0s", "nothing"),
+            ("1w", "is not a time"),
+            ("d", "is not a time"),
+        ] {
+            let error = plan(&format!("send --topic t x --deliver-after {text}")).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+        assert_eq!(when("x --deliver-level 3"), Some(When::Level(3)));
         let at = std::time::UNIX_EPOCH + Duration::from_millis(1_795_176_000_250);
         for text in ["2026-11-20T12:00:00.250Z", "2026-11-20T20:00:00.250+08:00"] {
             let line = format!("x --deliver-at {text}");

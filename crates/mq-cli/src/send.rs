@@ -75,6 +75,8 @@ pub(crate) struct Tally {
     failed: u64,
     unknown: u64,
     weak: u64,
+    /// Were to be scheduled for a time that was past.
+    at_once: u64,
     /// The code of the failures, if they all have one.
     exit: Option<Exit>,
 }
@@ -114,6 +116,7 @@ impl Tally {
             Ok(sent) => {
                 self.sent += 1;
                 self.weak += u64::from(!sent.durable);
+                self.at_once += u64::from(sent.at_once);
             }
             Err(failed) => {
                 self.failed += 1;
@@ -132,6 +135,12 @@ impl Tally {
             say(format_args!(
                 "{} are stored, but were not flushed or replicated in time",
                 self.weak
+            ));
+        }
+        if self.at_once > 0 {
+            say(format_args!(
+                "{} delivered at once: the time was past",
+                self.at_once
             ));
         }
         if self.sent + self.failed > 1 {
@@ -296,6 +305,7 @@ mod tests {
             offset: 0,
             durable: true,
             handle: None,
+            at_once: false,
         }
     }
 

@@ -21,6 +21,14 @@ pub trait Clock: Debug + Send + Sync {
     }
 }
 
+/// `by` later than `from`, and at most ten years: a time-out of [`Duration::MAX`] means "no limit" to whoever writes it, and must not overflow.
+pub fn later(from: Instant, by: Duration) -> Instant {
+    from + by.min(TEN_YEARS)
+}
+
+/// Longer than anybody waits, and short enough to be added to any time that a clock shows.
+const TEN_YEARS: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+
 /// The machine's clocks.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
@@ -86,6 +94,17 @@ impl Clock for ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_time_is_too_long() {
+        let clock = ManualClock::new(SystemTime::UNIX_EPOCH);
+        let now = clock.now();
+        assert_eq!(
+            later(now, Duration::from_secs(3)) - now,
+            Duration::from_secs(3)
+        );
+        assert!(later(now, Duration::MAX) - now > Duration::from_secs(9 * 365 * 24 * 3600));
+    }
 
     #[test]
     fn a_manual_clock_moves_only_when_told() {

@@ -13,7 +13,7 @@ mod rate_limit;
 mod secret;
 mod url;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SystemClock, later};
 pub use endpoint::Endpoint;
 pub use error::{Error, ErrorBuilder, ErrorKind, Outcome, Retry};
 pub use properties::Properties;

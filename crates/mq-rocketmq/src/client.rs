@@ -232,12 +232,12 @@ impl Shared {
         Ok(())
     }
 
-    /// Tells every broker of the known routes which groups are here: masters of all, replicas only when there are consumers.
+    /// Tells every broker of the known routes which groups are here: masters of all, replicas only when there are consumers. The answer is who has heard it.
     ///
     /// # Errors
     ///
     /// The first refusal of login or permission; else the first failure, when no broker could be told.
-    pub(crate) async fn heartbeat_now(&self) -> Result<()> {
+    pub(crate) async fn heartbeat_now(&self) -> Result<Vec<Endpoint>> {
         let heartbeat = Heartbeat {
             client_id: self.client_id.to_string(),
             producers: self
@@ -255,11 +255,18 @@ impl Shared {
             ..Heartbeat::default()
         };
         if heartbeat.producers.is_empty() && heartbeat.consumers.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let masters_only = heartbeat.consumers.is_empty();
         let targets = self.targets(masters_only);
         let told = join_all(targets.iter().map(|to| self.tell(to, &heartbeat))).await;
+        let hear = |(to, told): (_, &Result<()>)| told.is_ok().then_some(to);
+        let heard = targets
+            .iter()
+            .zip(&told)
+            .filter_map(hear)
+            .cloned()
+            .collect();
         let mut failures: Vec<_> = told.into_iter().filter_map(Result::err).collect();
         if let Some(at) = failures
             .iter()
@@ -272,7 +279,7 @@ impl Shared {
             .into_iter()
             .next()
             .filter(|_| none_told)
-            .map_or(Ok(()), Err)
+            .map_or(Ok(heard), Err)
     }
 
     async fn tell(&self, to: &Endpoint, heartbeat: &Heartbeat) -> Result<()> {

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use mq_core::{Clock, Endpoint, ErrorKind, Outcome};
+use mq_core::{Clock, Endpoint, ErrorKind, Outcome, later};
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::driver::{
@@ -150,6 +150,11 @@ impl Connections {
         self.clock.now()
     }
 
+    /// So long from now.
+    pub(crate) fn after(&self, time: Duration) -> Instant {
+        later(self.clock.now(), time)
+    }
+
     pub(crate) fn identity(&self) -> &Identity {
         &self.identity
     }
@@ -221,10 +226,7 @@ impl Connections {
         if !refused {
             return Ok(done);
         }
-        let (keys, until) = (
-            &self.identity.keys,
-            self.clock.now() + self.terms.patience.connect,
-        );
+        let (keys, until) = (&self.identity.keys, self.after(self.terms.patience.connect));
         if !credentials::renewed(keys, generation, &*self.clock, until).await {
             return Ok(done);
         }
@@ -246,7 +248,7 @@ impl Connections {
             Command {
                 head,
                 body,
-                deadline: self.clock.now() + wait,
+                deadline: self.after(wait),
                 oneway: false,
                 waiter: Box::new(Call(sender)),
             },
@@ -260,7 +262,7 @@ impl Connections {
 
     /// Asks for any answer at all; a broker's has its version.
     pub(crate) fn ask_after(&self, to: &Endpoint, waiter: Box<dyn Waiter>) {
-        let until = self.clock.now() + self.terms.patience.connect;
+        let until = self.after(self.terms.patience.connect);
         self.submit(to, driver::question(&self.probe, until, waiter));
     }
 

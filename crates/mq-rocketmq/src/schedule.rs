@@ -66,7 +66,8 @@ pub enum Dialect {
     Auto,
     /// An Apache broker of 4.x: levels only.
     Apache4,
-    /// An Apache broker of 5.x, without asking it.
+    /// An Apache broker of 5.x, without asking it. Said of a 4.x one it is noticed by the first answer: that message was delivered at once,
+    /// which its error says (kind `Unsupported`, outcome `Unknown`), and later ones are not sent.
     Apache5,
     /// Huawei Cloud's Distributed Message Service. On any other broker its messages are delivered at once, cancellations too.
     HuaweiDms,

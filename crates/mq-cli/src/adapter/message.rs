@@ -35,6 +35,8 @@ pub enum When {
     At(SystemTime),
     /// So long after it is stored.
     After(Duration),
+    /// After the delay that the broker has under this number; RocketMQ has 1 to 18.
+    Level(u8),
 }
 
 /// What became of a cancellation.
@@ -65,6 +67,8 @@ pub struct Sent {
     pub durable: bool,
     /// What cancels it, if it is scheduled.
     pub handle: Option<String>,
+    /// Whether it was to be scheduled, and its time was past: it is delivered at once.
+    pub at_once: bool,
 }
 
 /// A message that was received.

@@ -343,6 +343,7 @@ pub(super) fn outgoing(from: Outgoing) -> Message {
     match from.when {
         Some(When::At(time)) => message.deliver_at(time),
         Some(When::After(delay)) => message.deliver_after(delay),
+        Some(When::Level(level)) => message.delay_level(level),
         None => message,
     }
 }
@@ -377,6 +378,7 @@ fn sent(topic: String, receipt: &Receipt) -> Sent {
         offset: receipt.offset(),
         durable: receipt.durability() == Durability::AsConfigured,
         handle: receipt.scheduled().map(ToString::to_string),
+        at_once: receipt.scheduled().is_some_and(ScheduledHandle::is_past),
     }
 }
 

@@ -328,7 +328,7 @@ impl TopicType {
 
 /// Waits until the nameservers show the topic as it was created, and puts its route where senders look.
 async fn until_shown(shared: &Shared, name: &str, wanted: &[(&Place, &CreateTopic)]) -> Result<()> {
-    let deadline = shared.clock.now() + shared.request_timeout;
+    let deadline = shared.connections.after(shared.request_timeout);
     loop {
         let route = route(shared, name, CREATE).await?.unwrap_or_default();
         let is_shown = |place: &Place, request: &CreateTopic| {

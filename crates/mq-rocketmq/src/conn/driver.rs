@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use mq_core::{Clock, Endpoint, ErrorKind, Outcome};
+use mq_core::{Clock, Endpoint, ErrorKind, Outcome, later};
 use tokio::sync::mpsc;
 
 use self::contact::ended;
@@ -276,7 +276,7 @@ fn pass_time(
     match liveness.act(now) {
         Act::Wait => {}
         Act::Probe => {
-            let until = now + setting.half_open_timeout;
+            let until = later(now, setting.half_open_timeout);
             submit(
                 session,
                 question(&setting.probe, until, Box::new(Nobody)),

@@ -76,7 +76,7 @@ impl Nameservers {
         request: &R,
         operation: &'static str,
     ) -> Result<R::Reply> {
-        let deadline = self.connections.now() + self.wait;
+        let deadline = self.connections.after(self.wait);
         let count = endpoints.len();
         let first = self.preferred.load(Ordering::Relaxed);
         let mut order =

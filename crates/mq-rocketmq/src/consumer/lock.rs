@@ -63,7 +63,8 @@ pub(super) async fn lock(
 ) -> (BTreeMap<QueueId, Instant>, Option<Error>) {
     let _turn = core.locking.lock().await;
     core.locked().extend(queues.iter().cloned());
-    ask(core, queues).await
+    let asked = ask(core, queues).await;
+    (asked.locked, asked.error)
 }
 
 /// Gives locks back; who does not hear of it finds them lapsed after a while.
@@ -164,21 +165,25 @@ pub(super) async fn keep(core: Arc<Core>) {
 /// The answer is whether every lock was answered for.
 async fn renew(core: &Arc<Core>) -> bool {
     give_up_lapsed(core);
+    let turn = core.locking.lock().await;
+    // Only now: what was given back while this waited for its turn must not be locked again, for nobody would give that back.
     let queues = core.queues();
     if queues.is_empty() {
         return true;
     }
     let ids: Vec<_> = queues.iter().map(|queue| queue.id().clone()).collect();
-    let (locked, error) = {
-        let _turn = core.locking.lock().await;
-        ask(core, &ids).await
-    };
+    let Asked {
+        locked,
+        answered,
+        error,
+    } = ask(core, &ids).await;
+    drop(turn);
     let now = core.shared.clock.now();
     for queue in &queues {
         match locked.get(queue.id()) {
             Some(until) => queue.ledger().renew(now, *until),
             // Only the broker's own word counts: others answer for other queues.
-            None if error.is_none() => {
+            None if answered.contains(&queue.id().broker) => {
                 give_up(core, queue, "the broker says that another member has it");
             }
             None => {}
@@ -212,8 +217,19 @@ fn give_up(core: &Core, queue: &Arc<Queue>, why: &str) {
     core.rebalance.notify_one();
 }
 
+/// What brokers said when they were asked for locks.
+#[derive(Debug, Default)]
+struct Asked {
+    /// What is locked, and until when.
+    locked: BTreeMap<QueueId, Instant>,
+    /// Who answered: what it did not lock is another member's.
+    answered: BTreeSet<Arc<str>>,
+    /// Why one of the others did not.
+    error: Option<Error>,
+}
+
 /// Whoever has the turn calls it.
-async fn ask(core: &Core, queues: &[QueueId]) -> (BTreeMap<QueueId, Instant>, Option<Error>) {
+async fn ask(core: &Core, queues: &[QueueId]) -> Asked {
     let lease = core.config.order.unwrap_or_default().locks.lease;
     let calls = by_broker(queues)
         .into_iter()
@@ -228,16 +244,19 @@ async fn ask(core: &Core, queues: &[QueueId]) -> (BTreeMap<QueueId, Instant>, Op
                 .await?;
             let is_locked = |id: &QueueId| locked.queues.iter().any(|known| id.is(known));
             let ours = of.into_iter().filter(is_locked).map(|id| (id, until));
-            Result::Ok(ours.collect::<Vec<_>>())
+            Result::Ok((broker, ours.collect::<Vec<_>>()))
         });
-    let (mut all, mut failed) = (BTreeMap::new(), None);
+    let mut asked = Asked::default();
     for answer in join_all(calls).await {
         match answer {
-            Ok(locked) => all.extend(locked),
-            Err(error) => failed = failed.or(Some(error)),
+            Ok((broker, locked)) => {
+                asked.answered.insert(broker);
+                asked.locked.extend(locked);
+            }
+            Err(error) => asked.error = asked.error.or(Some(error)),
         }
     }
-    (all, failed)
+    asked
 }
 
 fn by_broker(queues: &[QueueId]) -> BTreeMap<Arc<str>, Vec<QueueId>> {

@@ -175,11 +175,11 @@ impl Call<'_> {
     // apache/rocketmq: TimerMessageStore, MAGIC_DELETE and buildDeleteKey
     async fn by_deletion(&self, master: &Endpoint) -> Result<Cancel> {
         let made = self.made;
-        let slot = self.slot()?;
         // Elsewhere it would be delivered as a message.
         if !self.has_timers(master).await? {
             return Err(unsupported("a broker of 4.x"));
         }
+        let slot = self.slot()?;
         let (slot, id) = (slot.to_string(), &made.unique_id);
         let keys = [id.clone(), format!("{}+{id}", made.topic)];
         let records = keys.iter().map(|key| {

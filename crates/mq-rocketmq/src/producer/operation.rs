@@ -6,7 +6,7 @@ mod keys;
 use std::sync::Arc;
 use std::time::Instant;
 
-use mq_core::{ErrorKind, Outcome, Retry};
+use mq_core::{ErrorKind, Outcome, Retry, later};
 use tokio::sync::oneshot;
 
 use super::ending::{Ended, Failed, Hearing, Payload, Stored, tell};
@@ -160,7 +160,8 @@ impl Operation {
             self.target.endpoint.clone(),
         );
         let (body, oneway) = (self.packed.body.clone(), self.oneway);
-        let patience = self.producer.attempt_timeout.map(|most| self.begun + most);
+        let patience = self.producer.attempt_timeout;
+        let patience = patience.map(|most| later(self.begun, most));
         let deadline = patience.map_or(self.deadline, |until| until.min(self.deadline));
         client.connections.submit(
             &to,
@@ -190,7 +191,12 @@ impl Operation {
             };
             return self.failed(error, again);
         }
-        let kept = timed::check_kept(self.packed.plan.as_ref(), frame, endpoint);
+        let kept = timed::check_kept(
+            &self.producer.client,
+            self.packed.plan.as_ref(),
+            frame,
+            endpoint,
+        );
         match kept.and_then(|()| parse_reply::<SendMessage>(frame, endpoint, "send")) {
             Ok(reply) => {
                 if let Some(payload) = self.payload.take() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use mq_core::{ErrorKind, Outcome};
+use mq_core::{ErrorKind, Outcome, later};
 use tokio::sync::oneshot;
 
 use super::batch::send_batch;
@@ -274,7 +274,7 @@ impl Drop for Place {
 }
 
 pub(super) fn deadline(shared: &ProducerShared, timeout: Option<Duration>) -> Instant {
-    shared.client.clock.now() + timeout.unwrap_or(shared.timeout)
+    later(shared.client.clock.now(), timeout.unwrap_or(shared.timeout))
 }
 
 pub(super) fn prepare(shared: &ProducerShared, message: &mut Message) -> Result<()> {

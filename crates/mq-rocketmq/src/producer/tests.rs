@@ -7,6 +7,7 @@ use mq_core::{Clock as _, ErrorKind, Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+mod limits;
 mod ordered;
 
 use crate::conn::TimerClock;

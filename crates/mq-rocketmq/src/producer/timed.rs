@@ -101,10 +101,14 @@ async fn ask(client: &Shared, brokers: impl IntoIterator<Item = &Endpoint>) -> R
     })
 }
 
-/// Whether what is about to be written to this broker may be.
+/// Whether what is about to be written to this broker may be: it is known to have timers; where the dialect says that all have, it is not
+/// known to have none.
 pub(super) fn may_go(client: &Shared, plan: Option<&Plan>, to: &Endpoint) -> Result<()> {
-    let free = plan.is_none_or(|plan| !plan.needs_timers);
-    if free || client.versions.is_at_least(to, TIMERS) {
+    let Some(plan) = plan.filter(|plan| plan.way == Way::Timer) else {
+        return Ok(());
+    };
+    let known = client.versions.of(to);
+    if known.map_or(!plan.needs_timers, |version| version >= TIMERS) {
         return Ok(());
     }
     let error = no_timers("a broker that has not said that it is of 5.x");
@@ -168,17 +172,38 @@ pub(super) fn refine(error: Error, frame: &Frame, plan: Option<&Plan>) -> (Error
     (error, None)
 }
 
-/// A success of a broker that turns out to be of 4.x: it was another one when it was asked, and has delivered the message at once.
-pub(super) fn check_kept(plan: Option<&Plan>, frame: &Frame, from: &Endpoint) -> Result<()> {
-    if plan.is_none_or(|plan| !plan.needs_timers) || frame.header.version >= TIMERS {
+/// A success of a broker that turns out to be of 4.x, and has delivered the message at once: it was another one when it was asked, or the
+/// dialect was said wrongly.
+pub(super) fn check_kept(
+    client: &Shared,
+    plan: Option<&Plan>,
+    frame: &Frame,
+    from: &Endpoint,
+) -> Result<()> {
+    let Some(plan) = plan.filter(|plan| plan.way == Way::Timer) else {
+        return Ok(());
+    };
+    if frame.header.version >= TIMERS {
         return Ok(());
     }
-    let error = no_timers("the broker is of 4.x since a moment ago and");
-    Err(error
+    // The next one is not even sent.
+    client.versions.learn(from, frame.header.version);
+    let (found, hint) = if plan.needs_timers {
+        (
+            "the broker is of 4.x since a moment ago and",
+            "the message is stored, and delivered at once: brokers should not be exchanged for older ones under a client",
+        )
+    } else {
+        (
+            "the dialect is \"apache5\", but the broker is of 4.x and",
+            "the message is stored, and delivered at once; later ones are refused here. Say dialect(Dialect::Auto), and delay_level(1..=18) for this broker",
+        )
+    };
+    Err(no_timers(found)
         .into_builder()
         .outcome(Outcome::Unknown)
         .endpoint(from.to_string())
-        .hint("the message is stored, and delivered at once: brokers should not be exchanged for older ones under a client")
+        .hint(hint)
         .build())
 }
 

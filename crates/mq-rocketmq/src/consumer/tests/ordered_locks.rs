@@ -222,3 +222,39 @@ async fn a_seek_keeps_the_lock() {
     assert_eq!(broker.state().locks.len(), 1);
     assert!(broker.requests::<UnlockQueues>().is_empty());
 }
+
+#[tokio::test]
+async fn a_renewal_that_waits_behind_a_hand_over_takes_no_lock() {
+    let broker = Broker::start("t", 2).await;
+    let consumer = ordered(&broker).await;
+    until("it has both", || consumer.assignment().len() == 2).await;
+    until("both locked", || broker.state().locks.len() == 2).await;
+    // Unlocking takes a while, as at a broker that is busy or away.
+    broker
+        .state()
+        .delay
+        .insert(UnlockQueues::CODE.0, Duration::from_millis(700));
+    rebalance(&broker, &["0.0.0.0@1", "0.0.0.0@2"]);
+    until("the first is being given back", || {
+        !broker.requests::<UnlockQueues>().is_empty()
+    })
+    .await;
+    // As a pull that fails, or the period, does.
+    consumer.life.core.relock.notify_one();
+    until("both are given back", || {
+        broker.requests::<UnlockQueues>().len() == 2
+    })
+    .await;
+    until("the renewal has had its turn", || {
+        broker.state().locks.is_empty()
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(consumer.assignment().is_empty());
+    let locks = broker.state().locks.clone();
+    assert!(
+        locks.is_empty(),
+        "nobody pulls it, and nobody else gets it: {locks:?}"
+    );
+    within(consumer.close()).await;
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 use mq_core::Properties;
 
 use super::*;
-use crate::{Cancel, Dialect, Receipt};
+use crate::{Cancel, Dialect, Receipt, ScheduledHandle};
 
 const V4: i32 = 407;
 const V5: i32 = 513;
@@ -168,16 +168,52 @@ async fn a_message_that_may_be_stored_twice_is_not_said_to_be_cancelled() {
     let receipt = send(&server).await.unwrap();
     let handle = receipt.scheduled().unwrap();
     assert!(handle.made().doubtful);
+    // The broker recalls the copy that it has; the other one may lie elsewhere.
+    let client = server.client().await;
+    let producer = client.producer("g").build().await.unwrap();
+    let cancelled = producer.cancel(&with_recall(handle)).await.unwrap();
+    assert_eq!(cancelled, Cancel::Requested);
     let server = Server::start(&[Step::Store]).await;
     let receipt = send(&server).await.unwrap();
-    assert!(!receipt.scheduled().unwrap().made().doubtful);
+    let handle = receipt.scheduled().unwrap();
+    assert!(!handle.made().doubtful);
+    let client = server.client().await;
+    let producer = client.producer("g").build().await.unwrap();
+    let cancelled = producer.cancel(&with_recall(handle)).await.unwrap();
+    assert_eq!(cancelled, Cancel::Cancelled);
+}
+
+/// As if the broker had given something to recall it by; the scripted one says yes to whatever it does not know.
+fn with_recall(handle: &ScheduledHandle) -> ScheduledHandle {
+    let mut made = handle.made().clone();
+    made.recall = Some("djEgdA==".to_owned());
+    made.at_once = false;
+    ScheduledHandle::new(made)
+}
+
+/// A dialect that is said wrongly is noticed at the first answer, and nothing more is sent.
+#[tokio::test]
+async fn a_broker_of_4x_is_noticed_under_a_dialect_of_5x() {
+    let server = Server::start(&[Step::Store, Step::Store]).await;
+    server.version.store(V4, Ordering::Release);
+    let url = format!("rocketmq://{}?dialect=apache5", server.address);
+    let client = Client::from_url(&url).unwrap().connect().await.unwrap();
+    let producer = client.producer("g").build().await.unwrap();
+    let failed = producer.send(later()).await.unwrap_err();
+    assert_eq!(failed.error.kind(), ErrorKind::Unsupported, "{failed}");
+    assert_eq!(failed.outcome(), Outcome::Unknown);
+    let failed = producer.send(later()).await.unwrap_err();
+    assert_eq!(failed.error.kind(), ErrorKind::Unsupported, "{failed}");
+    assert_eq!(failed.outcome(), Outcome::NotSent);
+    assert_eq!(server.count(), 1);
+    producer.send(message().delay_level(1)).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_said_dialect_asks_nobody() {
     let server = Server::start(&[Step::Store; 2]).await;
-    server.version.store(V4, Ordering::Release);
-    for dialect in [Dialect::Apache5, Dialect::Tdmq] {
+    for (dialect, version) in [(Dialect::Apache5, V5), (Dialect::Tdmq, V4)] {
+        server.version.store(version, Ordering::Release);
         let url = format!("rocketmq://{}?dialect={dialect}", server.address);
         let client = Client::from_url(&url).unwrap().connect().await.unwrap();
         let producer = client.producer("g").build().await.unwrap();

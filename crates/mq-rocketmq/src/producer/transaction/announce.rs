@@ -61,11 +61,10 @@ async fn all_brokers(shared: &Shared) {
 
 async fn tell(shared: &Shared) -> Result<()> {
     let client = &shared.producer.client;
-    let known = client.routes.known_brokers();
     match client.heartbeat_now().await {
-        Ok(()) => {
+        Ok(heard) => {
             let mut told = shared.told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.extend(masters(known.iter()));
+            told.extend(heard);
             Ok(())
         }
         Err(error) if error.kind() == ErrorKind::Auth => Err(error),

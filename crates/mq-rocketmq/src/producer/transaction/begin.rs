@@ -77,7 +77,9 @@ async fn begin(begin: Begin) -> Result<Transaction, SendError> {
     if producer.client.check_open("begin").is_ok()
         && let Ok(route) = send::find_route(producer, &topic, deadline).await
     {
-        announce::announce_to(shared, &route).await;
+        // What it takes is the send's time too, which tells when that is over.
+        let announcing = announce::announce_to(shared, &route);
+        let _ = tokio::time::timeout_at(deadline.into(), announcing).await;
     }
     let first_check = first_check.or(shared.first_check);
     let half = send_half(producer, message, first_check, deadline).await?;

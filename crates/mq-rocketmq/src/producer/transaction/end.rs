@@ -11,6 +11,7 @@ use crate::conn::{Command, Nobody};
 use crate::error::{Error, Result};
 use crate::producer::half::{is_absent, master};
 use crate::producer::retry::SAME_BROKER;
+use crate::producer::send;
 use crate::proto::command::EndTransaction;
 use crate::proto::{Request as _, ResponseCode};
 
@@ -45,7 +46,7 @@ pub(super) async fn settle(
     decision: Decision,
 ) -> Result<()> {
     let producer = &shared.producer;
-    let deadline = producer.client.clock.now() + producer.timeout;
+    let deadline = send::deadline(producer, None);
     let ended = end(shared, id, place, decision, deadline).await;
     // Not before: a question that comes until then must not start the checker.
     let last = shared.open.end(id);
@@ -55,7 +56,7 @@ pub(super) async fn settle(
     {
         // The broker stored the half message anew before it heard of the end: as a transaction of its own it would be delivered again. It is
         // behind nothing in the log that this rollback is not behind as well, so that no failover can lose the commit and keep this.
-        let deadline = producer.client.clock.now() + producer.timeout;
+        let deadline = send::deadline(producer, None);
         let cleared = end(shared, id, &copy, Decision::Rollback, deadline).await;
         if let Err(error) = cleared {
             tracing::warn!(unique_id = id, %error, "a copy of a half message whose transaction is ended is left");
@@ -107,7 +108,7 @@ pub(super) fn leave_open(shared: &Shared, id: &str, place: &Place) {
     let command = Command {
         head: connections.identity().encode(&request, &body, true),
         body,
-        deadline: connections.now() + shared.producer.timeout,
+        deadline: send::deadline(&shared.producer, None),
         oneway: true,
         waiter: Box::new(Nobody),
     };
