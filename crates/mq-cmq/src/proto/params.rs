@@ -81,10 +81,12 @@ pub fn list<'p, K: AsRef<str>, V: AsRef<str>>(
     }
     found.sort_by_key(|(index, _)| *index);
     let first = found.first().map_or(0, |(index, _)| *index);
-    let consecutive = (first..)
-        .zip(&found)
-        .all(|(want, (index, _))| want == *index);
-    if first > 1 || !consecutive {
+    // Asked first: counting up from the largest number there is would overflow.
+    let consecutive = first <= 1
+        && (first..)
+            .zip(&found)
+            .all(|(want, (index, _))| want == *index);
+    if !consecutive {
         return Err(Malformed::new(format!(
             "the indices of {name} are not consecutive"
         )));
@@ -136,6 +138,7 @@ mod tests {
             &["m.x"],
             &["m."],
             &["m.4294967295", "m.0"],
+            &["m.4294967295"],
         ] {
             let pairs: Vec<_> = keys.iter().map(|key| (*key, "")).collect();
             assert!(list(&pairs, "m").is_err(), "{keys:?}");
