@@ -1,0 +1,31 @@
+//! The client's background tasks: one set, which ends with the client.
+
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::task::JoinSet;
+
+/// Owns the task of every connection. Dropping it aborts them.
+#[derive(Debug)]
+pub(super) struct Tasks(Mutex<Option<JoinSet<()>>>);
+
+impl Tasks {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Some(JoinSet::new())))
+    }
+
+    /// Starts a task; after [`Tasks::abort`] nothing starts any more.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(set) = set.as_mut() else { return };
+        // Finished tasks leave the set here, so that it doesn't grow.
+        while set.try_join_next().is_some() {}
+        set.spawn(task);
+    }
+
+    /// Ends all tasks.
+    pub(super) fn abort(&self) {
+        let set = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(set);
+    }
+}

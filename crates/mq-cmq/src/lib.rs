@@ -1,0 +1,24 @@
+#![doc = include_str!("../README.md")]
+
+mod auth;
+mod batch;
+mod client;
+mod conn;
+mod error;
+mod message;
+#[cfg(feature = "unstable-proto")]
+pub mod proto;
+#[cfg(not(feature = "unstable-proto"))]
+mod proto;
+mod queue;
+mod topic;
+
+pub use mq_core::{Clock, ErrorKind, Outcome, Retry, Secret};
+
+pub use self::auth::Credentials;
+pub use self::client::{Client, ClientBuilder};
+pub use self::error::{Error, ErrorCode, Result, SendError};
+pub use self::message::{Message, Receipt, TopicMessage};
+pub use self::proto::{HttpMethod, SignatureMethod};
+pub use self::queue::{Queue, ReceiptHandle, Received, Send};
+pub use self::topic::{Publish, Topic};

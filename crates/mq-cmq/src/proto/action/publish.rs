@@ -1,0 +1,54 @@
+//! `PublishMessage` and `BatchPublishMessage`.
+
+use super::{Action, Stored, StoredBatch};
+use crate::proto::Params;
+
+/// Hands one message to the subscriptions of a topic.
+#[derive(Debug, Clone, Copy)]
+pub struct PublishMessage<'a> {
+    /// The topic's name.
+    pub topic: &'a str,
+    /// At least one byte.
+    pub body: &'a str,
+    /// Up to 5, of up to 16 characters.
+    pub tags: &'a [String],
+    /// Words with dots between, up to 64 bytes.
+    pub routing_key: Option<&'a str>,
+}
+
+impl Action for PublishMessage<'_> {
+    const NAME: &'static str = "PublishMessage";
+    type Reply = Stored;
+
+    fn params<'a>(&'a self, to: &mut Params<'a>) {
+        to.text("topicName", self.topic);
+        to.text("msgBody", self.body);
+        to.list("msgTag", self.tags.iter().map(String::as_str));
+        to.text_if("routingKey", self.routing_key);
+    }
+}
+
+/// Hands up to 16 messages with the same tags and routing key to the subscriptions of a topic.
+#[derive(Debug, Clone)]
+pub struct BatchPublishMessage<'a> {
+    /// The topic's name.
+    pub topic: &'a str,
+    /// Up to 16.
+    pub bodies: Vec<&'a str>,
+    /// Those of all messages.
+    pub tags: &'a [String],
+    /// That of all messages.
+    pub routing_key: Option<&'a str>,
+}
+
+impl Action for BatchPublishMessage<'_> {
+    const NAME: &'static str = "BatchPublishMessage";
+    type Reply = StoredBatch;
+
+    fn params<'a>(&'a self, to: &mut Params<'a>) {
+        to.text("topicName", self.topic);
+        to.list("msgBody", self.bodies.iter().copied());
+        to.list("msgTag", self.tags.iter().map(String::as_str));
+        to.text_if("routingKey", self.routing_key);
+    }
+}
