@@ -8,6 +8,11 @@
 //!
 //! It is no lowest common denominator to program against: what a protocol can do beyond it is in its own crate. [`Features`] says what of
 //! this face is there.
+//!
+//! # Cancel safety
+//!
+//! Every future here is as the protocol's own is: asking and receiving lose nothing when they are dropped; a send, a transaction's end, a
+//! cancellation or a change that is dropped half way may or may not reach the broker; a settlement is recorded by the call.
 
 mod error;
 mod message;
