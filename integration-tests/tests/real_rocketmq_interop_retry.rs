@@ -1,4 +1,4 @@
-//! Retries and dead letters across languages: what theirs gives back ours gets, and what one gives up the other one gets.
+//! Retries and dead letters across languages: what one client gives back or gives up, the other one gets.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -43,6 +43,7 @@ async fn give_up_for_each_other(test: &str, name: &str, theirs: Foreign) {
     tokio::join!(
         theirs_gives_back(&client, theirs),
         theirs_gives_up(&client, theirs),
+        ours_gives_back(&client, theirs),
         ours_gives_up(&client, theirs),
     );
     client.close().await.unwrap();
@@ -103,6 +104,18 @@ async fn theirs_gives_up(client: &Client, theirs: Foreign) {
     assert_eq!(letter.unique_id(), Some(&*id));
     letter.ack().await.unwrap();
     consumer.close().await;
+}
+
+async fn ours_gives_back(client: &Client, theirs: Foreign) {
+    let (topic, group, id) = one_message(client, "ours-back").await;
+    let building = from_first(client, &group, &topic).build();
+    let consumer = building.await.unwrap();
+    next(&consumer).await.nack().await.unwrap();
+    consumer.close().await;
+    let call = theirs.call(&nameserver(), &topic, &group);
+    let received = call.recv().await.unwrap();
+    is_ours(&received, &id);
+    assert_eq!(received[0].reconsume, 1);
 }
 
 async fn ours_gives_up(client: &Client, theirs: Foreign) {

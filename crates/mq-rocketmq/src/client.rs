@@ -3,6 +3,7 @@
 mod builder;
 mod groups;
 mod health;
+mod presence;
 mod versions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,22 +14,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use mq_core::{Clock, Endpoint, ErrorKind};
+use mq_core::{Clock, Endpoint};
 
 pub use self::builder::ClientBuilder;
 pub(crate) use self::groups::{Checks, Flush, GroupMember, Groups, Question};
 pub(crate) use self::health::Board;
 pub use self::health::{Event, Events, Health, PeerHealth};
+pub(crate) use self::presence::HeartbeatTurns;
 pub(crate) use self::versions::Versions;
 use crate::admin::Admin;
 use crate::conn::{Connections, Routes, Tasks};
 use crate::consumer::ConsumerBuilder;
-use crate::error::{Result, answer_error, closed};
+use crate::error::{Result, closed};
 use crate::id::UniqueIds;
 use crate::name::Namespace;
 use crate::producer::ProducerBuilder;
-use crate::proto::ResponseCode;
-use crate::proto::command::{Heartbeat, ProducerData, Unregister};
 use crate::schedule::Dialect;
 
 /// A client of a RocketMQ cluster. Cheap to clone; all clones share connections and tasks.
@@ -69,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) routes: Routes,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) groups: Arc<Groups>,
+    turns: HeartbeatTurns,
     pub(crate) board: Arc<Board>,
     pub(crate) versions: Arc<Versions>,
     pub(crate) dialect: Dialect,
@@ -232,68 +233,6 @@ impl Shared {
         Ok(())
     }
 
-    /// Tells every broker of the known routes which groups are here: masters of all, replicas only when there are consumers. The answer is who has heard it.
-    ///
-    /// # Errors
-    ///
-    /// The first refusal of login or permission; else the first failure, when no broker could be told.
-    pub(crate) async fn heartbeat_now(&self) -> Result<Vec<Endpoint>> {
-        let heartbeat = Heartbeat {
-            client_id: self.client_id.to_string(),
-            producers: self
-                .groups
-                .producer_groups()
-                .into_iter()
-                .map(|group_name| ProducerData { group_name })
-                .collect(),
-            consumers: self
-                .groups
-                .members()
-                .iter()
-                .map(|member| member.heartbeat())
-                .collect(),
-            ..Heartbeat::default()
-        };
-        if heartbeat.producers.is_empty() && heartbeat.consumers.is_empty() {
-            return Ok(Vec::new());
-        }
-        let masters_only = heartbeat.consumers.is_empty();
-        let targets = self.targets(masters_only);
-        let told = join_all(targets.iter().map(|to| self.tell(to, &heartbeat))).await;
-        let hear = |(to, told): (_, &Result<()>)| told.is_ok().then_some(to);
-        let heard = targets
-            .iter()
-            .zip(&told)
-            .filter_map(hear)
-            .cloned()
-            .collect();
-        let mut failures: Vec<_> = told.into_iter().filter_map(Result::err).collect();
-        if let Some(at) = failures
-            .iter()
-            .position(|error| error.kind() == ErrorKind::Auth)
-        {
-            return Err(failures.swap_remove(at));
-        }
-        let none_told = failures.len() == targets.len();
-        failures
-            .into_iter()
-            .next()
-            .filter(|_| none_told)
-            .map_or(Ok(heard), Err)
-    }
-
-    async fn tell(&self, to: &Endpoint, heartbeat: &Heartbeat) -> Result<()> {
-        let frame = self
-            .connections
-            .call_raw(to, heartbeat, self.request_timeout, "heartbeat")
-            .await?;
-        self.versions.learn(to, frame.header.version);
-        if frame.header.code == ResponseCode::SUCCESS.0 {
-            return Ok(());
-        }
-        Err(answer_error(&frame, "heartbeat", &to.to_string()))
-    }
-
     /// Nameservers, and the brokers of the known routes.
     pub(crate) fn known_endpoints(&self) -> BTreeSet<Endpoint> {
         let nameservers = self.routes.nameservers().endpoints();
@@ -307,40 +246,10 @@ impl Shared {
         let known = self.known_endpoints();
         self.connections.keep_only(&known);
         self.board.keep_only(&known);
-    }
-
-    fn targets(&self, masters_only: bool) -> Vec<Endpoint> {
-        let brokers = self.routes.known_brokers();
-        let addresses = brokers.into_values().flatten();
-        addresses
-            .filter(|(id, _)| !masters_only || *id == 0)
-            .map(|(_, to)| to)
-            .collect()
-    }
-
-    async fn unregister_producers(&self) {
-        let (targets, groups) = (self.targets(true), self.groups.producer_groups());
-        let requests: Vec<_> = groups
-            .into_iter()
-            .map(|group| Unregister {
-                client_id: Arc::clone(&self.client_id),
-                producer_group: Some(group.into()),
-                ..Unregister::default()
-            })
-            .collect();
-        let calls = targets.iter().flat_map(|to| {
-            requests.iter().map(move |request| {
-                self.connections
-                    .call_raw(to, request, UNREGISTER_WAIT, "unregister")
-            })
-        });
-        // The broker forgets a client that has gone by itself, only later.
-        drop(join_all(calls).await);
+        self.turns.keep_only(&known);
     }
 }
 
 fn client_id(address: IpAddr) -> String {
     format!("{address}@{}#{:08x}", std::process::id(), fastrand::u32(..))
 }
-
-const UNREGISTER_WAIT: Duration = Duration::from_secs(1);

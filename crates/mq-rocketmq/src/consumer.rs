@@ -63,8 +63,8 @@ use crate::proto::command::{ConsumerData, ResetOffset, Subscription as Subscript
 /// offset stays below it.
 ///
 /// End it with [`close`](Self::close). Dropped without it, everything stops at once: deliveries that are still held are
-/// [`Stale`](mq_core::ErrorKind::Stale), offsets of the last five seconds are not persisted, so that messages come twice, and the rest of the group takes over
-/// only when the broker misses the heartbeats.
+/// [`Stale`](mq_core::ErrorKind::Stale) and offsets of the last five seconds are not persisted, so that messages come twice. Brokers are told, so
+/// that the rest of the group takes over; where the client ends too, they notice that its connections do.
 ///
 /// ```no_run
 /// # async fn run() -> mq_rocketmq::Result<()> {
@@ -219,11 +219,8 @@ impl fmt::Debug for ConsumerHandle {
 struct Member(Weak<Core>);
 
 impl GroupMember for Member {
-    fn heartbeat(&self) -> ConsumerData {
-        self.0
-            .upgrade()
-            .map(|core| core.heartbeat())
-            .unwrap_or_default()
+    fn heartbeat(&self) -> Option<ConsumerData> {
+        self.0.upgrade().map(|core| core.heartbeat())
     }
 
     fn rebalance_now(&self) {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mq_core::{Clock, Endpoint, ServiceUrl};
 
-use super::{Board, Client, Groups, Handle, Shared, client_id};
+use super::{Board, Client, Groups, Handle, HeartbeatTurns, Shared, client_id};
 use crate::auth::{Credentials, CredentialsProvider, Keys};
 use crate::conn::{
     Connections, Contact, Identity, Nameservers, OnContact, OnRequest, Patience, Routes, Tasks,
@@ -254,6 +254,7 @@ impl ClientBuilder {
             routes,
             tasks,
             groups,
+            turns: HeartbeatTurns::default(),
             board,
             versions: Arc::default(),
             dialect: self.dialect,

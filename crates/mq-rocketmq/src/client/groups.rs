@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mq_core::Endpoint;
+use tokio::sync::Notify;
 
 use crate::error::{Result, invalid};
 use crate::message::{PRODUCER_GROUP, UNIQUE_ID};
@@ -14,8 +15,8 @@ use crate::proto::{Malformed, message::StoredMessage};
 
 /// A consumer, as its client sees it.
 pub(crate) trait GroupMember: Send + Sync {
-    /// What brokers are told of it.
-    fn heartbeat(&self) -> ConsumerData;
+    /// What brokers are told of it, while it lives.
+    fn heartbeat(&self) -> Option<ConsumerData>;
     /// A broker says that the group's members have changed.
     fn rebalance_now(&self);
     /// A broker says where to go on.
@@ -49,13 +50,23 @@ pub(crate) struct Question {
 
 /// The groups of a client.
 #[derive(Default)]
-pub(crate) struct Groups(Mutex<Members>);
+pub(crate) struct Groups {
+    members: Mutex<Members>,
+    /// A consumer was removed.
+    removed: Notify,
+}
 
 #[derive(Default)]
 struct Members {
     producers: BTreeMap<String, Vec<std::sync::Weak<dyn Flush>>>,
-    consumers: BTreeMap<String, Arc<dyn GroupMember>>,
+    consumers: BTreeMap<String, Consumer>,
     checkers: BTreeMap<String, Vec<std::sync::Weak<dyn Checks>>>,
+}
+
+struct Consumer {
+    member: Arc<dyn GroupMember>,
+    /// Brokers are being told that it goes.
+    leaves: bool,
 }
 
 impl Groups {
@@ -119,7 +130,11 @@ impl Groups {
                 ),
             ));
         }
-        members.consumers.insert(group.to_owned(), member);
+        let consumer = Consumer {
+            member,
+            leaves: false,
+        };
+        members.consumers.insert(group.to_owned(), consumer);
         Ok(())
     }
 
@@ -127,6 +142,20 @@ impl Groups {
         let removed = self.lock().consumers.remove(group);
         // Dropped without the lock: its destructor may come back here.
         drop(removed);
+        self.removed.notify_waiters();
+    }
+
+    /// Waits while a consumer of the group leaves.
+    pub(crate) async fn left(&self, group: &str) {
+        loop {
+            let mut removed = pin!(self.removed.notified());
+            removed.as_mut().enable();
+            let leaves = |one: &Consumer| one.leaves;
+            if !self.lock().consumers.get(group).is_some_and(leaves) {
+                return;
+            }
+            removed.await;
+        }
     }
 
     /// Groups that still have a producer.
@@ -139,13 +168,33 @@ impl Groups {
         members.producers.keys().cloned().collect()
     }
 
+    /// It is not to be in heartbeats any more. Another one of the group can be added when it is [removed](Self::left): its leave would be
+    /// taken for the other one's.
+    pub(crate) fn leave(&self, group: &str) {
+        if let Some(consumer) = self.lock().consumers.get_mut(group) {
+            consumer.leaves = true;
+        }
+    }
+
+    /// What brokers are told of the consumers.
+    pub(crate) fn heartbeats(&self) -> Vec<ConsumerData> {
+        let staying: Vec<_> = {
+            let members = self.lock();
+            let consumers = members.consumers.values().filter(|one| !one.leaves);
+            consumers.map(|one| Arc::clone(&one.member)).collect()
+        };
+        staying.iter().filter_map(|one| one.heartbeat()).collect()
+    }
+
     pub(crate) fn members(&self) -> Vec<Arc<dyn GroupMember>> {
-        self.lock().consumers.values().cloned().collect()
+        let members = self.lock();
+        let consumers = members.consumers.values();
+        consumers.map(|one| Arc::clone(&one.member)).collect()
     }
 
     /// A broker says that the members of `group` (full name) have changed.
     pub(crate) fn rebalance(&self, group: &str) {
-        let member = self.lock().consumers.get(group).cloned();
+        let member = self.consumer(group);
         if let Some(member) = member {
             member.rebalance_now();
         }
@@ -153,7 +202,7 @@ impl Groups {
 
     /// A broker says where a group is to go on.
     pub(crate) fn reset(&self, order: &ResetOffset) {
-        let member = self.lock().consumers.get(&*order.group).cloned();
+        let member = self.consumer(&order.group);
         if let Some(member) = member {
             member.reset(order);
         }
@@ -179,7 +228,15 @@ impl Groups {
         first
     }
 
+    fn consumer(&self, group: &str) -> Option<Arc<dyn GroupMember>> {
+        let members = self.lock();
+        members
+            .consumers
+            .get(group)
+            .map(|one| Arc::clone(&one.member))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Members> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,13 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use mq_core::{ErrorKind, Outcome};
 
 use super::core::{Core, Phase};
 use super::{lock, offsets};
 use crate::error::Error;
-use crate::proto::command::Unregister;
 
 /// Waits until the consumer is to close, and closes it: stop pulling, wait for deliveries and send-backs, persist offsets, unregister.
 pub(super) fn supervise(core: Arc<Core>) -> impl Future<Output = ()> + Send {
@@ -20,6 +18,20 @@ pub(super) fn supervise(core: Arc<Core>) -> impl Future<Output = ()> + Send {
 
 async fn close(core: &Arc<Core>) {
     core.reached(Phase::Closing).await;
+    // If it was dropped, nothing is kept.
+    if core.phase() != Phase::Closed {
+        wind_up(core).await;
+    }
+    if lock::is_needed(core) {
+        lock::unlock_all(core).await;
+    }
+    core.shared.leave(&core.group).await;
+    core.shared.groups.remove_consumer(&core.group);
+    tracing::info!(group = %core.group, "consumer closed");
+}
+
+/// Waits for deliveries and send-backs, and persists offsets.
+async fn wind_up(core: &Arc<Core>) {
     let queues = core.queues();
     for queue in &queues {
         queue.stop().cancel();
@@ -50,12 +62,6 @@ async fn close(core: &Arc<Core>) {
     if let Err(error) = stored.unwrap_or_else(|_| Err(not_stored())) {
         core.failed_to_close(error);
     }
-    if lock::is_needed(core) {
-        lock::unlock_all(core).await;
-    }
-    unregister(core).await;
-    core.shared.groups.remove_consumer(&core.group);
-    tracing::info!(group = %core.group, "consumer closed");
 }
 
 fn not_stored() -> Error {
@@ -86,29 +92,8 @@ pub(super) fn abandon(core: &Core) {
     }
 }
 
-/// Brokers tell the rest of the group, which takes the queues over at once.
-async fn unregister(core: &Core) {
-    let request = Unregister {
-        client_id: core.shared.client_id().into(),
-        consumer_group: Some(Arc::clone(&core.group)),
-        ..Unregister::default()
-    };
-    let brokers = core.shared.routes.known_brokers();
-    let calls = brokers
-        .values()
-        .flat_map(|replicas| replicas.values())
-        .map(|broker| {
-            core.shared
-                .connections
-                .call_raw(broker, &request, WAIT, "unregister")
-        });
-    // A broker that can't be told finds out by itself, only later.
-    drop(join_all(calls).await);
-}
-
 /// How long deliveries may still be settled.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// As long as a few requests take that are not answered.
 const STORING: Duration = Duration::from_secs(15);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-const WAIT: Duration = Duration::from_secs(1);

@@ -264,9 +264,11 @@ impl ConsumerBuilder {
         };
         let core = Core::new(shared, Arc::clone(&group), topics, self.config, model, gate);
         let core = Arc::new(core);
-        core.shared
-            .groups
-            .add_consumer(&group, Arc::new(super::Member(Arc::downgrade(&core))))?;
+        let groups = &core.shared.groups;
+        // One that was dropped takes leave of the brokers by itself; a leave behind this one's join would take this one out.
+        let _ = tokio::time::timeout(DEADLINE, groups.left(&group)).await;
+        groups.add_consumer(&group, Arc::new(super::Member(Arc::downgrade(&core))))?;
+        run::begin(&core);
         // From here on dropping it takes the consumer out again.
         let consumer = Consumer {
             stream: core.receiver(1),
@@ -377,8 +379,8 @@ impl Drop for Life {
     fn drop(&mut self) {
         // Once closed, the group may be another consumer's.
         if self.core.phase() != Phase::Closed {
+            self.core.shared.groups.leave(&self.core.group);
             close::abandon(&self.core);
-            self.core.shared.groups.remove_consumer(&self.core.group);
         }
     }
 }

@@ -24,10 +24,15 @@ use super::settle::Settle;
 use super::{Consumer, close, gate, lock, offsets, ordered, rebalance, redeliver, returns};
 use crate::error::{Result, closed};
 
+/// Starts the task that closes a consumer: from the first heartbeat that names it, however it ends, brokers are told.
+pub(super) fn begin(core: &Arc<Core>) {
+    let tasks = &core.shared.tasks;
+    tasks.spawn(close::supervise(Arc::clone(core)));
+}
+
 /// Starts what a consumer does by itself.
 pub(super) fn start(core: &Arc<Core>) {
     let tasks = &core.shared.tasks;
-    tasks.spawn(close::supervise(Arc::clone(core)));
     tasks.spawn(rebalance::keep_balanced(Arc::clone(core)));
     match core.model {
         Model::Clustering if core.config.order.is_none() => {

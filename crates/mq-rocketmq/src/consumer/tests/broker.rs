@@ -1,6 +1,6 @@
 //! A nameserver and broker in one, in memory, that does what a test tells it to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -46,7 +46,8 @@ pub(super) struct State {
     pub(super) young: bool,
     /// Clients that are listed before the one that sent heartbeats.
     pub(super) others: Vec<String>,
-    own: Vec<String>,
+    /// Group and id of the clients that are in it.
+    own: BTreeSet<(String, String)>,
     connections: Vec<mpsc::Sender<Bytes>>,
     /// How long a pull waits for messages.
     pub(super) hold: Duration,
@@ -220,15 +221,20 @@ impl Broker {
             let topic = GetRoute::parse(ext, body).unwrap().topic;
             return state.route(&topic);
         } else if code == Heartbeat::CODE.0 {
-            let id = Heartbeat::parse(ext, body).unwrap().client_id;
-            if !state.own.contains(&id) {
-                state.own.push(id);
+            let heartbeat = Heartbeat::parse(ext, body).unwrap();
+            for consumer in heartbeat.consumers {
+                let member = (consumer.group_name, heartbeat.client_id.clone());
+                state.own.insert(member);
             }
         } else if code == Unregister::CODE.0 {
-            let id = Unregister::parse(ext, body).unwrap().client_id;
-            state.own.retain(|known| **known != *id);
+            let asked = Unregister::parse(ext, body).unwrap();
+            if let Some(group) = asked.consumer_group {
+                let member = (group.to_string(), asked.client_id.to_string());
+                state.own.remove(&member);
+            }
         } else if code == GetConsumerList::CODE.0 {
-            let client_ids = state.others.iter().chain(&state.own).cloned().collect();
+            let group = GetConsumerList::parse(ext, body).unwrap().consumer_group;
+            let client_ids = state.members(&group);
             return reply(ResponseCode::SUCCESS, &ConsumerList { client_ids });
         } else if code == SendBack::CODE.0 {
             let asked = SendBack::parse(ext, body).unwrap();
@@ -326,6 +332,13 @@ impl Broker {
 }
 
 impl State {
+    /// The clients of a group.
+    pub(super) fn members(&self, group: &str) -> Vec<String> {
+        let own = self.own.iter().filter(|(of, _)| of == group);
+        let own = own.map(|(_, id)| id);
+        self.others.iter().chain(own).cloned().collect()
+    }
+
     fn offsets(&mut self, code: i32, ext: &ExtFields, body: &Bytes) -> Option<Frame> {
         if code == QueryOffset::CODE.0 {
             let asked = QueryOffset::parse(ext, body).unwrap();

@@ -8,7 +8,10 @@ use mq_core::ErrorKind;
 
 use super::broker::Broker;
 use super::support::{client, consumer, next, nothing_comes, numbers, until, within};
-use crate::proto::command::{GetConsumerList, NotifyConsumersChanged, PullMessage};
+use crate::proto::Request as _;
+use crate::proto::command::{
+    GetConsumerList, Heartbeat, NotifyConsumersChanged, PullMessage, Unregister,
+};
 use crate::{Allocation, ConsumeFrom};
 
 #[tokio::test]
@@ -58,6 +61,55 @@ async fn a_list_without_this_consumer_changes_nothing() {
     });
     broker.store("t", 0, "A", numbers(0..1));
     assert_eq!(next(&consumer).await.offset(), 0);
+}
+
+#[tokio::test]
+async fn a_consumer_that_leaves_is_not_brought_back_by_a_heartbeat_under_way() {
+    let broker = Broker::start("t", 1).await;
+    let client = client(&broker).await;
+    let join = async |group| {
+        let builder = client.consumer(group).subscribe("t", "*");
+        builder.build().await.unwrap()
+    };
+    let leaving = join("g").await;
+    assert_eq!(broker.state().members("g").len(), 1);
+    // The broker is slow to read the one that tells of "h", and still of "g".
+    let slow = Duration::from_millis(300);
+    broker.state().delay.insert(Heartbeat::CODE.0, slow);
+    let told_of_both = || {
+        let heartbeats = broker.requests::<Heartbeat>();
+        heartbeats.iter().any(|one| one.consumers.len() == 2)
+    };
+    let leave = async {
+        until("a heartbeat of both", told_of_both).await;
+        within(leaving.close()).await;
+    };
+    let (staying, ()) = tokio::join!(join("h"), leave);
+    assert_eq!(broker.state().members("g"), [""; 0]);
+    assert_eq!(broker.state().members("h").len(), 1);
+    within(staying.close()).await;
+    assert_eq!(broker.state().members("h"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_heartbeat_beside_a_leave_does_not_name_who_leaves() {
+    let broker = Broker::start("t", 1).await;
+    let client = client(&broker).await;
+    let builder = client.consumer("g").subscribe("t", "*");
+    let leaving = builder.build().await.unwrap();
+    let slow = Duration::from_millis(300);
+    broker.state().delay.insert(Unregister::CODE.0, slow);
+    let join = async {
+        let asked = || !broker.requests::<Unregister>().is_empty();
+        until("the leave", asked).await;
+        let builder = client.consumer("h").subscribe("t", "*");
+        builder.build().await.unwrap()
+    };
+    let (_staying, ()) = tokio::join!(join, within(leaving.close()));
+    let last = broker.requests::<Heartbeat>().pop().unwrap();
+    let named: Vec<_> = last.consumers.iter().map(|one| &*one.group_name).collect();
+    assert_eq!(named, ["h"]);
+    assert_eq!(broker.state().members("g"), [""; 0]);
 }
 
 #[tokio::test]

@@ -9,7 +9,8 @@ use mq_core::ErrorKind;
 
 use super::broker::Broker;
 use super::support::{RETRY, client, consumer, next, numbers, text, until, within};
-use crate::proto::command::Unregister;
+use crate::proto::Request as _;
+use crate::proto::command::{GetConsumerList, Unregister};
 use crate::{ConsumeFrom, Error, Settle};
 
 #[tokio::test]
@@ -173,9 +174,33 @@ async fn a_dropped_consumer_stops_and_leaves_its_deliveries_stale() {
     assert_eq!(held.ack().await.unwrap_err().kind(), ErrorKind::Stale);
     assert!(handle.is_closed());
     within(handle.close()).await;
-    // The group is free again.
+    // The group is free again, and what the first one had still to tell the broker does not hit the second.
+    broker
+        .state()
+        .delay
+        .insert(Unregister::CODE.0, Duration::from_millis(200));
     let consumer = build().await.unwrap();
     assert_eq!(next(&consumer).await.offset(), 0);
+    assert_eq!(broker.requests::<Unregister>().len(), 1);
+    assert_eq!(broker.state().members("g").len(), 1);
+    drop(consumer);
+    until("it has left", || broker.state().members("g").is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_build_that_is_dropped_takes_its_leave() {
+    let broker = Broker::start("t", 1).await;
+    let client = client(&broker).await;
+    // It is known to the broker, which does not say which clients are in the group.
+    let slow = Duration::from_secs(60);
+    broker.state().delay.insert(GetConsumerList::CODE.0, slow);
+    let building = client.consumer("g").subscribe("t", "*").build();
+    let known = until("a member", || broker.state().members("g").len() == 1);
+    tokio::select! {
+        _ = building => panic!("built without a list"),
+        () = known => {}
+    }
+    until("it has left", || broker.state().members("g").is_empty()).await;
 }
 
 #[tokio::test]
