@@ -18,6 +18,7 @@ use integration_tests::harness::{
 use mq_rocketmq::{Client, Message};
 
 const WAIT: Duration = Duration::from_secs(30);
+const STAY: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a RocketMQ broker (MQ_ROCKETMQ_URL), JDK 17 and Maven"]
@@ -63,7 +64,8 @@ async fn theirs_gives_back(client: &Client, theirs: Foreign) {
     let (topic, group, _) = one_message(client, "theirs-back").await;
     let another = Message::new(&topic, "another");
     producer(client).await.send(another).await.unwrap();
-    let call = theirs.call(&nameserver(), &topic, &group);
+    // Go's shutdown does not wait until what failed is given back, and who takes another at the same time may be done before.
+    let call = theirs.call(&nameserver(), &topic, &group).linger(STAY);
     let received = call.fail_first(1).recv().await.unwrap();
     let failed: Vec<_> = received.iter().filter(|one| !one.acked).collect();
     assert_eq!((received.len(), failed.len()), (2, 1), "{received:?}");

@@ -40,6 +40,8 @@ final class Recv {
         }
         // The route of a new retry topic is looked for at this interval; the default is 30 s.
         consumer.setPollNameServerInterval(1000);
+        // A handler that runs, and what its failure gives back, is waited for at shutdown.
+        consumer.setAwaitTerminationMillisWhenShutdown(10_000);
         consumer.subscribe(options.required("topic"), options.text("tag", "*"));
         Predicate<List<MessageExt>> handler = messages -> {
             boolean fail = failures.getAndUpdate(left -> Math.max(0, left - messages.size())) > 0;
