@@ -129,6 +129,10 @@ impl TopicMessage {
         &self.tags
     }
 
+    pub(crate) fn tag_texts(&self) -> Vec<&str> {
+        self.tags.iter().map(String::as_str).collect()
+    }
+
     pub(crate) fn key(&self) -> Option<&str> {
         self.routing_key.as_deref()
     }

@@ -16,7 +16,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+    /// A refusal by `code`.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -131,13 +132,13 @@ pub fn batch_count(count: usize) -> Result<(), Refusal> {
 /// # Errors
 ///
 /// [`ErrorCode::TOO_MANY_TAGS`], or [`ErrorCode::OUT_OF_RANGE`] for a tag that is empty or longer than 16 characters.
-pub fn tags(tags: &[String]) -> Result<(), Refusal> {
+pub fn tags(tags: &[impl AsRef<str>]) -> Result<(), Refusal> {
     if tags.len() > MAX_TAGS {
         let message = format!("{} tags, over {MAX_TAGS}", tags.len());
         return Err(Refusal::new(ErrorCode::TOO_MANY_TAGS, message));
     }
-    let bad = |tag: &&String| tag.is_empty() || tag.chars().count() > MAX_TAG;
-    if tags.iter().any(|tag| bad(&tag)) {
+    let bad = |tag: &str| tag.is_empty() || tag.chars().count() > MAX_TAG;
+    if tags.iter().any(|tag| bad(tag.as_ref())) {
         let message = format!("a tag has 1 to {MAX_TAG} characters");
         return Err(Refusal::new(ErrorCode::OUT_OF_RANGE, message));
     }
