@@ -170,7 +170,8 @@ pub const MAX_WAIT_SECONDS: u32 = 30;
 pub const MAX_BODY: usize = 1024 * 1024;
 
 const MAX_NAME: usize = 64;
-const MAX_TAGS: usize = 5;
+/// Tags of a message, and filter tags or binding keys of a subscription.
+pub const MAX_TAGS: usize = 5;
 const MAX_TAG: usize = 16;
 const MAX_KEY: usize = 64;
 const MAX_DOTS: usize = 15;

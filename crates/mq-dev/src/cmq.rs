@@ -1,0 +1,4 @@
+//! cmq
+mod engine;
+mod spec;
+pub use self::spec::*;
