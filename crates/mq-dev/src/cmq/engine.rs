@@ -29,6 +29,7 @@ use mq_cmq::proto::ErrorCode;
 use mq_cmq::proto::limits::{self, Refusal};
 
 use self::ids::Ids;
+pub(crate) use self::lists::Part;
 use self::message::Dead;
 pub(crate) use self::message::Delivered;
 pub(crate) use self::push::PushJob;
@@ -36,7 +37,7 @@ use self::push::Pushes;
 use self::queue::{Ended, Queue};
 pub(crate) use self::route::matches;
 pub(crate) use self::saved::Saved;
-pub(crate) use self::topic::Subscription;
+pub(crate) use self::topic::OWNER;
 use self::topic::Topic;
 
 use super::spec::Limits;

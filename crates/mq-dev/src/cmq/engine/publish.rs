@@ -74,18 +74,19 @@ impl Engine {
 
     fn hand_over(&mut self, to: &SubscriptionSpec, id: u64, body: &Body, tags: &[&str]) {
         match &to.target {
-            Target::Queue(queue) => match self.key(queue) {
-                Ok(key) => {
-                    let now = self.now;
-                    self.enqueue(key, id, body, now);
-                }
-                Err(_) => tracing::warn!(
-                    topic = to.topic,
-                    subscription = to.name,
-                    queue,
-                    "its queue is gone: the message is dropped"
-                ),
-            },
+            Target::Queue(queue) => {
+                let Ok(key) = self.key(queue) else {
+                    tracing::warn!(
+                        topic = to.topic,
+                        subscription = to.name,
+                        queue,
+                        "its queue is gone: the message is dropped"
+                    );
+                    return;
+                };
+                let now = self.now;
+                self.enqueue(key, id, body, now);
+            }
             Target::Url(_) if self.push_http => {
                 let waiting = Waiting {
                     topic: folded(&to.topic),

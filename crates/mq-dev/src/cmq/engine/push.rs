@@ -100,15 +100,14 @@ impl Engine {
             strategy.and_then(|strategy| self.pause(strategy, tries))
         };
         let next = pause.map(|pause| self.now + pause);
-        match next.filter(|at| *at < published + LIFE) {
-            Some(at) => drop(self.pushes.due.insert((at, push))),
-            None => {
-                if !done {
-                    tracing::info!(push, tries, "push: given up");
-                }
-                self.pushes.waiting.remove(&push);
-            }
+        if let Some(at) = next.filter(|at| *at < published + LIFE) {
+            self.pushes.due.insert((at, push));
+            return;
         }
+        if !done {
+            tracing::info!(push, tries, "push: given up");
+        }
+        self.pushes.waiting.remove(&push);
     }
 
     /// Source: Tencent Cloud, product 406, Subscribe (document 7414).

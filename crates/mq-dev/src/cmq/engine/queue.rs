@@ -204,9 +204,11 @@ impl Queue {
         let Some(entry) = self.handles.get(&handle).copied() else {
             return false;
         };
-        let held =
-            |message: &&Message| matches!(message.state, State::Held { until, .. } if until > now);
-        if self.messages.get(&entry).filter(held).is_none() {
+        let state = self.messages.get(&entry).map(|message| message.state);
+        let Some(State::Held { until, .. }) = state else {
+            return false;
+        };
+        if until <= now {
             return false;
         }
         if let Some(message) = self.remove(entry)

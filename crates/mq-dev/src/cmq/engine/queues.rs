@@ -205,6 +205,7 @@ impl Engine {
     }
 
     /// What a queue was told.
+    #[cfg(test)]
     pub(crate) fn queue_spec(&self, name: &str) -> Result<&QueueSpec> {
         let key = self.key(name)?;
         let queue = self.queues.get(&key).map(Queue::spec);

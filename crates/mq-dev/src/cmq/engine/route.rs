@@ -66,14 +66,13 @@ mod tests {
     fn said(pattern: &[String], key: &[String]) -> bool {
         match (pattern.split_first(), key.split_first()) {
             (None, None) => true,
-            (None, Some(_)) => false,
             (Some((first, rest)), _) if first == "#" => {
                 (0..=key.len()).any(|taken| said(rest, &key[taken..]))
             }
             (Some((first, rest)), Some((word, words))) => {
                 (first == word || (first == "*" && !word.is_empty())) && said(rest, words)
             }
-            (Some(_), None) => false,
+            (None, Some(_)) | (Some(_), None) => false,
         }
     }
 

@@ -172,8 +172,8 @@ impl World {
         message.deleted |= valid;
     }
 
-    fn step(&mut self, step: Step) {
-        match step {
+    fn step(&mut self, step: &Step) {
+        match *step {
             Step::Send { count, delay } => {
                 let ids = self.engine.send(self.now, "q", &vec!["x"; count], delay);
                 let message = Message {
@@ -189,11 +189,11 @@ impl World {
                 }
             }
             Step::Receive { dead, count, wait } => self.receive(dead, count, wait),
-            Step::Delete(which) if !self.handles.is_empty() => {
+            Step::Delete(ref which) if !self.handles.is_empty() => {
                 let one = *which.get(&self.handles);
                 self.delete(one);
             }
-            Step::Cancel(which) if !self.waiters.is_empty() => {
+            Step::Cancel(ref which) if !self.waiters.is_empty() => {
                 let one = *which.get(&self.waiters);
                 self.engine.cancel(one);
                 self.waiters.retain(|waiter| *waiter != one);
@@ -241,7 +241,7 @@ proptest! {
     #[test]
     fn no_message_is_lost_held_twice_or_deleted_by_an_old_handle(steps in prop::collection::vec(step(), 1..120)) {
         let mut world = World::new();
-        for step in steps {
+        for step in &steps {
             world.step(step);
         }
         world.drain();
