@@ -11,7 +11,7 @@ mod builder;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use mq_core::{Clock, ErrorKind, Outcome};
 
 pub use self::builder::ClientBuilder;
 use crate::auth::Signer;
-use crate::conn::Pool;
+use crate::conn::{Pool, Tasks};
 use crate::error::{Error, Result};
 use crate::proto::action::StoredBatch;
 use crate::proto::{Action, Envelope, HttpMethod, answer};
@@ -159,6 +159,8 @@ impl Call {
 pub(crate) struct Answered {
     pub(crate) envelope: Envelope,
     body: Bytes,
+    /// When the attempt began that was answered.
+    pub(crate) begun: Instant,
 }
 
 impl Shared {
@@ -232,6 +234,11 @@ impl Shared {
 
     pub(crate) fn endpoint(&self) -> &str {
         &self.host
+    }
+
+    /// Tasks that end with the client.
+    pub(crate) const fn tasks(&self) -> &Tasks {
+        self.pool.tasks()
     }
 
     fn is_worth_it(&self, error: &Error, call: Call) -> bool {

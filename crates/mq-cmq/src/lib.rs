@@ -4,6 +4,7 @@ mod auth;
 mod batch;
 mod client;
 mod conn;
+mod consumer;
 mod error;
 mod message;
 #[cfg(feature = "unstable-proto")]
@@ -14,9 +15,13 @@ mod queue;
 mod topic;
 
 pub use mq_core::{Clock, ErrorKind, Outcome, Retry, Secret};
+pub use tokio_util::sync::CancellationToken;
 
 pub use self::auth::Credentials;
 pub use self::client::{Client, ClientBuilder};
+pub use self::consumer::{
+    Acker, Consumer, ConsumerBuilder, ConsumerHandle, Counts, Delivery, Held, Settle, Settling,
+};
 pub use self::error::{Error, ErrorCode, Result, SendError};
 pub use self::message::{Message, Receipt, TopicMessage};
 pub use self::proto::{HttpMethod, SignatureMethod};

@@ -9,6 +9,9 @@ mod server;
 #[path = "http/batches.rs"]
 mod batches;
 #[cfg(test)]
+#[path = "http/consumer.rs"]
+mod consumer;
+#[cfg(test)]
 #[path = "http/outcomes.rs"]
 mod outcomes;
 #[cfg(test)]

@@ -109,6 +109,28 @@ pub fn wait_seconds(wait: Duration) -> Result<u32, Refusal> {
     })
 }
 
+/// A visibility timeout, in whole seconds, rounded up.
+///
+/// # Errors
+///
+/// [`ErrorCode::OUT_OF_RANGE`] for less than 1 second or more than 12 hours.
+pub fn visibility_seconds(timeout: Duration) -> Result<u32, Refusal> {
+    within(timeout, "a visibility timeout", 1..=MAX_VISIBILITY_SECONDS)
+}
+
+/// A time in whole seconds, rounded up, that has to lie in a range.
+fn within(
+    time: Duration,
+    what: &str,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<u32, Refusal> {
+    let seconds = seconds_up(time).filter(|seconds| range.contains(seconds));
+    seconds.ok_or_else(|| {
+        let message = format!("{what} is {} to {} s", range.start(), range.end());
+        Refusal::new(ErrorCode::OUT_OF_RANGE, message)
+    })
+}
+
 fn seconds_up(duration: Duration) -> Option<u32> {
     let more = u64::from(duration.subsec_nanos() > 0);
     u32::try_from(duration.as_secs().checked_add(more)?).ok()
@@ -168,6 +190,9 @@ pub const MAX_BATCH: usize = 16;
 pub const MAX_WAIT_SECONDS: u32 = 30;
 /// The largest body that any queue or topic of the service takes, in bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
+
+/// The longest visibility timeout.
+pub const MAX_VISIBILITY_SECONDS: u32 = 12 * 3600;
 
 const MAX_NAME: usize = 64;
 /// Tags of a message, and filter tags or binding keys of a subscription.
