@@ -105,6 +105,10 @@ impl Client {
         Topic::new(Arc::clone(&self.shared), name)
     }
 
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Closes all connections. Requests under way end as `Unknown`, later ones with kind `Closed`.
     pub fn close(&self) {
         self.shared.pool.close();

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod admin;
 mod auth;
 mod batch;
 mod client;
@@ -17,13 +18,18 @@ mod topic;
 pub use mq_core::{Clock, ErrorKind, Outcome, Retry, Secret};
 pub use tokio_util::sync::CancellationToken;
 
+pub use self::admin::{
+    ChangeQueue, ChangeSubscription, ContentFormat, CreateQueue, CreateTopic, DeadLetter, Filter,
+    Listing, Named, NamedSubscription, PushRetry, QueueAttributes, Subscribe, Subscription,
+    SubscriptionAttributes, Target, TopicAttributes,
+};
 pub use self::auth::Credentials;
 pub use self::client::{Client, ClientBuilder};
 pub use self::consumer::{
     Acker, Consumer, ConsumerBuilder, ConsumerHandle, Counts, Delivery, Held, Settle, Settling,
 };
 pub use self::error::{Error, ErrorCode, Result, SendError};
-pub use self::message::{Message, Receipt, TopicMessage};
+pub use self::message::{Message, Receipt, Scheduled, TopicMessage};
 pub use self::proto::{HttpMethod, SignatureMethod};
 pub use self::queue::{Queue, ReceiptHandle, Received, Send};
 pub use self::topic::{Publish, Topic};

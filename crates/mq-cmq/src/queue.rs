@@ -71,7 +71,7 @@ impl Queue {
         + std::marker::Send,
     ) -> Vec<Result<Receipt, SendError>> {
         let messages = messages.into_iter().map(Into::into).collect();
-        batch::send(&self.shared, &self.name, messages).await
+        batch::send(self, messages).await
     }
 
     /// Takes one message, or waits for one up to `wait`: whole seconds (rounded up), at most 30. `None` when there is none.
@@ -264,7 +264,7 @@ async fn send(send: Send) -> Result<Receipt, SendError> {
     } = send;
     let now = queue.shared.clock.wall();
     let checked = limits::body(message.body(), limits::MAX_BODY)
-        .and_then(|()| message.delay_seconds(now))
+        .and_then(|()| message.delay_seconds(now, queue.known.retention()))
         .map_err(|refusal| refused(SEND, refusal));
     let sent = match checked {
         Ok(delay_seconds) => {

@@ -36,6 +36,10 @@ impl Topic {
         &self.name
     }
 
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Publishes one message; resolves when the service has it.
     pub fn publish(&self, message: impl Into<TopicMessage>) -> Publish {
         Publish {

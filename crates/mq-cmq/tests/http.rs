@@ -6,6 +6,9 @@
 mod server;
 
 #[cfg(test)]
+#[path = "http/admin.rs"]
+mod admin;
+#[cfg(test)]
 #[path = "http/batches.rs"]
 mod batches;
 #[cfg(test)]

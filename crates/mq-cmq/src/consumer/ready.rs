@@ -15,8 +15,10 @@ pub(super) struct Ready<T>(Mutex<State<T>>);
 #[derive(Debug)]
 struct State<T> {
     items: VecDeque<T>,
-    /// `Some` when there is nothing more to come; the error goes to one receiver.
-    ended: Option<Option<Error>>,
+    /// There is nothing more to come.
+    ended: bool,
+    /// Why, for one receiver.
+    error: Option<Error>,
     waiting: BTreeMap<u64, Waker>,
     tickets: u64,
 }
@@ -25,7 +27,8 @@ impl<T> Ready<T> {
     pub(super) fn new() -> Self {
         Self(Mutex::new(State {
             items: VecDeque::new(),
-            ended: None,
+            ended: false,
+            error: None,
             waiting: BTreeMap::new(),
             tickets: 0,
         }))
@@ -46,8 +49,8 @@ impl<T> Ready<T> {
     /// The next item, an error once, or `None` at the end.
     pub(super) fn poll_take(&self, ticket: u64, cx: &Context<'_>) -> Poll<Result<Option<T>>> {
         let mut state = self.lock();
-        if let Some(ended) = &mut state.ended {
-            return Poll::Ready(ended.take().map_or(Ok(None), Err));
+        if state.ended {
+            return Poll::Ready(state.error.take().map_or(Ok(None), Err));
         }
         if let Some(item) = state.items.pop_front() {
             state.waiting.remove(&ticket);
@@ -60,7 +63,7 @@ impl<T> Ready<T> {
     /// Adds items; gives them back when there are to be no more.
     pub(super) fn push(&self, items: Vec<T>) -> Vec<T> {
         let mut state = self.lock();
-        if state.ended.is_some() {
+        if state.ended {
             return items;
         }
         state.items.extend(items);
@@ -74,8 +77,9 @@ impl<T> Ready<T> {
     /// Nothing more comes. The answer is what nobody has taken.
     pub(super) fn end(&self, error: Option<Error>) -> Vec<T> {
         let mut state = self.lock();
-        if state.ended.is_none() {
-            state.ended = Some(error);
+        if !state.ended {
+            state.ended = true;
+            state.error = error;
         }
         let left = std::mem::take(&mut state.items);
         let waiting = std::mem::take(&mut state.waiting);
