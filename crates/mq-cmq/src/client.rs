@@ -184,17 +184,18 @@ impl Shared {
             .without_max_times()
             .with_jitter()
             .build();
-        let mut attempt = 1;
+        let (mut attempt, mut unsure) = (1, false);
         loop {
             let error = match self.attempt(action, call.operation, deadline).await {
                 Ok(answered) => return Ok(answered),
                 Err(error) => error,
             };
+            unsure |= error.outcome() == Outcome::Unknown;
             let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
             // As long as the pause at least, or the answer could not come in time and the outcome would be unknown.
             let fits = self.clock.now() + pause * 2 < deadline;
             if attempt >= self.attempts || !fits || !self.is_worth_it(&error, call) {
-                return Err(told(error, attempt));
+                return Err(told(error, attempt, unsure));
             }
             tracing::debug!(
                 action = A::NAME,
@@ -240,6 +241,11 @@ impl Shared {
         &self.host
     }
 
+    /// How long a call may take that says nothing else.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Tasks that end with the client.
     pub(crate) const fn tasks(&self) -> &Tasks {
         self.pool.tasks()
@@ -258,11 +264,16 @@ impl Shared {
     }
 }
 
-fn told(error: Error, attempts: u32) -> Error {
-    if attempts > 1 {
-        error.into_builder().attempts(attempts).build()
+/// `unsure`: an earlier attempt may have been applied, whatever was said of the last one.
+fn told(error: Error, attempts: u32, unsure: bool) -> Error {
+    if attempts == 1 {
+        return error;
+    }
+    let error = error.into_builder().attempts(attempts);
+    if unsure {
+        error.outcome(Outcome::Unknown).build()
     } else {
-        error
+        error.build()
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod close;
 mod core;
+mod counts;
 mod delivery;
 mod lease;
 mod options;
@@ -25,10 +26,17 @@ use std::task::{Context, Poll};
 
 use futures_util::Stream;
 
-pub use self::core::Counts;
 use self::core::{Core, Phase};
+pub use self::counts::Counts;
+pub(crate) use self::counts::count;
+pub(crate) use self::delivery::expired;
 pub use self::delivery::{Acker, Delivery, Held, Settle, Settling};
+pub(crate) use self::lease::Term;
 pub use self::options::ConsumerBuilder;
+pub(crate) use self::poll::{LONGEST_PAUSE, backoff, is_final};
+pub(crate) use self::ready::Ready;
+pub(crate) use self::removal::delete_until;
+pub(crate) use self::run::{Workers, begin, decide};
 use crate::error::Result;
 
 /// Receives the messages of a queue, and knows for how long they are its own. Made by [`Queue::consumer`](crate::Queue::consumer).

@@ -8,6 +8,7 @@ mod conn;
 mod consumer;
 mod error;
 mod message;
+pub mod ordered;
 #[cfg(feature = "unstable-proto")]
 pub mod proto;
 #[cfg(not(feature = "unstable-proto"))]

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::counts::{Counts, Tally, count};
 use super::delivery::{Held, SETTLE, Settling, expired};
 use super::lease::{Due, Leases, Term};
 use super::options::Config;
@@ -68,36 +69,6 @@ pub(super) struct Removal {
     /// It may have been deleted by an earlier request.
     pub(super) unsure: bool,
     _place: Place,
-}
-
-/// What a consumer has done since it was built.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Counts {
-    /// Messages that the service gave.
-    pub received: u64,
-    /// Messages whose delete was confirmed.
-    pub deleted: u64,
-    /// Messages that were held for four fifths of their visibility timeout.
-    pub warned: u64,
-    /// Messages that were held past their deadline, or waited in the buffer until then.
-    pub expired: u64,
-    /// Deletes that were refused for an expired handle, here or by the service: these messages come again although they were handled.
-    pub refused: u64,
-    /// Deliveries that were dropped unsettled.
-    pub dropped: u64,
-    /// Messages that are held now: buffered, handled, or being deleted. Never more than the concurrency.
-    pub in_flight: usize,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) received: AtomicU64,
-    pub(super) deleted: AtomicU64,
-    pub(super) warned: AtomicU64,
-    pub(super) expired: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) dropped: AtomicU64,
 }
 
 /// See the module.
@@ -369,17 +340,7 @@ impl Core {
     }
 
     pub(super) fn counts(&self) -> Counts {
-        let read = |of: &AtomicU64| of.load(Ordering::Relaxed);
-        let tally = &self.tally;
-        Counts {
-            received: read(&tally.received),
-            deleted: read(&tally.deleted),
-            warned: read(&tally.warned),
-            expired: read(&tally.expired),
-            refused: read(&tally.refused),
-            dropped: read(&tally.dropped),
-            in_flight: self.in_flight.load(Ordering::Relaxed),
-        }
+        self.tally.counts(self.in_flight.load(Ordering::Relaxed))
     }
 
     /// Whether something is held or is being deleted.
@@ -407,11 +368,6 @@ impl Core {
     fn leases(&self) -> MutexGuard<'_, Leases<Lease>> {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-pub(super) fn count(of: &AtomicU64, by: usize) {
-    let by = u64::try_from(by).unwrap_or(u64::MAX);
-    of.fetch_add(by, Ordering::Relaxed);
 }
 
 /// What a queue has that was told nothing.

@@ -182,11 +182,11 @@ impl Acker {
 }
 
 impl Settling {
-    pub(super) const fn now(result: Result<()>) -> Self {
+    pub(crate) const fn now(result: Result<()>) -> Self {
         Self(Progress::Known(Some(result)))
     }
 
-    pub(super) const fn later(result: oneshot::Receiver<Result<()>>) -> Self {
+    pub(crate) const fn later(result: oneshot::Receiver<Result<()>>) -> Self {
         Self(Progress::Waiting(result))
     }
 }
@@ -234,7 +234,7 @@ impl fmt::Debug for Acker {
 }
 
 /// Refused here: the service would say the same.
-pub(super) fn expired() -> Error {
+pub(crate) fn expired() -> Error {
     let message = "the visibility timeout had passed before the message was acknowledged";
     let error = Error::builder(mq_core::ErrorKind::Stale, message)
         .operation(SETTLE)

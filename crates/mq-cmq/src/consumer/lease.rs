@@ -25,18 +25,18 @@ pub(super) enum Due {
 
 /// For how long a message is ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Term {
+pub(crate) struct Term {
     /// From here on it may be visible again.
-    pub(super) deadline: Instant,
+    pub(crate) deadline: Instant,
     /// From here on it certainly is.
-    pub(super) over: Instant,
+    pub(crate) over: Instant,
     warn: Instant,
     forget: Instant,
 }
 
 impl Term {
     /// Of a message that came with a request of this beginning, and its answer.
-    pub(super) fn new(begun: Instant, answered: Instant, visibility: Duration) -> Self {
+    pub(crate) fn new(begun: Instant, answered: Instant, visibility: Duration) -> Self {
         Self {
             warn: later(begun, visibility / 5 * 4),
             deadline: later(begun, visibility),
@@ -44,6 +44,15 @@ impl Term {
             over: later(answered, visibility.saturating_add(SECOND)),
             forget: later(begun, visibility.saturating_mul(2)),
         }
+    }
+
+    /// When something is to be said of one that is still held, and what.
+    pub(crate) const fn steps(&self) -> [(Instant, &'static str); 3] {
+        [
+            (self.warn, "is held for 80 % of its visibility timeout"),
+            (self.deadline, "is held past its deadline"),
+            (self.forget, "is held for too long: it is given up"),
+        ]
     }
 }
 

@@ -76,7 +76,7 @@ async fn places(room: &Arc<Semaphore>) -> Option<Vec<OwnedSemaphorePermit>> {
 }
 
 /// Whether asking again would not help. `heard`: the other side has spoken CMQ before.
-fn is_final(error: &Error, heard: bool) -> bool {
+pub(crate) fn is_final(error: &Error, heard: bool) -> bool {
     match error.outcome() {
         // What is not the protocol may come from something on the way; from the beginning on, the endpoint is another one.
         Outcome::Unknown => {
@@ -86,7 +86,7 @@ fn is_final(error: &Error, heard: bool) -> bool {
     }
 }
 
-pub(super) fn backoff() -> backon::ExponentialBackoff {
+pub(crate) fn backoff() -> backon::ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(FIRST_PAUSE)
         .with_max_delay(LONGEST_PAUSE)
@@ -96,4 +96,4 @@ pub(super) fn backoff() -> backon::ExponentialBackoff {
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(10);

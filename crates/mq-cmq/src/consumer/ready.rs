@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Ready<T>(Mutex<State<T>>);
+pub(crate) struct Ready<T>(Mutex<State<T>>);
 
 #[derive(Debug)]
 struct State<T> {
@@ -24,7 +24,7 @@ struct State<T> {
 }
 
 impl<T> Ready<T> {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Mutex::new(State {
             items: VecDeque::new(),
             ended: false,
@@ -35,19 +35,19 @@ impl<T> Ready<T> {
     }
 
     /// A place to wait at.
-    pub(super) fn ticket(&self) -> u64 {
+    pub(crate) fn ticket(&self) -> u64 {
         let mut state = self.lock();
         state.tickets += 1;
         state.tickets
     }
 
     /// The one who had it waits no more.
-    pub(super) fn leave(&self, ticket: u64) {
+    pub(crate) fn leave(&self, ticket: u64) {
         self.lock().waiting.remove(&ticket);
     }
 
     /// The next item, an error once, or `None` at the end.
-    pub(super) fn poll_take(&self, ticket: u64, cx: &Context<'_>) -> Poll<Result<Option<T>>> {
+    pub(crate) fn poll_take(&self, ticket: u64, cx: &Context<'_>) -> Poll<Result<Option<T>>> {
         let mut state = self.lock();
         if state.ended {
             return Poll::Ready(state.error.take().map_or(Ok(None), Err));
@@ -61,7 +61,7 @@ impl<T> Ready<T> {
     }
 
     /// Adds items; gives them back when there are to be no more.
-    pub(super) fn push(&self, items: Vec<T>) -> Vec<T> {
+    pub(crate) fn push(&self, items: Vec<T>) -> Vec<T> {
         let mut state = self.lock();
         if state.ended {
             return items;
@@ -75,7 +75,7 @@ impl<T> Ready<T> {
     }
 
     /// Nothing more comes. The answer is what nobody has taken.
-    pub(super) fn end(&self, error: Option<Error>) -> Vec<T> {
+    pub(crate) fn end(&self, error: Option<Error>) -> Vec<T> {
         let mut state = self.lock();
         if !state.ended {
             state.ended = true;

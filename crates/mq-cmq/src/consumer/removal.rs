@@ -1,15 +1,17 @@
 //! Deleting what was acknowledged: what comes together goes together, and each has its own result.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use mq_core::{ErrorKind, Outcome, Retry};
 
-use super::core::{Core, Phase, Removal, count};
-use super::poll::backoff;
+use super::core::{Core, Phase, Removal};
+use super::counts::count;
+use super::lease::Term;
+use super::poll::{LONGEST_PAUSE, backoff};
 use crate::error::{Error, Result};
 use crate::proto::limits::MAX_BATCH;
-use crate::queue::ReceiptHandle;
+use crate::queue::{Queue, ReceiptHandle};
 
 /// Deletes until the consumer is closed.
 pub(super) async fn remove(core: Arc<Core>) {
@@ -37,7 +39,7 @@ async fn remove_some(core: &Core, mut left: Vec<Removal>) {
         let results = request(core, &handles).await;
         let mut again = Vec::new();
         for (mut removal, result) in left.into_iter().zip(results) {
-            match judge(core, &mut removal, result) {
+            match judge(core.now(), &removal.term, &mut removal.unsure, result) {
                 Some(result) => finish(core, removal, result),
                 None => again.push(removal),
             }
@@ -46,7 +48,7 @@ async fn remove_some(core: &Core, mut left: Vec<Removal>) {
             return;
         }
         left = again;
-        tokio::time::sleep(pauses.next().unwrap_or(LAST_PAUSE)).await;
+        tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
     }
 }
 
@@ -57,32 +59,40 @@ async fn request(core: &Core, handles: &[ReceiptHandle]) -> Vec<Result<()>> {
     }
 }
 
-/// The result of a delete; `None` where it is to be tried again.
-fn judge(core: &Core, removal: &mut Removal, result: Result<()>) -> Option<Result<()>> {
+/// Deletes one message, again without an answer until its time is over.
+pub(crate) async fn delete_until(queue: &Queue, handle: &ReceiptHandle, term: &Term) -> Result<()> {
+    let (mut unsure, mut pauses) = (false, backoff());
+    loop {
+        let result = queue.delete(handle).await;
+        let now = queue.shared().clock.now();
+        if let Some(result) = judge(now, term, &mut unsure, result) {
+            return result;
+        }
+        tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+    }
+}
+
+/// The result of a delete; `None` where it is to be tried again. `unsure`: an earlier one may have been carried out.
+fn judge(now: Instant, term: &Term, unsure: &mut bool, result: Result<()>) -> Option<Result<()>> {
     let error = match result {
         Ok(()) => return Some(Ok(())),
         Err(error) => error,
     };
-    let now = core.now();
-    if error.kind() == ErrorKind::Stale && removal.unsure {
+    if error.kind() == ErrorKind::Stale && *unsure {
         // Before its deadline a message has no other reason to be gone than the delete whose answer did not come.
-        return Some(if now < removal.term.deadline {
+        return Some(if now < term.deadline {
             Ok(())
         } else {
             Err(unknown(error))
         });
     }
-    removal.unsure |= error.outcome() == Outcome::Unknown;
+    *unsure |= error.outcome() == Outcome::Unknown;
     let again = error.outcome() == Outcome::Unknown || error.retry() == Retry::Later;
-    if again && now < removal.term.over {
+    if again && now < term.over {
         return None;
     }
     // It was refused, and yet an earlier one may have been carried out.
-    Some(Err(if removal.unsure {
-        unknown(error)
-    } else {
-        error
-    }))
+    Some(Err(if *unsure { unknown(error) } else { error }))
 }
 
 fn finish(core: &Core, removal: Removal, result: Result<()>) {
@@ -103,5 +113,3 @@ fn finish(core: &Core, removal: Removal, result: Result<()>) {
 fn unknown(error: Error) -> Error {
     error.into_builder().outcome(Outcome::Unknown).build()
 }
-
-const LAST_PAUSE: Duration = Duration::from_secs(10);

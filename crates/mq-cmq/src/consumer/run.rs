@@ -17,6 +17,7 @@ use tracing::Instrument as _;
 use super::core::{Core, Phase};
 use super::delivery::{Delivery, Held, Settle};
 use super::{Consumer, close, poll, removal};
+use crate::client::Shared;
 use crate::error::Result;
 use crate::proto::limits::MAX_BATCH;
 
@@ -30,6 +31,11 @@ pub(super) fn start(core: &Arc<Core>) {
         tasks.spawn(poll::poll(Arc::clone(core), at == 0));
         tasks.spawn(removal::remove(Arc::clone(core)));
     }
+}
+
+/// Starts a task of the client: for shards and lanes of [`ordered`](crate::ordered).
+pub(crate) fn begin(shared: &Shared, task: impl Future<Output = ()> + Send + 'static) {
+    shared.tasks().spawn(task);
 }
 
 /// Tells and does what is due of messages that are held.
@@ -166,7 +172,7 @@ async fn gather(
     timeout(linger, filling).await.unwrap_or(Ok(()))
 }
 
-async fn decide<E: Display>(
+pub(crate) async fn decide<E: Display>(
     limit: Duration,
     handling: impl Future<Output = Result<Settle, E>>,
 ) -> Settle {
@@ -188,11 +194,11 @@ async fn decide<E: Display>(
 
 /// The handlers that run. There are never more than messages may be held.
 #[derive(Default)]
-struct Workers(JoinSet<()>);
+pub(crate) struct Workers(JoinSet<()>);
 
 impl Workers {
     /// Waits for `other`, and takes note of handlers that end meanwhile. If `other` fails, handlers that run are waited for.
-    async fn beside<T>(&mut self, other: impl Future<Output = Result<T>>) -> Result<T> {
+    pub(crate) async fn beside<T>(&mut self, other: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::pin!(other);
         let result = loop {
             tokio::select! {
@@ -207,13 +213,13 @@ impl Workers {
         result
     }
 
-    async fn finish(&mut self) {
+    pub(crate) async fn finish(&mut self) {
         while let Some(ended) = self.0.join_next().await {
             note(ended);
         }
     }
 
-    fn start(&mut self, work: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn start(&mut self, work: impl Future<Output = ()> + Send + 'static) {
         self.0.spawn(work);
     }
 }
