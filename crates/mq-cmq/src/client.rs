@@ -11,7 +11,7 @@ mod builder;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use mq_core::{Clock, ErrorKind, Outcome};
 
 pub use self::builder::ClientBuilder;
 use crate::auth::Signer;
-use crate::conn::Pool;
+use crate::conn::{Pool, Tasks};
 use crate::error::{Error, Result};
 use crate::proto::action::StoredBatch;
 use crate::proto::{Action, Envelope, HttpMethod, answer};
@@ -105,6 +105,10 @@ impl Client {
         Topic::new(Arc::clone(&self.shared), name)
     }
 
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Closes all connections. Requests under way end as `Unknown`, later ones with kind `Closed`.
     pub fn close(&self) {
         self.shared.pool.close();
@@ -159,6 +163,8 @@ impl Call {
 pub(crate) struct Answered {
     pub(crate) envelope: Envelope,
     body: Bytes,
+    /// When the attempt began that was answered.
+    pub(crate) begun: Instant,
 }
 
 impl Shared {
@@ -178,17 +184,18 @@ impl Shared {
             .without_max_times()
             .with_jitter()
             .build();
-        let mut attempt = 1;
+        let (mut attempt, mut unsure) = (1, false);
         loop {
             let error = match self.attempt(action, call.operation, deadline).await {
                 Ok(answered) => return Ok(answered),
                 Err(error) => error,
             };
+            unsure |= error.outcome() == Outcome::Unknown;
             let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
             // As long as the pause at least, or the answer could not come in time and the outcome would be unknown.
             let fits = self.clock.now() + pause * 2 < deadline;
             if attempt >= self.attempts || !fits || !self.is_worth_it(&error, call) {
-                return Err(told(error, attempt));
+                return Err(told(error, attempt, unsure));
             }
             tracing::debug!(
                 action = A::NAME,
@@ -234,6 +241,16 @@ impl Shared {
         &self.host
     }
 
+    /// How long a call may take that says nothing else.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Tasks that end with the client.
+    pub(crate) const fn tasks(&self) -> &Tasks {
+        self.pool.tasks()
+    }
+
     fn is_worth_it(&self, error: &Error, call: Call) -> bool {
         match error.outcome() {
             Outcome::Rejected => error.code().is_some_and(|code| code.is_throttling()),
@@ -247,11 +264,16 @@ impl Shared {
     }
 }
 
-fn told(error: Error, attempts: u32) -> Error {
-    if attempts > 1 {
-        error.into_builder().attempts(attempts).build()
+/// `unsure`: an earlier attempt may have been applied, whatever was said of the last one.
+fn told(error: Error, attempts: u32, unsure: bool) -> Error {
+    if attempts == 1 {
+        return error;
+    }
+    let error = error.into_builder().attempts(attempts);
+    if unsure {
+        error.outcome(Outcome::Unknown).build()
     } else {
-        error
+        error.build()
     }
 }
 

@@ -14,6 +14,7 @@ use std::time::{Instant, SystemTime};
 use mq_core::Clock;
 
 pub(crate) use self::pool::{Answer, Failure, Pool, PoolOptions};
+pub(crate) use self::tasks::Tasks;
 pub(crate) use self::tls::TlsConfig;
 
 /// Calendar time from the machine, monotonic time from the runtime's timer, which tests can stop.

@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+mod admin;
 mod auth;
 mod batch;
 mod client;
 mod conn;
+mod consumer;
 mod error;
 mod message;
+pub mod ordered;
 #[cfg(feature = "unstable-proto")]
 pub mod proto;
 #[cfg(not(feature = "unstable-proto"))]
@@ -14,11 +17,20 @@ mod queue;
 mod topic;
 
 pub use mq_core::{Clock, ErrorKind, Outcome, Retry, Secret};
+pub use tokio_util::sync::CancellationToken;
 
+pub use self::admin::{
+    ChangeQueue, ChangeSubscription, ContentFormat, CreateQueue, CreateTopic, DeadLetter, Filter,
+    Listing, Named, NamedSubscription, PushRetry, QueueAttributes, Subscribe, Subscription,
+    SubscriptionAttributes, Target, TopicAttributes,
+};
 pub use self::auth::Credentials;
 pub use self::client::{Client, ClientBuilder};
+pub use self::consumer::{
+    Acker, Consumer, ConsumerBuilder, ConsumerHandle, Counts, Delivery, Held, Settle, Settling,
+};
 pub use self::error::{Error, ErrorCode, Result, SendError};
-pub use self::message::{Message, Receipt, TopicMessage};
+pub use self::message::{Message, Receipt, Scheduled, TopicMessage};
 pub use self::proto::{HttpMethod, SignatureMethod};
 pub use self::queue::{Queue, ReceiptHandle, Received, Send};
 pub use self::topic::{Publish, Topic};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::proto::limits::{self, Refusal};
 
@@ -42,7 +42,8 @@ impl Message {
     }
 
     /// Visible after `delay`, rounded up to whole seconds. How long it may be is for the queue to say: a message that is due later than
-    /// the queue keeps messages is lost on some versions of the service, and refused by others. In place of an earlier `deliver_*`.
+    /// the queue keeps messages is lost on some versions of the service, and refused by others. It is refused here where the handle knows
+    /// that time, from [`Queue::attributes`](crate::Queue::attributes) or [`Queue::retention`](crate::Queue::retention). In place of an earlier `deliver_*`.
     #[must_use]
     pub const fn deliver_after(mut self, delay: Duration) -> Self {
         self.due = Due::After(delay);
@@ -62,14 +63,18 @@ impl Message {
         &self.body
     }
 
-    /// The seconds to send; `None` for a message without a schedule.
-    pub(crate) fn delay_seconds(&self, now: SystemTime) -> Result<Option<u32>, Refusal> {
+    /// The seconds to send; `None` for a message without a schedule. `kept`: how long the queue keeps messages, where that is known.
+    pub(crate) fn delay_seconds(
+        &self,
+        now: SystemTime,
+        kept: Option<Duration>,
+    ) -> Result<Option<u32>, Refusal> {
         let delay = match self.due {
             Due::AtOnce => return Ok(None),
             Due::After(delay) => delay,
             Due::At(time) => time.duration_since(now).unwrap_or_default(),
         };
-        limits::delay_seconds(delay).map(Some)
+        limits::delay_seconds(delay, kept).map(Some)
     }
 }
 
@@ -129,6 +134,10 @@ impl TopicMessage {
         &self.tags
     }
 
+    pub(crate) fn tag_texts(&self) -> Vec<&str> {
+        self.tags.iter().map(String::as_str).collect()
+    }
+
     pub(crate) fn key(&self) -> Option<&str> {
         self.routing_key.as_deref()
     }
@@ -168,6 +177,33 @@ impl Receipt {
     pub const fn due(&self) -> Option<SystemTime> {
         self.due
     }
+
+    /// What was scheduled, to be kept; `None` without a schedule.
+    pub fn scheduled(&self) -> Option<Scheduled> {
+        Some(Scheduled {
+            message_id: self.id.clone(),
+            due: self.due?,
+        })
+    }
+}
+
+/// A message that is to become visible later, as it was sent. It can be written down by serde. CMQ has no means to cancel it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Scheduled {
+    message_id: String,
+    due: SystemTime,
+}
+
+impl Scheduled {
+    /// The id that the service gave the message.
+    pub fn message_id(&self) -> &str {
+        &self.message_id
+    }
+
+    /// As [`Receipt::due`].
+    pub const fn due(&self) -> SystemTime {
+        self.due
+    }
 }
 
 #[cfg(test)]
@@ -190,7 +226,7 @@ mod tests {
             (Message::new("x").deliver_at(at(12_501)), Some(3)),
             (Message::new("x").deliver_at(at(3)), Some(0)),
         ] {
-            assert_eq!(message.delay_seconds(now), Ok(seconds), "{message:?}");
+            assert_eq!(message.delay_seconds(now, None), Ok(seconds), "{message:?}");
         }
     }
 }

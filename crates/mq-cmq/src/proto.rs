@@ -28,7 +28,7 @@ pub mod params;
 pub mod request;
 pub mod sign;
 
-pub use self::action::Action;
+pub use self::action::{Action, FromParams, Given};
 pub use self::answer::Envelope;
 pub use self::code::ErrorCode;
 pub use self::malformed::Malformed;

@@ -1,16 +1,19 @@
 //! A queue: send, receive, delete, and their batches.
 
 mod batch;
+mod known;
 mod received;
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use self::known::Known;
 pub use self::received::{ReceiptHandle, Received};
 use crate::client::{Call, Shared};
+use crate::consumer::ConsumerBuilder;
 use crate::error::{Result, SendError, refused};
 use crate::message::{Message, Receipt};
 use crate::proto::action::{BatchReceiveMessage, DeleteMessage, ReceiveMessage, SendMessage};
@@ -24,13 +27,17 @@ use crate::proto::limits;
 pub struct Queue {
     shared: Arc<Shared>,
     name: Arc<str>,
+    known: Arc<Known>,
 }
 
 impl Queue {
     pub(crate) fn new(shared: Arc<Shared>, name: &str) -> Result<Self> {
         limits::queue_name(name).map_err(|refusal| refused("queue", refusal))?;
-        let name = name.into();
-        Ok(Self { shared, name })
+        Ok(Self {
+            shared,
+            name: name.into(),
+            known: Arc::default(),
+        })
     }
 
     /// The queue's name.
@@ -64,7 +71,7 @@ impl Queue {
         + std::marker::Send,
     ) -> Vec<Result<Receipt, SendError>> {
         let messages = messages.into_iter().map(Into::into).collect();
-        batch::send(&self.shared, &self.name, messages).await
+        batch::send(self, messages).await
     }
 
     /// Takes one message, or waits for one up to `wait`: whole seconds (rounded up), at most 30. `None` when there is none.
@@ -80,20 +87,8 @@ impl Queue {
     /// Not cancel-safe: a message that is under way when the future is dropped stays invisible until its visibility timeout ends. Nothing is
     /// lost.
     pub async fn receive(&self, wait: Duration) -> Result<Option<Received>> {
-        let seconds = limits::wait_seconds(wait).map_err(|refusal| refused(RECEIVE, refusal))?;
-        let action = ReceiveMessage {
-            queue: &self.name,
-            wait_seconds: Some(seconds),
-        };
-        let call = Call::new(RECEIVE).wait(Duration::from_secs(seconds.into()));
-        let answered = self.shared.ask(&action, call).await?;
-        if answered.envelope.code != 0 {
-            return Ok(None);
-        }
-        let message = self
-            .shared
-            .reply::<ReceiveMessage<'_>>(&answered, RECEIVE)?;
-        Ok(Some(Received::new(message)))
+        let (_, mut messages) = self.take_one(wait).await?;
+        Ok(messages.pop())
     }
 
     /// Takes up to `most` messages (1 to 16), or waits for the first up to `wait`, as [`Queue::receive`] does; it does not wait for more.
@@ -107,23 +102,8 @@ impl Queue {
     ///
     /// As for [`Queue::receive`].
     pub async fn receive_batch(&self, most: usize, wait: Duration) -> Result<Vec<Received>> {
-        let refuse = |refusal| refused(RECEIVE, refusal);
-        limits::batch_count(most).map_err(refuse)?;
-        let seconds = limits::wait_seconds(wait).map_err(refuse)?;
-        let action = BatchReceiveMessage {
-            queue: &self.name,
-            count: u32::try_from(most).unwrap_or(u32::MAX),
-            wait_seconds: Some(seconds),
-        };
-        let call = Call::new(RECEIVE).wait(Duration::from_secs(seconds.into()));
-        let answered = self.shared.ask(&action, call).await?;
-        if answered.envelope.code != 0 {
-            return Ok(Vec::new());
-        }
-        let batch = self
-            .shared
-            .reply::<BatchReceiveMessage<'_>>(&answered, RECEIVE)?;
-        Ok(batch.messages.into_iter().map(Received::new).collect())
+        let (_, messages) = self.take(most, wait).await?;
+        Ok(messages)
     }
 
     /// Deletes a message that was received: it is done.
@@ -158,6 +138,63 @@ impl Queue {
     /// As for [`Queue::send_batch`].
     pub async fn delete_batch(&self, handles: &[ReceiptHandle]) -> Vec<Result<()>> {
         batch::delete(&self.shared, &self.name, handles).await
+    }
+
+    /// Receives and handles messages, with deadlines: see [`Consumer`](crate::Consumer).
+    pub fn consumer(&self) -> ConsumerBuilder {
+        ConsumerBuilder::new(self.clone())
+    }
+
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Takes one message; and when the request began that brought it: it was not taken before.
+    async fn take_one(&self, wait: Duration) -> Result<(Instant, Vec<Received>)> {
+        let seconds = limits::wait_seconds(wait).map_err(|refusal| refused(RECEIVE, refusal))?;
+        let action = ReceiveMessage {
+            queue: &self.name,
+            wait_seconds: Some(seconds),
+        };
+        let call = Call::new(RECEIVE).wait(Duration::from_secs(seconds.into()));
+        let answered = self.shared.ask(&action, call).await?;
+        if answered.envelope.code != 0 {
+            return Ok((answered.begun, Vec::new()));
+        }
+        let message = self
+            .shared
+            .reply::<ReceiveMessage<'_>>(&answered, RECEIVE)?;
+        Ok((answered.begun, vec![Received::new(message)]))
+    }
+
+    /// Takes up to `most` messages; and when the request began that brought them: they were not taken before.
+    pub(crate) async fn take(
+        &self,
+        most: usize,
+        wait: Duration,
+    ) -> Result<(Instant, Vec<Received>)> {
+        let refuse = |refusal| refused(RECEIVE, refusal);
+        limits::batch_count(most).map_err(refuse)?;
+        let seconds = limits::wait_seconds(wait).map_err(refuse)?;
+        let action = BatchReceiveMessage {
+            queue: &self.name,
+            count: u32::try_from(most).unwrap_or(u32::MAX),
+            wait_seconds: Some(seconds),
+        };
+        let call = Call::new(RECEIVE).wait(Duration::from_secs(seconds.into()));
+        let answered = self.shared.ask(&action, call).await?;
+        if answered.envelope.code != 0 {
+            return Ok((answered.begun, Vec::new()));
+        }
+        let batch = self
+            .shared
+            .reply::<BatchReceiveMessage<'_>>(&answered, RECEIVE)?;
+        let messages = batch.messages.into_iter().map(Received::new);
+        Ok((answered.begun, messages.collect()))
     }
 }
 
@@ -227,7 +264,7 @@ async fn send(send: Send) -> Result<Receipt, SendError> {
     } = send;
     let now = queue.shared.clock.wall();
     let checked = limits::body(message.body(), limits::MAX_BODY)
-        .and_then(|()| message.delay_seconds(now))
+        .and_then(|()| message.delay_seconds(now, queue.known.retention()))
         .map_err(|refusal| refused(SEND, refusal));
     let sent = match checked {
         Ok(delay_seconds) => {

@@ -36,6 +36,10 @@ impl Topic {
         &self.name
     }
 
+    pub(crate) const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Publishes one message; resolves when the service has it.
     pub fn publish(&self, message: impl Into<TopicMessage>) -> Publish {
         Publish {
@@ -93,7 +97,7 @@ impl Topic {
         let action = BatchPublishMessage {
             topic: &self.name,
             bodies: messages.iter().map(|message| message.body()).collect(),
-            tags: first.tags(),
+            tags: first.tag_texts(),
             routing_key: first.key(),
         };
         let stored = self.shared.call(&action, Call::new(PUBLISH)).await?;
@@ -104,7 +108,7 @@ impl Topic {
         let action = PublishMessage {
             topic: &self.name,
             body: message.body(),
-            tags: message.tags(),
+            tags: message.tag_texts(),
             routing_key: message.key(),
         };
         Ok(self.shared.call(&action, call).await?.id)

@@ -6,8 +6,14 @@
 mod server;
 
 #[cfg(test)]
+#[path = "http/admin.rs"]
+mod admin;
+#[cfg(test)]
 #[path = "http/batches.rs"]
 mod batches;
+#[cfg(test)]
+#[path = "http/consumer.rs"]
+mod consumer;
 #[cfg(test)]
 #[path = "http/outcomes.rs"]
 mod outcomes;

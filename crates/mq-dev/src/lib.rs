@@ -4,3 +4,6 @@
 //! What this is not: something to put before a production broker. Every frame is cut out, decoded and counted.
 
 pub mod proxy;
+
+#[cfg(feature = "cmq")]
+pub mod cmq;

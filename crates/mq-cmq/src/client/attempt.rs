@@ -20,9 +20,10 @@ impl Shared {
         operation: &'static str,
         deadline: Instant,
     ) -> Result<Answered> {
+        let begun = self.clock.now();
         let request = self.request(action, operation)?;
         match self.pool.call(request, deadline).await {
-            Ok(answer) => self.judge::<A>(answer, operation),
+            Ok(answer) => self.judge::<A>(answer, operation, begun),
             Err(failure) => Err(self.failed(failure, operation)),
         }
     }
@@ -76,7 +77,12 @@ impl Shared {
             .build())
     }
 
-    fn judge<A: Action>(&self, answer: Answer, operation: &'static str) -> Result<Answered> {
+    fn judge<A: Action>(
+        &self,
+        answer: Answer,
+        operation: &'static str,
+        begun: Instant,
+    ) -> Result<Answered> {
         let Answer { status, body } = answer;
         let envelope = match Envelope::parse(&body) {
             Ok(envelope) => envelope,
@@ -93,7 +99,11 @@ impl Shared {
                 Err(rejected(operation, &self.host, code, &envelope))
             }
             None if status != StatusCode::OK => Err(self.not_cmq(status, operation)),
-            _ => Ok(Answered { envelope, body }),
+            _ => Ok(Answered {
+                envelope,
+                body,
+                begun,
+            }),
         }
     }
 

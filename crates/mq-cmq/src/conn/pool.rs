@@ -92,6 +92,11 @@ impl Pool {
         })
     }
 
+    /// Tasks that end with the pool.
+    pub(crate) const fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
     /// Drops the free connections and those in use; nothing is sent any more.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);

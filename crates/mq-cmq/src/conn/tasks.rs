@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
-/// Owns the task of every connection. Dropping it aborts them.
+/// Owns the tasks of connections and consumers. Dropping it aborts them.
 #[derive(Debug)]
-pub(super) struct Tasks(Mutex<Option<JoinSet<()>>>);
+pub(crate) struct Tasks(Mutex<Option<JoinSet<()>>>);
 
 impl Tasks {
     pub(super) fn new() -> Self {
@@ -15,7 +15,7 @@ impl Tasks {
     }
 
     /// Starts a task; after [`Tasks::abort`] nothing starts any more.
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(set) = set.as_mut() else { return };
         // Finished tasks leave the set here, so that it doesn't grow.

@@ -1,19 +1,44 @@
-//! The actions of the data plane, one type each: its name, its parameters, what answers it.
+//! The actions of the data plane and of its older management, one type each: its name, its parameters, what answers it.
 //!
 //! Source: Tencent Cloud's documents of the CMQ API (product 406) and its SDKs for Python and Java.
 
 mod delete;
+mod given;
+mod lists;
 mod publish;
+mod queues;
 mod receive;
 mod send;
+mod subscriptions;
+mod topics;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::delete::{BatchDeleteMessage, DeleteErrors, DeleteMessage, Deleted, NotDeleted};
+pub use self::given::Given;
+pub use self::lists::{
+    ListDeadLetterSourceQueues, ListQueue, ListSubscriptionByTopic, ListTopic, Page, QueueList,
+    SourceList, SubscriptionList, TopicList,
+};
 pub use self::publish::{BatchPublishMessage, PublishMessage};
+pub use self::queues::{
+    ClearQueue, CreateQueue, DeadLetterRule, DeadLetterState, DeleteQueue, Done,
+    GetQueueAttributes, QueueCreated, QueueName, QueueSettings, QueueState, RewindQueue,
+    SetQueueAttributes, UnbindDeadLetter,
+};
 pub use self::receive::{BatchReceiveMessage, Messages, ReceiveMessage, ReceivedMessage};
 pub use self::send::{BatchSendMessage, MessageId, SendMessage, Stored, StoredBatch};
+pub use self::subscriptions::{
+    ClearSubscriptionFilterTags, GetSubscriptionAttributes, SetSubscriptionAttributes, Subscribe,
+    Subscribed, SubscriptionName, SubscriptionSettings, SubscriptionState, Unsubscribe,
+};
+pub use self::topics::{
+    CreateTopic, DeleteTopic, GetTopicAttributes, SetTopicAttributes, TopicCreated, TopicName,
+    TopicState,
+};
 use super::Params;
+use super::limits::Refusal;
 
 /// Something that CMQ can be asked for.
 pub trait Action {
@@ -22,8 +47,18 @@ pub trait Action {
     /// Numbers of error codes that are an answer to this action, not a failure of it.
     const ANSWERS: &'static [u64] = &[];
     /// What a successful answer has beside the envelope.
-    type Reply: DeserializeOwned;
+    type Reply: DeserializeOwned + Serialize;
 
     /// Adds its parameters, without the common ones.
     fn params<'a>(&'a self, to: &mut Params<'a>);
+}
+
+/// The server's side of an [`Action`]: read from the parameters of a request.
+pub trait FromParams<'p>: Sized {
+    /// Reads it. Parameters that it does not know are left alone.
+    ///
+    /// # Errors
+    ///
+    /// What is missing or can't be read, with the code for that. Ranges and names are for the server to judge.
+    fn from_params(given: &Given<'p>) -> Result<Self, Refusal>;
 }

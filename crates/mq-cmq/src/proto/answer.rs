@@ -2,8 +2,8 @@
 
 mod tolerant;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::tolerant::{number, text};
 use super::{ErrorCode, Malformed};
@@ -30,6 +30,27 @@ impl Envelope {
     /// It is not a JSON object with a number `code`.
     pub fn parse(answer: &[u8]) -> Result<Self, Malformed> {
         parse(answer)
+    }
+
+    /// That of a success.
+    pub const fn success(request_id: String) -> Self {
+        Self {
+            code: 0,
+            message: String::new(),
+            request_id,
+        }
+    }
+
+    /// That of a refusal: the text behind the module code, as the service writes it.
+    pub fn refusal(code: ErrorCode, text: &str, request_id: String) -> Self {
+        let message = code
+            .module()
+            .map_or_else(|| text.to_owned(), |module| format!("({module}){text}"));
+        Self {
+            code: code.number().into(),
+            message,
+            request_id,
+        }
     }
 
     /// The error that it tells of, if it does.
@@ -63,6 +84,37 @@ pub fn parse<T: DeserializeOwned>(answer: &[u8]) -> Result<T, Malformed> {
         };
         Malformed::new(format!("{what} at {place}"))
     })
+}
+
+/// Writes an answer as a server does: the envelope, the number that the client gave its request, and what the action answers.
+///
+/// # Errors
+///
+/// The reply can't be written as a JSON object.
+pub fn write<T: Serialize>(
+    envelope: &Envelope,
+    client_request_id: Option<u64>,
+    reply: Option<&T>,
+) -> Result<Vec<u8>, Malformed> {
+    #[derive(Serialize)]
+    struct Whole<'a, T> {
+        code: u64,
+        message: &'a str,
+        #[serde(rename = "requestId")]
+        request_id: &'a str,
+        #[serde(rename = "clientRequestId", skip_serializing_if = "Option::is_none")]
+        client_request_id: Option<u64>,
+        #[serde(flatten)]
+        reply: Option<&'a T>,
+    }
+    let whole = Whole {
+        code: envelope.code,
+        message: &envelope.message,
+        request_id: &envelope.request_id,
+        client_request_id,
+        reply,
+    };
+    serde_json::to_vec(&whole).map_err(|_| Malformed::new("the reply is no JSON object"))
 }
 
 /// Module code and text of `(10200)no message`.

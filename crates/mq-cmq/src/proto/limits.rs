@@ -16,7 +16,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+    /// A refusal by `code`.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -86,8 +87,14 @@ pub fn body(body: &str, max: usize) -> Result<(), Refusal> {
 ///
 /// # Errors
 ///
-/// [`ErrorCode::DELAY_OUT_OF_RANGE`] for more seconds than the wire has room for; how long a queue takes is for the service to say.
-pub fn delay_seconds(delay: Duration) -> Result<u32, Refusal> {
+/// [`ErrorCode::DELAY_OUT_OF_RANGE`] for more than the queue keeps messages, where that is known (else it is for the service to say), or
+/// more seconds than the wire has room for.
+pub fn delay_seconds(delay: Duration, kept: Option<Duration>) -> Result<u32, Refusal> {
+    if let Some(kept) = kept.filter(|kept| delay > *kept) {
+        let (delay, kept) = (delay.as_secs(), kept.as_secs());
+        let message = format!("a delay of {delay} s in a queue that keeps messages for {kept} s");
+        return Err(Refusal::new(ErrorCode::DELAY_OUT_OF_RANGE, message));
+    }
     let over = || {
         let message = format!("a delay of {} s is out of range", delay.as_secs());
         Refusal::new(ErrorCode::DELAY_OUT_OF_RANGE, message)
@@ -104,6 +111,154 @@ pub fn wait_seconds(wait: Duration) -> Result<u32, Refusal> {
     let seconds = seconds_up(wait).filter(|seconds| *seconds <= MAX_WAIT_SECONDS);
     seconds.ok_or_else(|| {
         let message = format!("a receive can't wait for more than {MAX_WAIT_SECONDS} s");
+        Refusal::new(ErrorCode::OUT_OF_RANGE, message)
+    })
+}
+
+/// A visibility timeout, in whole seconds, rounded up.
+///
+/// # Errors
+///
+/// [`ErrorCode::OUT_OF_RANGE`] for less than 1 second or more than 12 hours.
+pub fn visibility_seconds(timeout: Duration) -> Result<u32, Refusal> {
+    within(timeout, "a visibility timeout", 1..=MAX_VISIBILITY_SECONDS)
+}
+
+/// How long messages are kept, in whole seconds, rounded up. The older service takes 60 seconds and more, the current one 30 seconds to
+/// 12 hours: what of that holds is for the service to say.
+///
+/// # Errors
+///
+/// [`ErrorCode::OUT_OF_RANGE`] for less than 30 seconds or more than 15 days.
+pub fn retention_seconds(time: Duration) -> Result<u32, Refusal> {
+    within(time, "a retention", 30..=MAX_RETENTION_SECONDS)
+}
+
+/// For how long deleted messages can be had again, in whole seconds, rounded up.
+///
+/// # Errors
+///
+/// [`ErrorCode::REWIND_OVER_RETENTION`] for more than messages are kept, where that is given; [`ErrorCode::OUT_OF_RANGE`] for more than 15 days.
+pub fn rewind_seconds(time: Duration, retention: Option<Duration>) -> Result<u32, Refusal> {
+    if retention.is_some_and(|kept| time > kept) {
+        let message = "the rewind time is longer than messages are kept";
+        return Err(Refusal::new(ErrorCode::REWIND_OVER_RETENTION, message));
+    }
+    within(time, "a rewind time", 0..=MAX_RETENTION_SECONDS)
+}
+
+/// Checks after how many receives a message is a dead letter.
+///
+/// # Errors
+///
+/// [`ErrorCode::OUT_OF_RANGE`] for 0, or more than 1000.
+pub fn dead_letter_receives(count: u32) -> Result<(), Refusal> {
+    if (1..=1000).contains(&count) {
+        return Ok(());
+    }
+    let message = "a message is a dead letter after 1 to 1000 receives";
+    Err(Refusal::new(ErrorCode::OUT_OF_RANGE, message))
+}
+
+/// The age of a dead letter, in whole seconds, rounded up.
+///
+/// # Errors
+///
+/// [`ErrorCode::OUT_OF_RANGE`] for less than 300 seconds, more than 12 hours, or not less than messages are kept, where that is given.
+pub fn dead_letter_seconds(age: Duration, retention: Option<Duration>) -> Result<u32, Refusal> {
+    if retention.is_some_and(|kept| age >= kept) {
+        let message = "a message has to be a dead letter before it is too old to be kept";
+        return Err(Refusal::new(ErrorCode::OUT_OF_RANGE, message));
+    }
+    within(
+        age,
+        "the age of a dead letter",
+        300..=MAX_VISIBILITY_SECONDS,
+    )
+}
+
+/// Checks the size of the largest body.
+///
+/// # Errors
+///
+/// [`ErrorCode::OUT_OF_RANGE`] for less than 1 KiB, or more than 1 MiB.
+pub fn max_body(bytes: usize) -> Result<u64, Refusal> {
+    if (1024..=MAX_BODY).contains(&bytes) {
+        return Ok(bytes as u64);
+    }
+    let message = format!("the largest body is 1024 to {MAX_BODY} bytes");
+    Err(Refusal::new(ErrorCode::OUT_OF_RANGE, message))
+}
+
+/// Checks the tags of a subscription.
+///
+/// # Errors
+///
+/// [`ErrorCode::TOO_MANY_FILTER_TAGS`], or as for [`tags`].
+pub fn filter_tags(all: &[String]) -> Result<(), Refusal> {
+    tags(all).map_err(|refusal| match refusal.code {
+        ErrorCode::TOO_MANY_TAGS => Refusal::new(ErrorCode::TOO_MANY_FILTER_TAGS, refusal.message),
+        _ => refusal,
+    })
+}
+
+/// Checks the binding keys of a subscription.
+///
+/// # Errors
+///
+/// [`ErrorCode::TOO_MANY_BINDING_KEYS`] for more than 5, or as for [`routing_key`].
+pub fn binding_keys(keys: &[String]) -> Result<(), Refusal> {
+    if keys.len() > MAX_TAGS {
+        let message = format!("{} binding keys, over {MAX_TAGS}", keys.len());
+        return Err(Refusal::new(ErrorCode::TOO_MANY_BINDING_KEYS, message));
+    }
+    keys.iter().try_for_each(|key| routing_key(key))
+}
+
+/// Checks a queue that a subscription delivers to.
+///
+/// # Errors
+///
+/// [`ErrorCode::ENDPOINT_FORMAT`] for what is no name, [`ErrorCode::QUEUE_NEEDS_SIMPLIFIED`].
+pub fn queue_target(name: &str, json: bool) -> Result<(), Refusal> {
+    queue_name(name)
+        .map_err(|refusal| Refusal::new(ErrorCode::ENDPOINT_FORMAT, refusal.message))?;
+    if json {
+        let message = "a queue gets bodies alone, not JSON";
+        return Err(Refusal::new(ErrorCode::QUEUE_NEEDS_SIMPLIFIED, message));
+    }
+    Ok(())
+}
+
+/// Checks a URL that a subscription delivers to.
+///
+/// # Errors
+///
+/// [`ErrorCode::URL_WITH_BLANKS`], or [`ErrorCode::ENDPOINT_FORMAT`] for one that does not begin with `http://` or `https://` and a host.
+pub fn push_url(url: &str) -> Result<(), Refusal> {
+    if url.contains(char::is_whitespace) {
+        let message = "the URL has blanks";
+        return Err(Refusal::new(ErrorCode::URL_WITH_BLANKS, message));
+    }
+    let rest = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| url.strip_prefix(scheme));
+    if rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) {
+        return Ok(());
+    }
+    let message = "the URL does not begin with http:// or https:// and a host";
+    Err(Refusal::new(ErrorCode::ENDPOINT_FORMAT, message))
+}
+
+/// A time in whole seconds, rounded up, that has to lie in a range.
+fn within(
+    time: Duration,
+    what: &str,
+    range: std::ops::RangeInclusive<u32>,
+) -> Result<u32, Refusal> {
+    let seconds = seconds_up(time).filter(|seconds| range.contains(seconds));
+    seconds.ok_or_else(|| {
+        let message = format!("{what} is {} to {} s", range.start(), range.end());
         Refusal::new(ErrorCode::OUT_OF_RANGE, message)
     })
 }
@@ -131,13 +286,13 @@ pub fn batch_count(count: usize) -> Result<(), Refusal> {
 /// # Errors
 ///
 /// [`ErrorCode::TOO_MANY_TAGS`], or [`ErrorCode::OUT_OF_RANGE`] for a tag that is empty or longer than 16 characters.
-pub fn tags(tags: &[String]) -> Result<(), Refusal> {
+pub fn tags(tags: &[impl AsRef<str>]) -> Result<(), Refusal> {
     if tags.len() > MAX_TAGS {
         let message = format!("{} tags, over {MAX_TAGS}", tags.len());
         return Err(Refusal::new(ErrorCode::TOO_MANY_TAGS, message));
     }
-    let bad = |tag: &&String| tag.is_empty() || tag.chars().count() > MAX_TAG;
-    if tags.iter().any(|tag| bad(&tag)) {
+    let bad = |tag: &str| tag.is_empty() || tag.chars().count() > MAX_TAG;
+    if tags.iter().any(|tag| bad(tag.as_ref())) {
         let message = format!("a tag has 1 to {MAX_TAG} characters");
         return Err(Refusal::new(ErrorCode::OUT_OF_RANGE, message));
     }
@@ -168,8 +323,14 @@ pub const MAX_WAIT_SECONDS: u32 = 30;
 /// The largest body that any queue or topic of the service takes, in bytes.
 pub const MAX_BODY: usize = 1024 * 1024;
 
+/// The longest time that any version of the service keeps messages.
+pub const MAX_RETENTION_SECONDS: u32 = 15 * 24 * 3600;
+/// The longest visibility timeout.
+pub const MAX_VISIBILITY_SECONDS: u32 = 12 * 3600;
+
 const MAX_NAME: usize = 64;
-const MAX_TAGS: usize = 5;
+/// Tags of a message, and filter tags or binding keys of a subscription.
+pub const MAX_TAGS: usize = 5;
 const MAX_TAG: usize = 16;
 const MAX_KEY: usize = 64;
 const MAX_DOTS: usize = 15;
@@ -210,13 +371,13 @@ mod tests {
     fn seconds_are_rounded_up() {
         for (millis, seconds) in [(0, 0), (1, 1), (1000, 1), (1001, 2)] {
             let delay = Duration::from_millis(millis);
-            assert_eq!(delay_seconds(delay), Ok(seconds));
+            assert_eq!(delay_seconds(delay, None), Ok(seconds));
             assert_eq!(wait_seconds(delay), Ok(seconds));
         }
         let longest = Duration::from_secs(u64::from(u32::MAX));
-        assert_eq!(delay_seconds(longest), Ok(u32::MAX));
+        assert_eq!(delay_seconds(longest, None), Ok(u32::MAX));
         assert_eq!(
-            code(delay_seconds(Duration::MAX)),
+            code(delay_seconds(Duration::MAX, None)),
             ErrorCode::DELAY_OUT_OF_RANGE
         );
         assert_eq!(wait_seconds(Duration::from_secs(30)), Ok(30));

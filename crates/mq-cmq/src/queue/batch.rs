@@ -1,11 +1,11 @@
 //! The batches of a queue.
 
 use std::collections::HashMap;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use mq_core::Outcome;
 
-use super::{DELETE, ReceiptHandle, SEND, due};
+use super::{DELETE, Queue, ReceiptHandle, SEND, due};
 use crate::batch::{Item, Results, cut};
 use crate::client::{Answered, Call, Shared};
 use crate::error::{Error, ErrorCode, Result, SendError, refused, rejected};
@@ -14,16 +14,13 @@ use crate::proto::Envelope;
 use crate::proto::action::{BatchDeleteMessage, BatchSendMessage, SendMessage};
 use crate::proto::limits::{self, Refusal};
 
-pub(super) async fn send(
-    shared: &Shared,
-    queue: &str,
-    messages: Vec<Message>,
-) -> Vec<Result<Receipt, SendError>> {
+pub(super) async fn send(queue: &Queue, messages: Vec<Message>) -> Vec<Result<Receipt, SendError>> {
+    let (shared, kept) = (&queue.shared, queue.known.retention());
     let now = shared.clock.wall();
     let mut results = Results::of(messages.len());
     let mut items = Vec::with_capacity(messages.len());
     for (place, message) in messages.iter().enumerate() {
-        match check(message, now) {
+        match check(message, now, kept) {
             Ok(key) => items.push(Item {
                 place,
                 key,
@@ -35,15 +32,19 @@ pub(super) async fn send(
     for request in cut(items, limits::MAX_BATCH, shared.batch_bytes) {
         let bodies = request.places.iter().filter_map(|at| messages.get(*at));
         let bodies = bodies.map(Message::body).collect();
-        let ids = send_together(shared, queue, bodies, request.key).await;
+        let ids = send_together(shared, &queue.name, bodies, request.key).await;
         results.spread(&request.places, ids, due(now, request.key));
     }
     results.with(messages)
 }
 
-fn check(message: &Message, now: SystemTime) -> Result<Option<u32>, Refusal> {
+fn check(
+    message: &Message,
+    now: SystemTime,
+    kept: Option<Duration>,
+) -> Result<Option<u32>, Refusal> {
     limits::body(message.body(), limits::MAX_BODY)?;
-    message.delay_seconds(now)
+    message.delay_seconds(now, kept)
 }
 
 async fn send_together(

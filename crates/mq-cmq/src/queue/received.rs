@@ -73,6 +73,19 @@ impl Received {
             .map(time)
     }
 
+    /// For how long it was made invisible, as the service's own times say it; they do on the first receive only.
+    pub(crate) fn visibility(&self) -> Option<Duration> {
+        let message = &self.message;
+        if message.dequeue_count != 1 || message.first_dequeued == 0 {
+            return None;
+        }
+        let seconds = message.next_visible.checked_sub(message.first_dequeued)?;
+        // What is outside of what a queue can be told says something else.
+        (1..=MAX_VISIBILITY_SECONDS)
+            .contains(&seconds)
+            .then(|| Duration::from_secs(seconds))
+    }
+
     /// When it becomes visible to others again, by the service's clock, to the second. CMQ can't move it.
     pub fn visible_again(&self) -> SystemTime {
         time(self.message.next_visible)
@@ -108,3 +121,5 @@ fn time(seconds: u64) -> SystemTime {
         .checked_add(since)
         .unwrap_or(SystemTime::UNIX_EPOCH)
 }
+
+const MAX_VISIBILITY_SECONDS: u64 = 12 * 3600;

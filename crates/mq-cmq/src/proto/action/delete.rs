@@ -1,9 +1,10 @@
 //! `DeleteMessage` and `BatchDeleteMessage`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::Action;
+use super::{Action, FromParams, Given};
 use crate::proto::answer::{number, text};
+use crate::proto::limits::Refusal;
 use crate::proto::{Envelope, ErrorCode, Params};
 
 /// Deletes a message that was received.
@@ -22,6 +23,15 @@ impl Action for DeleteMessage<'_> {
     fn params<'a>(&'a self, to: &mut Params<'a>) {
         to.text("queueName", self.queue);
         to.text("receiptHandle", self.handle);
+    }
+}
+
+impl<'p> FromParams<'p> for DeleteMessage<'p> {
+    fn from_params(given: &Given<'p>) -> Result<Self, Refusal> {
+        Ok(Self {
+            queue: given.text("queueName")?,
+            handle: given.text("receiptHandle")?,
+        })
     }
 }
 
@@ -46,20 +56,29 @@ impl Action for BatchDeleteMessage<'_> {
     }
 }
 
+impl<'p> FromParams<'p> for BatchDeleteMessage<'p> {
+    fn from_params(given: &Given<'p>) -> Result<Self, Refusal> {
+        Ok(Self {
+            queue: given.text("queueName")?,
+            handles: given.list("receiptHandle")?,
+        })
+    }
+}
+
 /// An answer without fields of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deleted {}
 
 /// The answer to a batch of deletes.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteErrors {
     /// What was not deleted; left out by the service when all was.
-    #[serde(default, rename = "errorList")]
+    #[serde(default, rename = "errorList", skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<NotDeleted>,
 }
 
 /// One message that was not deleted.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotDeleted {
     /// As in an envelope.
     #[serde(deserialize_with = "number")]

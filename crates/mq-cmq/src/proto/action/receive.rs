@@ -1,10 +1,11 @@
 //! `ReceiveMessage` and `BatchReceiveMessage`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::Action;
-use crate::proto::Params;
+use super::{Action, FromParams, Given};
 use crate::proto::answer::{number, text};
+use crate::proto::limits::Refusal;
+use crate::proto::{ErrorCode, Params};
 
 /// Takes one message: it is invisible to others until its visibility timeout ends.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +23,16 @@ impl Action for ReceiveMessage<'_> {
 
     fn params<'a>(&'a self, to: &mut Params<'a>) {
         to.text("queueName", self.queue);
-        to.number_if("pollingWaitSeconds", self.wait_seconds);
+        to.number_if(WAIT, self.wait_seconds);
+    }
+}
+
+impl<'p> FromParams<'p> for ReceiveMessage<'p> {
+    fn from_params(given: &Given<'p>) -> Result<Self, Refusal> {
+        Ok(Self {
+            queue: given.text("queueName")?,
+            wait_seconds: given.number_if(WAIT, ErrorCode::OUT_OF_RANGE)?,
+        })
     }
 }
 
@@ -45,12 +55,22 @@ impl Action for BatchReceiveMessage<'_> {
     fn params<'a>(&'a self, to: &mut Params<'a>) {
         to.text("queueName", self.queue);
         to.number("numOfMsg", self.count);
-        to.number_if("pollingWaitSeconds", self.wait_seconds);
+        to.number_if(WAIT, self.wait_seconds);
+    }
+}
+
+impl<'p> FromParams<'p> for BatchReceiveMessage<'p> {
+    fn from_params(given: &Given<'p>) -> Result<Self, Refusal> {
+        Ok(Self {
+            queue: given.text("queueName")?,
+            count: given.number("numOfMsg", ErrorCode::BATCH_SIZE)?,
+            wait_seconds: given.number_if(WAIT, ErrorCode::OUT_OF_RANGE)?,
+        })
     }
 }
 
 /// The answer to a batch.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Messages {
     /// At least one.
     #[serde(rename = "msgInfoList")]
@@ -58,7 +78,7 @@ pub struct Messages {
 }
 
 /// A message as it is received. Times are seconds since the Unix epoch; what the service leaves out is 0.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReceivedMessage {
     /// The body.
     #[serde(rename = "msgBody", deserialize_with = "text")]
@@ -82,3 +102,5 @@ pub struct ReceivedMessage {
     #[serde(default, rename = "dequeueCount", deserialize_with = "number")]
     pub dequeue_count: u64,
 }
+
+const WAIT: &str = "pollingWaitSeconds";

@@ -1,10 +1,11 @@
 //! `SendMessage` and `BatchSendMessage`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::Action;
-use crate::proto::Params;
+use super::{Action, FromParams, Given};
 use crate::proto::answer::text;
+use crate::proto::limits::Refusal;
+use crate::proto::{ErrorCode, Params};
 
 /// Puts one message into a queue.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +26,16 @@ impl Action for SendMessage<'_> {
         to.text("queueName", self.queue);
         to.text("msgBody", self.body);
         to.number_if("delaySeconds", self.delay_seconds);
+    }
+}
+
+impl<'p> FromParams<'p> for SendMessage<'p> {
+    fn from_params(given: &Given<'p>) -> Result<Self, Refusal> {
+        Ok(Self {
+            queue: given.text("queueName")?,
+            body: given.text("msgBody")?,
+            delay_seconds: given.number_if("delaySeconds", ErrorCode::DELAY_OUT_OF_RANGE)?,
+        })
     }
 }
 
@@ -50,8 +61,18 @@ impl Action for BatchSendMessage<'_> {
     }
 }
 
+impl<'p> FromParams<'p> for BatchSendMessage<'p> {
+    fn from_params(given: &Given<'p>) -> Result<Self, Refusal> {
+        Ok(Self {
+            queue: given.text("queueName")?,
+            bodies: given.list("msgBody")?,
+            delay_seconds: given.number_if("delaySeconds", ErrorCode::DELAY_OUT_OF_RANGE)?,
+        })
+    }
+}
+
 /// The answer to a send or publish of one message.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
     /// The message's id.
     #[serde(rename = "msgId", deserialize_with = "text")]
@@ -59,7 +80,7 @@ pub struct Stored {
 }
 
 /// The answer to a batch, in the order of its messages.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredBatch {
     /// One a message.
     #[serde(rename = "msgList")]
@@ -67,7 +88,7 @@ pub struct StoredBatch {
 }
 
 /// One entry of a batch's answer.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageId {
     /// The message's id.
     #[serde(rename = "msgId", deserialize_with = "text")]

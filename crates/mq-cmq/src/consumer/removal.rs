@@ -1,0 +1,115 @@
+//! Deleting what was acknowledged: what comes together goes together, and each has its own result.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use mq_core::{ErrorKind, Outcome, Retry};
+
+use super::core::{Core, Phase, Removal};
+use super::counts::count;
+use super::lease::Term;
+use super::poll::{LONGEST_PAUSE, backoff};
+use crate::error::{Error, Result};
+use crate::proto::limits::MAX_BATCH;
+use crate::queue::{Queue, ReceiptHandle};
+
+/// Deletes until the consumer is closed.
+pub(super) async fn remove(core: Arc<Core>) {
+    let removing = async {
+        loop {
+            let some = core.take_removals(MAX_BATCH);
+            if some.is_empty() {
+                core.removing.notified().await;
+            } else {
+                remove_some(&core, some).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = core.reached(Phase::Closed) => {}
+        () = removing => {}
+    }
+}
+
+/// Deletes them, those without an answer again until their time is over: a second delete harms nothing.
+async fn remove_some(core: &Core, mut left: Vec<Removal>) {
+    let mut pauses = backoff();
+    loop {
+        let handles: Vec<ReceiptHandle> = left.iter().map(|it| it.handle.clone()).collect();
+        let results = request(core, &handles).await;
+        let mut again = Vec::new();
+        for (mut removal, result) in left.into_iter().zip(results) {
+            match judge(core.now(), &removal.term, &mut removal.unsure, result) {
+                Some(result) => finish(core, removal, result),
+                None => again.push(removal),
+            }
+        }
+        if again.is_empty() {
+            return;
+        }
+        left = again;
+        tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+    }
+}
+
+async fn request(core: &Core, handles: &[ReceiptHandle]) -> Vec<Result<()>> {
+    match handles {
+        [one] => vec![core.queue.delete(one).await],
+        many => core.queue.delete_batch(many).await,
+    }
+}
+
+/// Deletes one message, again without an answer until its time is over.
+pub(crate) async fn delete_until(queue: &Queue, handle: &ReceiptHandle, term: &Term) -> Result<()> {
+    let (mut unsure, mut pauses) = (false, backoff());
+    loop {
+        let result = queue.delete(handle).await;
+        let now = queue.shared().clock.now();
+        if let Some(result) = judge(now, term, &mut unsure, result) {
+            return result;
+        }
+        tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+    }
+}
+
+/// The result of a delete; `None` where it is to be tried again. `unsure`: an earlier one may have been carried out.
+fn judge(now: Instant, term: &Term, unsure: &mut bool, result: Result<()>) -> Option<Result<()>> {
+    let error = match result {
+        Ok(()) => return Some(Ok(())),
+        Err(error) => error,
+    };
+    if error.kind() == ErrorKind::Stale && *unsure {
+        // Before its deadline a message has no other reason to be gone than the delete whose answer did not come.
+        return Some(if now < term.deadline {
+            Ok(())
+        } else {
+            Err(unknown(error))
+        });
+    }
+    *unsure |= error.outcome() == Outcome::Unknown;
+    let again = error.outcome() == Outcome::Unknown || error.retry() == Retry::Later;
+    if again && now < term.over {
+        return None;
+    }
+    // It was refused, and yet an earlier one may have been carried out.
+    Some(Err(if *unsure { unknown(error) } else { error }))
+}
+
+fn finish(core: &Core, removal: Removal, result: Result<()>) {
+    match &result {
+        Ok(()) => count(&core.tally.deleted, 1),
+        Err(error) => {
+            if error.kind() == ErrorKind::Stale {
+                count(&core.tally.refused, 1);
+            }
+            tracing::warn!(queue = core.queue.name(), %error, "a message was handled and not deleted");
+        }
+    }
+    let Removal { done, .. } = removal;
+    // Nobody need wait for it.
+    let _ = done.send(result);
+}
+
+fn unknown(error: Error) -> Error {
+    error.into_builder().outcome(Outcome::Unknown).build()
+}

@@ -1,0 +1,373 @@
+//! Puts the messages of one shard in order: numbers in, the next ones out. No clock, no tasks.
+//!
+//! ```text
+//!  offer(stream, seq) ─► below the next: twice, to be deleted │ in a gap that was passed: late, handed out
+//!                     └► else held ─► take: the next of its stream ─► done: the one after it is the next
+//!                                  └► for long, and the next does not come: gap ─► skip │ wait
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use mq_core::later;
+
+/// What one producer sends with one key in one epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Stream {
+    pub(super) producer: String,
+    pub(super) epoch: u64,
+    pub(super) key: String,
+}
+
+/// Numbers of a stream that did not come, while later ones did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SequenceGap {
+    /// The producer's name.
+    pub producer: String,
+    /// The producer's epoch.
+    pub epoch: u64,
+    /// The key.
+    pub key: String,
+    /// The first number that is missing.
+    pub expected: u64,
+    /// The first number after it that is there.
+    pub found: u64,
+}
+
+impl fmt::Display for SequenceGap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (expected, last) = (self.expected, self.found.saturating_sub(1));
+        write!(f, "numbers {expected} to {last} of a key are missing")
+    }
+}
+
+impl std::error::Error for SequenceGap {}
+
+/// How a message follows the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Continuity {
+    /// It is the next, or the first.
+    InOrder,
+    /// It is the first that this consumer has of a stream that began before: those before it were handled by an earlier consumer, or turn up
+    /// [`Late`](Self::Late).
+    Resumed,
+    /// It is from a part of the stream that was passed over, by [`Resumed`](Self::Resumed) or by a gap that was skipped; it may have been
+    /// handled before.
+    Late,
+    /// It has no key: it was not sent by an [`OrderedProducer`](super::OrderedProducer).
+    Foreign,
+}
+
+/// What became of a message that was offered.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Offer<M> {
+    /// It waits for its turn.
+    Held,
+    /// It was handled before.
+    Twice(M),
+}
+
+/// A message whose turn it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Turn<M> {
+    pub(super) stream: Stream,
+    pub(super) seq: u64,
+    pub(super) continuity: Continuity,
+    pub(super) message: M,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Sequencer<M> {
+    streams: HashMap<Stream, State>,
+    /// Streams by when they were last used.
+    ages: BTreeMap<u64, Stream>,
+    held: BTreeMap<(Stream, u64), Held<M>>,
+    uses: u64,
+    rules: Rules,
+    /// When an empty answer said that nothing else is there.
+    empty: Option<Instant>,
+    /// When messages may have been taken without our hearing of it.
+    disturbed: Option<Instant>,
+    /// Whether a stream was forgotten: an unknown one may be old.
+    forgot: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    /// Streams that began later, by their epoch, can't have been handled by anybody else.
+    pub(super) started_ms: u64,
+    /// How long a missing number is waited for.
+    pub(super) gap_after: Duration,
+    /// How many streams are remembered.
+    pub(super) most_streams: usize,
+}
+
+#[derive(Debug)]
+struct State {
+    /// 0: not known yet.
+    next: u64,
+    /// Since when something waits for the next.
+    blocked: Option<Instant>,
+    /// First and last of what was passed over.
+    passed: Option<(u64, u64)>,
+    resumed: bool,
+    used: u64,
+}
+
+#[derive(Debug)]
+struct Held<M> {
+    keep_until: Instant,
+    message: M,
+}
+
+impl<M> Sequencer<M> {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self {
+            streams: HashMap::new(),
+            ages: BTreeMap::new(),
+            held: BTreeMap::new(),
+            uses: 0,
+            rules,
+            empty: None,
+            disturbed: None,
+            forgot: false,
+        }
+    }
+
+    /// How many messages are held.
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Takes a message; it may be held until `keep_until`. One with the same number takes the place of an earlier one: its handle is newer.
+    pub(super) fn offer(
+        &mut self,
+        now: Instant,
+        stream: Stream,
+        seq: u64,
+        keep_until: Instant,
+        message: M,
+    ) -> Offer<M> {
+        let state = self.state(&stream);
+        if state.next == 0 && seq == 1 {
+            state.next = 1;
+        }
+        let late = state
+            .passed
+            .is_some_and(|(first, last)| (first..=last).contains(&seq));
+        if seq < state.next && !late {
+            return Offer::Twice(message);
+        }
+        if seq != state.next && !late && state.blocked.is_none() {
+            state.blocked = Some(now);
+        }
+        let held = Held {
+            keep_until,
+            message,
+        };
+        self.held.insert((stream, seq), held);
+        Offer::Held
+    }
+
+    /// A message whose turn it is.
+    pub(super) fn take(&mut self, now: Instant) -> Option<Turn<M>> {
+        self.resume(now);
+        let turn = self.held.keys().find_map(|(stream, seq)| {
+            let state = self.streams.get(stream)?;
+            let continuity = if *seq < state.next {
+                Continuity::Late
+            } else if *seq > state.next {
+                return None;
+            } else if state.resumed {
+                Continuity::Resumed
+            } else {
+                Continuity::InOrder
+            };
+            Some(((stream.clone(), *seq), continuity))
+        });
+        let (at, continuity) = turn?;
+        let held = self.held.remove(&at)?;
+        let (stream, seq) = at;
+        Some(Turn {
+            stream,
+            seq,
+            continuity,
+            message: held.message,
+        })
+    }
+
+    /// It was handled.
+    pub(super) fn done(&mut self, stream: &Stream, seq: u64) {
+        let state = self.state(stream);
+        if seq == state.next {
+            state.next = seq.saturating_add(1);
+            state.blocked = None;
+            state.resumed = false;
+        }
+        self.forget();
+    }
+
+    /// It was not handled, and comes again.
+    pub(super) fn undone(&mut self, now: Instant, stream: &Stream) {
+        self.state(stream).blocked = Some(now);
+    }
+
+    /// An answer said that nothing else is there.
+    pub(super) const fn found_empty(&mut self, now: Instant) {
+        self.empty = Some(now);
+    }
+
+    /// Messages may have been taken without our hearing of it: they are not there for a while.
+    pub(super) const fn disturbed(&mut self, now: Instant) {
+        self.disturbed = Some(now);
+    }
+
+    /// How long a missing number is waited for, from now on.
+    pub(super) const fn gap_after(&mut self, time: Duration) {
+        self.rules.gap_after = time;
+    }
+
+    /// A number that was waited for long enough: nothing else was there any more, or the wait was ten times as long.
+    pub(super) fn gap(&self, now: Instant) -> Option<SequenceGap> {
+        self.held.keys().find_map(|(stream, found)| {
+            let state = self.streams.get(stream)?;
+            let since = state
+                .blocked
+                .filter(|_| state.next > 0 && *found > state.next)?;
+            let quiet = self.disturbed.map_or(since, |at| at.max(since));
+            let ripe = later(quiet, self.rules.gap_after);
+            let at_last = later(since, self.rules.gap_after.saturating_mul(10));
+            let is_gap = self.empty.is_some_and(|empty| empty >= ripe) || now >= at_last;
+            is_gap.then(|| SequenceGap {
+                producer: stream.producer.clone(),
+                epoch: stream.epoch,
+                key: stream.key.clone(),
+                expected: state.next,
+                found: *found,
+            })
+        })
+    }
+
+    /// The missing numbers are passed over.
+    pub(super) fn skip(&mut self, gap: &SequenceGap) {
+        let state = self.state(&stream_of(gap));
+        state.pass(gap.found);
+        state.blocked = None;
+    }
+
+    /// The missing numbers are waited for anew.
+    pub(super) fn wait(&mut self, now: Instant, gap: &SequenceGap) {
+        self.state(&stream_of(gap)).blocked = Some(now);
+    }
+
+    /// Lets go of messages that can't be held any longer: they come again.
+    pub(super) fn release_overdue(&mut self, now: Instant) {
+        let streams = &mut self.streams;
+        self.held.retain(|(stream, seq), held| {
+            let keep = held.keep_until > now;
+            // It is missing from now on, if it was the next.
+            if !keep
+                && let Some(state) = streams.get_mut(stream)
+                && *seq == state.next
+            {
+                state.blocked = Some(now);
+            }
+            keep
+        });
+    }
+
+    /// Makes room for one: lets go of the message that is farthest from its turn.
+    pub(super) fn release_farthest(&mut self) {
+        let distance = |(stream, seq): &(Stream, u64)| {
+            let next = self.streams.get(stream).map_or(0, |state| state.next);
+            seq.saturating_sub(next)
+        };
+        let farthest = self.held.keys().max_by_key(|at| distance(at)).cloned();
+        if let Some(at) = farthest {
+            self.held.remove(&at);
+        }
+    }
+
+    /// Streams that were met in the middle begin at what there is of them, after a while.
+    fn resume(&mut self, now: Instant) {
+        let gap_after = self.rules.gap_after;
+        // In order: the first of each stream is the lowest.
+        for (stream, seq) in self.held.keys() {
+            let Some(state) = self.streams.get_mut(stream) else {
+                continue;
+            };
+            let since = state.blocked.filter(|_| state.next == 0);
+            if since.is_some_and(|since| now >= later(since, gap_after)) {
+                state.next = 1;
+                state.pass(*seq);
+                state.resumed = true;
+                state.blocked = None;
+            }
+        }
+    }
+
+    fn state(&mut self, stream: &Stream) -> &mut State {
+        self.uses += 1;
+        let used = self.uses;
+        // Its beginning is this consumer's to see: what is missing of it is a gap.
+        let whole = !self.forgot && stream.epoch > self.rules.started_ms.saturating_add(SKEW_MS);
+        let state = self.streams.entry(stream.clone()).or_insert_with(|| State {
+            next: u64::from(whole),
+            blocked: None,
+            passed: None,
+            resumed: false,
+            used,
+        });
+        self.ages.remove(&state.used);
+        self.ages.insert(used, stream.clone());
+        state.used = used;
+        state
+    }
+
+    /// Forgets the streams that were not used for longest, but for those of which something is held.
+    fn forget(&mut self) {
+        while self.streams.len() > self.rules.most_streams {
+            let idle = self.ages.iter().find(|(_, stream)| {
+                let first = ((*stream).clone(), 0);
+                let next = self.held.range(first..).next();
+                next.is_none_or(|((of, _), _)| of != *stream)
+            });
+            let Some(age) = idle.map(|(age, _)| *age) else {
+                return;
+            };
+            if let Some(stream) = self.ages.remove(&age) {
+                self.streams.remove(&stream);
+                self.forgot = true;
+            }
+        }
+    }
+}
+
+impl State {
+    /// Goes on at `to`; what lies between was not handled here. Ranges are joined: rather twice than never.
+    fn pass(&mut self, to: u64) {
+        if to > self.next {
+            let first = self.passed.map_or(self.next, |(first, _)| first);
+            self.passed = Some((first, to.saturating_sub(1)));
+        }
+        self.next = to;
+    }
+}
+
+fn stream_of(gap: &SequenceGap) -> Stream {
+    Stream {
+        producer: gap.producer.clone(),
+        epoch: gap.epoch,
+        key: gap.key.clone(),
+    }
+}
+
+/// How far the clocks of producers and consumers may differ.
+const SKEW_MS: u64 = 10 * 60 * 1000;
+
+#[cfg(test)]
+mod tests;

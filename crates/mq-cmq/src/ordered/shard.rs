@@ -1,0 +1,311 @@
+//! One shard: receive, put in order, hand out one, delete it, and so on. One task, nothing shared.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mq_core::{ErrorKind, Outcome, later};
+use tokio::sync::oneshot;
+use tokio::time::{sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::consumer::{Core, GapDecision, now};
+use super::delivery::{Decision, OrderedDelivery, OrderedHeld};
+use super::envelope::Envelope;
+use super::sequencer::{Continuity, Offer, Rules, SequenceGap, Sequencer, Stream};
+use crate::consumer::{LONGEST_PAUSE, Term, backoff, count, delete_until, expired, is_final};
+use crate::error::{Error, Result};
+use crate::proto::limits::MAX_BATCH;
+use crate::queue::{Queue, ReceiptHandle, Received};
+
+/// A message that is held.
+struct Message {
+    received: Received,
+    payload: String,
+    term: Term,
+}
+
+struct Shard {
+    core: Arc<Core>,
+    queue: Queue,
+    sequencer: Sequencer<Message>,
+    foreign: VecDeque<Message>,
+    /// Learned from what was received.
+    learned: Option<Duration>,
+}
+
+/// Serves one shard until the consumer stops or can't go on. The shards but the first begin when the service has answered once.
+pub(super) async fn serve(core: Arc<Core>, queue: Queue, first: bool) {
+    let _alive = Alive(Arc::clone(&core));
+    let wall = u64::try_from(queue.shared().clock.wall_ms()).unwrap_or_default();
+    let mut shard = Shard {
+        sequencer: Sequencer::new(Rules {
+            started_ms: wall,
+            gap_after: Duration::ZERO,
+            most_streams: core.options.most_streams,
+        }),
+        core: Arc::clone(&core),
+        queue,
+        foreign: VecDeque::new(),
+        learned: None,
+    };
+    let serving = async {
+        if !first {
+            let mut heard = core.heard.subscribe();
+            // It can't fail: the sender is in `core`.
+            let _ = heard.wait_for(|heard| *heard).await;
+        }
+        if let Err(error) = shard.serve().await {
+            tracing::error!(queue = shard.queue.name(), %error, "the ordered consumer ends");
+            core.end(Some(error));
+        }
+    };
+    tokio::select! {
+        () = core.kill.cancelled() => {}
+        () = serving => {}
+    }
+}
+
+impl Shard {
+    async fn serve(&mut self) -> Result<()> {
+        while !self.core.stop.is_cancelled() {
+            self.sequencer.gap_after(self.gap_after());
+            self.sequencer.release_overdue(self.now());
+            if let Some(turn) = self.sequencer.take(self.now()) {
+                let place = (turn.stream, turn.seq);
+                self.hand_out(turn.message, Some(place), turn.continuity)
+                    .await;
+            } else if let Some(message) = self.foreign.pop_front() {
+                self.hand_out(message, None, Continuity::Foreign).await;
+            } else if let Some(gap) = self.sequencer.gap(self.now()) {
+                self.tell(&gap)?;
+            } else {
+                let core = Arc::clone(&self.core);
+                tokio::select! {
+                    () = core.stop.cancelled() => {}
+                    received = self.receive() => received?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, gap: &SequenceGap) -> Result<()> {
+        count(&self.core.tally.gaps, 1);
+        let queue = self.queue.name();
+        let (expected, found) = (gap.expected, gap.found);
+        tracing::error!(queue, expected, found, "numbers of a key are missing");
+        match self.core.decide(gap) {
+            GapDecision::End => return Err(gap.clone().into_error(queue)),
+            GapDecision::Wait => self.sequencer.wait(now(&self.queue), gap),
+            GapDecision::Skip => self.sequencer.skip(gap),
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self) -> Result<()> {
+        if self.sequencer.len() >= self.core.options.window {
+            self.sequencer.release_farthest();
+        }
+        let room = self.core.options.window - self.sequencer.len();
+        let third = Duration::from_secs(self.visibility().as_secs() / 3);
+        let wait = self.core.options.wait.min(third);
+        let mut pauses = backoff();
+        loop {
+            let error = match self.queue.take(room.min(MAX_BATCH), wait).await {
+                Ok((begun, messages)) => {
+                    self.core.heard.send_replace(true);
+                    self.received(begun, messages).await;
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            if is_final(&error, *self.core.heard.borrow()) {
+                return Err(error);
+            }
+            if error.outcome() == Outcome::Unknown {
+                // Messages may have been taken by it, and come again only later.
+                self.sequencer.disturbed(self.now());
+            }
+            let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
+            tracing::warn!(queue = self.queue.name(), %error, ?pause, "a receive failed; again after a pause");
+            sleep(pause).await;
+        }
+    }
+
+    async fn received(&mut self, begun: Instant, messages: Vec<Received>) {
+        let now = self.now();
+        if messages.is_empty() {
+            self.sequencer.found_empty(now);
+        }
+        count(&self.core.tally.received, messages.len());
+        let learned = messages.iter().rev().find_map(Received::visibility);
+        self.learned = learned.or(self.learned);
+        let visibility = self.visibility();
+        let mut twice = Vec::new();
+        for received in messages {
+            let term = Term::new(begun, now, visibility);
+            let envelope = Envelope::read(received.body());
+            let place = envelope.map(|it| (it.stream(), it.seq, it.payload.into_owned()));
+            let Some((stream, seq, payload)) = place else {
+                let payload = received.body().to_owned();
+                self.foreign.push_back(Message {
+                    received,
+                    payload,
+                    term,
+                });
+                continue;
+            };
+            let message = Message {
+                received,
+                payload,
+                term,
+            };
+            // With less than a quarter of its time left, a message is better received anew.
+            let keep_until = later(begun, visibility / 4 * 3);
+            let offer = self.sequencer.offer(now, stream, seq, keep_until, message);
+            if let Offer::Twice(message) = offer {
+                twice.push(message.received.handle().clone());
+            }
+        }
+        self.delete(&twice).await;
+    }
+
+    /// Deletes what was handled before. What is not deleted comes again, and is deleted then.
+    async fn delete(&self, twice: &[ReceiptHandle]) {
+        if twice.is_empty() {
+            return;
+        }
+        count(&self.core.tally.duplicates, twice.len());
+        for error in self
+            .queue
+            .delete_batch(twice)
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+        {
+            tracing::debug!(queue = self.queue.name(), %error, "a duplicate was not deleted");
+        }
+    }
+
+    async fn hand_out(
+        &mut self,
+        message: Message,
+        place: Option<(Stream, u64)>,
+        continuity: Continuity,
+    ) {
+        let term = message.term;
+        let handle = message.received.handle().clone();
+        let outcome = if self.now() < term.deadline {
+            let key = place
+                .as_ref()
+                .map(|(stream, seq)| (stream.key.clone(), *seq));
+            self.offer(message, key, continuity).await
+        } else {
+            Decision::Retry
+        };
+        match (outcome, place) {
+            (Decision::Ack(done), place) => {
+                count(&self.core.tally.handled, 1);
+                if let Some((stream, seq)) = place {
+                    self.sequencer.done(&stream, seq);
+                }
+                let result = if self.now() < term.over {
+                    delete_until(&self.queue, &handle, &term).await
+                } else {
+                    Err(expired())
+                };
+                if let Err(error) = &result {
+                    let queue = self.queue.name();
+                    tracing::warn!(queue, %error, "a message was handled and not deleted");
+                }
+                // Nobody need wait for it.
+                let _ = done.send(result);
+            }
+            (Decision::Retry, Some((stream, _))) => self.sequencer.undone(self.now(), &stream),
+            (Decision::Retry, None) => {}
+        }
+    }
+
+    /// Offers a message to receivers, and waits for their decision while its time runs.
+    async fn offer(
+        &self,
+        message: Message,
+        place: Option<(String, u64)>,
+        continuity: Continuity,
+    ) -> Decision {
+        let expiry = CancellationToken::new();
+        let held = OrderedHeld {
+            received: message.received,
+            payload: message.payload,
+            place,
+            continuity,
+            deadline: message.term.deadline,
+            expiry: expiry.clone(),
+        };
+        let (settle, mut settled) = oneshot::channel();
+        drop(
+            self.core
+                .ready
+                .push(vec![OrderedDelivery::new(held, settle)]),
+        );
+        let queue = self.queue.name();
+        for (at, step) in message.term.steps() {
+            tokio::select! {
+                biased;
+                decision = &mut settled => return decision.unwrap_or(Decision::Retry),
+                () = sleep_until(at.into()) => {}
+            }
+            tracing::warn!(queue, "a message of an ordered shard {step}");
+            if at >= message.term.deadline {
+                expiry.cancel();
+            }
+        }
+        Decision::Retry
+    }
+
+    fn now(&self) -> Instant {
+        now(&self.queue)
+    }
+
+    fn visibility(&self) -> Duration {
+        self.core
+            .options
+            .visibility
+            .or_else(|| self.queue.known().visibility())
+            .or(self.learned)
+            .unwrap_or(Duration::from_secs(30))
+    }
+
+    fn gap_after(&self) -> Duration {
+        let default = || self.visibility() + Duration::from_secs(5);
+        self.core.options.gap_after.unwrap_or_else(default)
+    }
+}
+
+impl SequenceGap {
+    fn into_error(self, queue: &str) -> Error {
+        let message = format!("{self} in queue {queue}");
+        Error::builder(ErrorKind::Protocol, message)
+            .operation("receive in order")
+            .hint("they were lost, are dead letters, or another consumer has this shard; decide by on_gap")
+            .source(self)
+            .build()
+    }
+
+    /// The gap that an error tells of, if it does.
+    pub fn of(error: &Error) -> Option<&Self> {
+        std::error::Error::source(error)?.downcast_ref()
+    }
+}
+
+/// The shard runs as long as this lives.
+struct Alive(Arc<Core>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.alive.send_modify(|alive| *alive -= 1);
+        // However it ended: a consumer that has lost a shard does not go on without it.
+        self.0.end(None);
+    }
+}
