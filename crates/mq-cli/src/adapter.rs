@@ -14,14 +14,16 @@
 //! Every future here is as the protocol's own is: asking and receiving lose nothing when they are dropped; a send, a transaction's end, a
 //! cancellation or a change that is dropped half way may or may not reach the broker; a settlement is recorded by the call.
 
+mod cmq;
 mod error;
 mod message;
 mod options;
 mod rocketmq;
 mod transaction;
 
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 
+pub use self::cmq::{Cmq, InOrder, OfQueue};
 pub use self::error::{Error, Failed, Result, Unchanged};
 pub use self::message::{Cancel, Incoming, Outgoing, Sent, Settle, When};
 pub(crate) use self::options::DEFAULT_GROUP;
@@ -35,6 +37,8 @@ pub use self::transaction::Transaction;
 pub enum Broker {
     /// Over RocketMQ's remoting protocol.
     RocketMq(RocketMq),
+    /// Over CMQ's HTTP.
+    Cmq(Cmq),
 }
 
 /// What a protocol can do, of what this face offers.
@@ -65,6 +69,18 @@ pub struct Features {
     pub transactional: bool,
     /// Messages can be sent for a later time.
     pub scheduled: bool,
+    /// What is scheduled can be cancelled.
+    pub cancel: bool,
+    /// Times of delivery are kept to less than a second.
+    pub exact_times: bool,
+    /// Messages have keys and properties.
+    pub properties: bool,
+    /// Bodies may be any bytes; else they are text.
+    pub binary: bool,
+    /// Bodies may have several MiB.
+    pub large: bool,
+    /// [`Settle::Release`] is not counted as a delivery.
+    pub release: bool,
 }
 
 /// A member of a consumer group, or whatever the protocol has in its place.
@@ -73,6 +89,10 @@ pub struct Features {
 pub enum Subscription {
     /// Over RocketMQ's remoting protocol.
     RocketMq(mq_rocketmq::Consumer),
+    /// Of one CMQ queue.
+    Cmq(Box<OfQueue>),
+    /// Of a CMQ queue's shards, in order.
+    CmqOrdered(Box<InOrder>),
 }
 
 /// A received message that is not settled yet. Dropped unsettled, it is delivered again by the protocol's retry policy.
@@ -92,6 +112,10 @@ pub struct Delivery {
 pub enum Acker {
     /// Over RocketMQ's remoting protocol.
     RocketMq(mq_rocketmq::Acker),
+    /// Of one CMQ queue.
+    Cmq(mq_cmq::Acker),
+    /// Of a CMQ queue's shards, in order.
+    CmqOrdered(Box<mq_cmq::ordered::OrderedDelivery>),
 }
 
 /// A topic or queue that the broker knows.
@@ -120,6 +144,30 @@ pub struct QueueRange {
     pub writable: bool,
 }
 
+/// How many messages a queue has, where it has no offsets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueCount {
+    /// The queue, or `topic:NAME`.
+    pub queue: String,
+    /// Those that can be received.
+    pub visible: u64,
+    /// Those that somebody has received and not yet deleted.
+    pub held: u64,
+    /// Those whose time has not come.
+    pub delayed: u64,
+}
+
+/// What a topic or queue is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Description {
+    /// Queues with offsets.
+    Ranges(Vec<QueueRange>),
+    /// Queues without.
+    Counts(Vec<QueueCount>),
+}
+
 /// How far a group is behind in one queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -143,6 +191,15 @@ impl QueueRange {
     }
 }
 
+impl QueueCount {
+    /// All messages of it.
+    pub const fn messages(&self) -> u64 {
+        self.visible
+            .saturating_add(self.held)
+            .saturating_add(self.delayed)
+    }
+}
+
 impl Broker {
     /// Connects to what the URL names.
     ///
@@ -152,9 +209,18 @@ impl Broker {
     pub async fn connect(target: Target, options: Options) -> Result<Self> {
         match target {
             Target::RocketMq(builder) => {
-                let connected = RocketMq::connect(builder, options).await;
+                let connected = RocketMq::connect(*builder, options).await;
                 connected.map(Self::RocketMq)
             }
+            Target::Cmq(builder) => Cmq::new(*builder, options).map(Self::Cmq),
+        }
+    }
+
+    /// The protocol, as the command line calls it.
+    pub const fn protocol(&self) -> &'static str {
+        match self {
+            Self::RocketMq(_) => "rocketmq",
+            Self::Cmq(_) => "cmq",
         }
     }
 
@@ -162,6 +228,7 @@ impl Broker {
     pub const fn features(&self) -> Features {
         match self {
             Self::RocketMq(_) => rocketmq::FEATURES,
+            Self::Cmq(_) => cmq::FEATURES,
         }
     }
 
@@ -173,6 +240,7 @@ impl Broker {
     pub async fn send(&self, message: Outgoing) -> Result<Sent, Failed> {
         match self {
             Self::RocketMq(broker) => broker.send(message).await,
+            Self::Cmq(broker) => broker.send(message).await,
         }
     }
 
@@ -187,6 +255,7 @@ impl Broker {
     {
         match self {
             Self::RocketMq(broker) => broker.send_all(messages).boxed(),
+            Self::Cmq(broker) => broker.send_all(messages).boxed(),
         }
     }
 
@@ -194,6 +263,7 @@ impl Broker {
     pub async fn send_batch(&self, messages: Vec<Outgoing>) -> Vec<Result<Sent, Failed>> {
         match self {
             Self::RocketMq(broker) => broker.send_batch(messages).await,
+            Self::Cmq(broker) => broker.send_batch(messages).await,
         }
     }
 
@@ -205,6 +275,7 @@ impl Broker {
     pub async fn cancel(&self, handle: &str) -> Result<Cancel> {
         match self {
             Self::RocketMq(broker) => broker.cancel(handle).await,
+            Self::Cmq(_) => Err(cmq::no_cancel()),
         }
     }
 
@@ -216,6 +287,7 @@ impl Broker {
     pub async fn consume(&self, consume: &Consume) -> Result<Subscription> {
         match self {
             Self::RocketMq(broker) => broker.consume(consume).await.map(Subscription::RocketMq),
+            Self::Cmq(broker) => broker.consume(consume),
         }
     }
 
@@ -227,17 +299,19 @@ impl Broker {
     pub async fn topics(&self) -> Result<Vec<Topic>> {
         match self {
             Self::RocketMq(broker) => broker.topics().await,
+            Self::Cmq(broker) => broker.topics().await,
         }
     }
 
-    /// A topic's queues and which offsets they hold.
+    /// A topic's or queue's queues and which messages they hold.
     ///
     /// # Errors
     ///
     /// As the protocol's client has it; kind `NotFound` if there is no such topic.
-    pub async fn describe(&self, topic: &str) -> Result<Vec<QueueRange>> {
+    pub async fn describe(&self, topic: &str) -> Result<Description> {
         match self {
-            Self::RocketMq(broker) => broker.describe(topic).await,
+            Self::RocketMq(broker) => broker.describe(topic).await.map(Description::Ranges),
+            Self::Cmq(broker) => broker.describe(topic).await.map(Description::Counts),
         }
     }
 
@@ -249,6 +323,7 @@ impl Broker {
     pub async fn lag(&self, group: &str) -> Result<Vec<QueueLag>> {
         match self {
             Self::RocketMq(broker) => broker.lag(group).await,
+            Self::Cmq(_) => Err(cmq::no_groups()),
         }
     }
 
@@ -260,6 +335,7 @@ impl Broker {
     pub async fn groups(&self) -> Result<Vec<String>> {
         match self {
             Self::RocketMq(broker) => broker.groups().await,
+            Self::Cmq(_) => Err(cmq::no_groups()),
         }
     }
 
@@ -275,6 +351,7 @@ impl Broker {
     ) -> Result<Vec<String>, Unchanged> {
         match self {
             Self::RocketMq(broker) => broker.create_topic(topic, queues).await,
+            Self::Cmq(broker) => broker.create_topic(topic, queues).await,
         }
     }
 
@@ -286,6 +363,7 @@ impl Broker {
     pub async fn create_group(&self, group: &str) -> Result<Vec<String>, Unchanged> {
         match self {
             Self::RocketMq(broker) => broker.create_group(group).await,
+            Self::Cmq(_) => Err(cmq::unchanged(cmq::no_groups())),
         }
     }
 
@@ -297,6 +375,7 @@ impl Broker {
     pub async fn delete_topic(&self, topic: &str) -> Result<Vec<String>, Unchanged> {
         match self {
             Self::RocketMq(broker) => broker.delete_topic(topic).await,
+            Self::Cmq(broker) => broker.delete_topic(topic).await,
         }
     }
 
@@ -308,6 +387,7 @@ impl Broker {
     pub async fn delete_group(&self, group: &str) -> Result<Vec<String>, Unchanged> {
         match self {
             Self::RocketMq(broker) => broker.delete_group(group).await,
+            Self::Cmq(_) => Err(cmq::unchanged(cmq::no_groups())),
         }
     }
 
@@ -319,6 +399,10 @@ impl Broker {
     pub async fn close(&self) -> Result<()> {
         match self {
             Self::RocketMq(broker) => broker.close().await,
+            Self::Cmq(broker) => {
+                broker.close();
+                Ok(())
+            }
         }
     }
 }
@@ -332,6 +416,8 @@ impl Subscription {
     pub async fn recv(&self) -> Result<Option<Delivery>> {
         match self {
             Self::RocketMq(consumer) => rocketmq::recv(consumer).await,
+            Self::Cmq(consumer) => consumer.recv().await,
+            Self::CmqOrdered(consumer) => consumer.recv().await,
         }
     }
 
@@ -339,6 +425,8 @@ impl Subscription {
     pub async fn close(&self) {
         match self {
             Self::RocketMq(consumer) => consumer.close().await,
+            Self::Cmq(consumer) => consumer.close().await,
+            Self::CmqOrdered(consumer) => consumer.close().await,
         }
     }
 }
@@ -362,7 +450,9 @@ impl Acker {
     /// As [`Delivery::settle`].
     pub fn settle(self, decision: Settle) -> impl Future<Output = Result<()>> + Send {
         match self {
-            Self::RocketMq(acker) => rocketmq::settle(acker, decision),
+            Self::RocketMq(acker) => rocketmq::settle(acker, decision).boxed(),
+            Self::Cmq(acker) => cmq::settle(acker, decision).boxed(),
+            Self::CmqOrdered(delivery) => cmq::settle_ordered(*delivery, decision).boxed(),
         }
     }
 }

@@ -4,9 +4,12 @@
     reason = "these comments are the help texts, shown as they stand"
 )]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, FromArgMatches as _, Parser, Subcommand};
+
+mod cmq;
 
 use crate::adapter::{Compress, From};
 use crate::plan::Mode;
@@ -23,6 +26,36 @@ pub(crate) struct Typed {
 pub(crate) enum Protocol {
     /// RocketMQ 4.9 and 5.x, Tencent TDMQ, Huawei DMS
     Rocketmq(Rocketmq),
+    /// Tencent CMQ and TDMQ for CMQ, over HTTP
+    Cmq(Cmq),
+}
+
+impl Typed {
+    /// Reads what was typed.
+    ///
+    /// # Errors
+    ///
+    /// Also that help or the version was asked for.
+    pub(crate) fn read(
+        arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let mut command = cmq::command();
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        cmq::check(&matches, &mut command)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Cmq {
+    /// cmq+http://id:key@host[:port] or cmq+https://…, [?signature=sha1|sha256&method=post|get&region=…]
+    ///
+    /// Default: the variable MQ_CMQ_URL. Put secrets there: a command line can be read by every user of the machine.
+    #[arg(long, global = true, value_name = "URL", help_heading = "Connection")]
+    pub(crate) url: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
 }
 
 #[derive(Debug, Args)]

@@ -42,7 +42,7 @@ pub(crate) async fn bench(
         Mode::Both => both(broker, &plan, interrupt).await?,
     };
     // First what can't fail.
-    figures.print(&plan, output)?;
+    figures.print(broker.protocol(), &plan, output)?;
     figures.save(&mut plan)?;
     Ok(exit)
 }

@@ -70,7 +70,8 @@ impl Format {
                 Piece::Literal(text) => out.extend_from_slice(text.as_bytes()),
                 Piece::Field(Field::Body) => guard(&message.body, out),
                 Piece::Field(Field::Offset) => {
-                    out.extend_from_slice(message.offset.to_string().as_bytes());
+                    let offset = message.offset.map(|offset| offset.to_string());
+                    out.extend_from_slice(offset.unwrap_or_default().as_bytes());
                 }
                 Piece::Field(field) => guard(text(*field, message).as_bytes(), out),
             }

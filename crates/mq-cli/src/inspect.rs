@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::adapter::{Broker, QueueLag, QueueRange};
+use crate::adapter::{Broker, Description, QueueCount, QueueLag, QueueRange};
 use crate::exit::{Exit, Failure};
-use crate::json::{GroupLine, LagLine, RangeLine, TopicLine, line};
+use crate::json::{CountLine, GroupLine, LagLine, RangeLine, TopicLine, line};
 use crate::output::{Output, say};
 
 pub(crate) async fn topics(
@@ -47,9 +47,20 @@ pub(crate) async fn describe(
     json: bool,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let queues = broker.describe(topic).await?;
+    match broker.describe(topic).await? {
+        Description::Ranges(queues) => ranges(topic, &queues, json, output),
+        Description::Counts(queues) => counts(&queues, json, output),
+    }
+}
+
+fn ranges(
+    topic: &str,
+    queues: &[QueueRange],
+    json: bool,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
     if json {
-        for range in &queues {
+        for range in queues {
             output.json(&line(&RangeLine::new(topic, range)))?;
         }
         return Ok(Exit::Done);
@@ -58,6 +69,28 @@ pub(crate) async fn describe(
     rows.extend(queues.iter().map(range_row));
     print(&rows, output)?;
     let messages: i64 = queues.iter().map(QueueRange::messages).sum();
+    say(format_args!(
+        "{messages} messages in {} queues",
+        queues.len()
+    ));
+    Ok(Exit::Done)
+}
+
+fn counts(queues: &[QueueCount], json: bool, output: &mut Output) -> Result<Exit, Failure> {
+    if json {
+        for count in queues {
+            output.json(&line(&CountLine::new(count)))?;
+        }
+        return Ok(Exit::Done);
+    }
+    let mut rows = vec![["QUEUE", "VISIBLE", "HELD", "DELAYED"].map(str::to_owned)];
+    rows.extend(queues.iter().map(|count| {
+        let numbers = [count.visible, count.held, count.delayed].map(|number| number.to_string());
+        let [visible, held, delayed] = numbers;
+        [count.queue.clone(), visible, held, delayed]
+    }));
+    print(&rows, output)?;
+    let messages: u64 = queues.iter().map(QueueCount::messages).sum();
     say(format_args!(
         "{messages} messages in {} queues",
         queues.len()

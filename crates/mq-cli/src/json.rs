@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use mq_core::{Properties, Retry};
 use serde::{Serialize, Serializer};
 
-use crate::adapter::{Error, Incoming, QueueLag, QueueRange, Sent, Topic};
+use crate::adapter::{Error, Incoming, QueueCount, QueueLag, QueueRange, Sent, Topic};
 
 /// One line, without the line feed.
 pub(crate) fn line(value: &impl Serialize) -> String {
@@ -22,7 +22,8 @@ pub(crate) struct SentLine<'a> {
     id: &'a str,
     topic: &'a str,
     queue: &'a str,
-    offset: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     handle: Option<&'a str>,
     /// Only where it is so.
@@ -48,7 +49,8 @@ pub(crate) struct ReceivedLine<'a> {
     id: &'a str,
     topic: &'a str,
     queue: &'a str,
-    offset: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,6 +92,15 @@ pub(crate) struct RangeLine<'a> {
     writable: bool,
 }
 
+/// A queue without offsets.
+#[derive(Debug, Serialize)]
+pub(crate) struct CountLine<'a> {
+    queue: &'a str,
+    visible: u64,
+    held: u64,
+    delayed: u64,
+}
+
 /// A queue that a group reads.
 #[derive(Debug, Serialize)]
 pub(crate) struct LagLine<'a> {
@@ -99,6 +110,17 @@ pub(crate) struct LagLine<'a> {
     committed_offset: i64,
     next_offset: i64,
     lag: i64,
+}
+
+impl<'a> CountLine<'a> {
+    pub(crate) fn new(count: &'a QueueCount) -> Self {
+        Self {
+            queue: &count.queue,
+            visible: count.visible,
+            held: count.held,
+            delayed: count.delayed,
+        }
+    }
 }
 
 impl<'a> SentLine<'a> {
@@ -210,7 +232,7 @@ pub(crate) mod tests {
             id: "ID".into(),
             topic: "orders".into(),
             queue: "broker-a/3".into(),
-            offset: 42,
+            offset: Some(42),
             key: Some("k1 k2".into()),
             tag: Some("TagA".into()),
             properties: [("b", "2"), ("a", "1")].into_iter().collect(),
@@ -250,7 +272,7 @@ pub(crate) mod tests {
             id: "ID".into(),
             topic: "orders".into(),
             queue: "broker-a/3".into(),
-            offset: 42,
+            offset: Some(42),
             durable: true,
             handle: None,
             at_once: false,

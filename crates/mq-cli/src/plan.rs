@@ -88,54 +88,27 @@ pub(crate) enum Show {
 }
 
 impl Plan {
-    /// Judges what was typed. `variable` is the URL that the environment gives.
-    pub(crate) fn new(typed: Typed, variable: Option<String>) -> Result<Self, Failure> {
-        let Protocol::Rocketmq(typed) = typed.protocol;
+    /// Judges what was typed. `variable` gives what is in the environment.
+    pub(crate) fn new(
+        typed: Typed,
+        variable: impl FnOnce(&str) -> Option<String>,
+    ) -> Result<Self, Failure> {
+        let (speech, url, command) = match typed.protocol {
+            Protocol::Rocketmq(typed) => (&ROCKETMQ, typed.url, typed.command),
+            Protocol::Cmq(typed) => (&CMQ, typed.url, typed.command),
+        };
         let mut warnings = Vec::new();
-        if typed.url.as_ref().is_some_and(|url| url.contains('@')) {
-            warnings.push(SECRET_TYPED);
+        if url.as_ref().is_some_and(|url| url.contains('@')) {
+            warnings.push(speech.secret_typed);
         }
         let mut options = Options::default();
-        let mut task = match typed.command {
-            Command::Send(send) => {
-                options.max_in_flight = send.in_flight;
-                options.compress = send.compress;
-                Task::Send(plan_send(send)?)
-            }
-            Command::Recv(recv) => Task::Recv(plan_recv(recv)?),
-            Command::Cancel(cancel) => Task::Cancel {
-                handle: cancel.handle,
-            },
-            Command::Bench(bench) => {
-                options.max_in_flight = bench.in_flight.saturating_mul(bench.batch);
-                Task::Bench(bench::plan(bench)?)
-            }
-            Command::Topics(topics) => Task::Topics {
-                all: topics.all,
-                json: topics.json,
-            },
-            Command::Groups(groups) => Task::Groups { json: groups.json },
-            Command::Describe(describe) => Task::Describe {
-                topic: describe.name,
-                json: describe.json,
-            },
-            Command::Lag(lag) => Task::Lag {
-                group: lag.group,
-                json: lag.json,
-            },
-            Command::Create(create) => Task::Create {
-                name: create.name,
-                what: what(create.group, create.queues),
-            },
-            Command::Delete(delete) => Task::Delete {
-                name: delete.name,
-                what: what(delete.group, None),
-            },
-        };
-        let url = typed.url.or(variable).filter(|url| !url.is_empty());
-        let url = url.ok_or_else(|| Failure::Usage(NO_URL.to_owned()))?;
+        let mut task = task(command, &mut options)?;
+        let url = url
+            .or_else(|| variable(speech.variable))
+            .filter(|url| !url.is_empty());
+        let url = url.ok_or_else(|| Failure::Usage(speech.no_url.to_owned()))?;
         // Whatever is wrong with a URL, it is what was typed that is wrong.
-        let target = Target::rocketmq(&url).map_err(|error| Failure::Usage(error.to_string()))?;
+        let target = (speech.target)(&url).map_err(|error| Failure::Usage(error.to_string()))?;
         if let Task::Cancel { handle } = &task {
             let checked = target.check_handle(handle);
             checked.map_err(|error| Failure::Usage(format!("{error:#}")))?;
@@ -151,6 +124,45 @@ impl Plan {
             warnings,
         })
     }
+}
+
+fn task(command: Command, options: &mut Options) -> Result<Task, Failure> {
+    Ok(match command {
+        Command::Send(send) => {
+            options.max_in_flight = send.in_flight;
+            options.compress = send.compress;
+            Task::Send(plan_send(send)?)
+        }
+        Command::Recv(recv) => Task::Recv(plan_recv(recv)?),
+        Command::Cancel(cancel) => Task::Cancel {
+            handle: cancel.handle,
+        },
+        Command::Bench(bench) => {
+            options.max_in_flight = bench.in_flight.saturating_mul(bench.batch);
+            Task::Bench(bench::plan(bench)?)
+        }
+        Command::Topics(topics) => Task::Topics {
+            all: topics.all,
+            json: topics.json,
+        },
+        Command::Groups(groups) => Task::Groups { json: groups.json },
+        Command::Describe(describe) => Task::Describe {
+            topic: describe.name,
+            json: describe.json,
+        },
+        Command::Lag(lag) => Task::Lag {
+            group: lag.group,
+            json: lag.json,
+        },
+        Command::Create(create) => Task::Create {
+            name: create.name,
+            what: what(create.group, create.queues),
+        },
+        Command::Delete(delete) => Task::Delete {
+            name: delete.name,
+            what: what(delete.group, None),
+        },
+    })
 }
 
 fn plan_send(typed: args::Send) -> Result<Send, Failure> {
@@ -326,22 +338,39 @@ const MOST_HELD: usize = 10_000;
 const HOLD: Duration = Duration::from_secs(7 * 24 * 3600);
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * DAY_S);
 const DAY_S: u64 = 24 * 3600;
-const NO_URL: &str =
-    "no broker given: set MQ_ROCKETMQ_URL, or pass --url rocketmq://host:9876[/namespace]";
-const SECRET_TYPED: &str = "--url holds a secret, which every user of this machine can read while the command runs; \
-    put the URL into MQ_ROCKETMQ_URL instead";
+
+/// What differs between the protocols here.
+struct Speech {
+    target: fn(&str) -> crate::adapter::Result<Target>,
+    variable: &'static str,
+    no_url: &'static str,
+    secret_typed: &'static str,
+}
+
+const ROCKETMQ: Speech = Speech {
+    target: Target::rocketmq,
+    variable: "MQ_ROCKETMQ_URL",
+    no_url: "no broker given: set MQ_ROCKETMQ_URL, or pass --url rocketmq://host:9876[/namespace]",
+    secret_typed: "--url holds a secret, which every user of this machine can read while the command runs; \
+        put the URL into MQ_ROCKETMQ_URL instead",
+};
+const CMQ: Speech = Speech {
+    target: Target::cmq,
+    variable: "MQ_CMQ_URL",
+    no_url: "no endpoint given: set MQ_CMQ_URL to cmq+http://id:key@host:port, or pass it with --url",
+    secret_typed: "--url holds a secret, which every user of this machine can read while the command runs; \
+        put the URL into MQ_CMQ_URL instead",
+};
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use clap::Parser as _;
-
     use super::*;
     use crate::adapter::From;
 
     fn plan(line: &str) -> Result<Plan, String> {
         let words = ["mq", "rocketmq"].into_iter().chain(line.split(' '));
-        let typed = Typed::try_parse_from(words).map_err(|error| error.to_string())?;
-        Plan::new(typed, Some("rocketmq://h:1".into())).map_err(|failure| failure.to_string())
+        let typed = Typed::read(words).map_err(|error| error.to_string())?;
+        Plan::new(typed, |_| Some("rocketmq://h:1".into())).map_err(|failure| failure.to_string())
     }
 
     fn send(line: &str) -> Send {
@@ -533,7 +562,7 @@ pub(crate) mod tests {
     #[test]
     fn a_typed_secret_is_warned_about_and_not_repeated() {
         let typed = plan("topics --url rocketmq://ak:canary@h:1").unwrap();
-        assert_eq!(typed.warnings, [SECRET_TYPED]);
+        assert_eq!(typed.warnings, [ROCKETMQ.secret_typed]);
         assert!(!format!("{typed:?}").contains("canary"));
         assert!(
             plan("topics --url rocketmq://h:1")

@@ -41,7 +41,7 @@ async fn warn_of_absence(broker: &Broker, topic: &str) {
         && error.kind() == ErrorKind::NotFound
     {
         say(format_args!(
-            "topic {topic} does not exist; waiting for somebody to create it"
+            "{topic} does not exist; waiting for somebody to create it"
         ));
     }
 }
@@ -127,8 +127,8 @@ fn print(message: &Incoming, show: &Show, output: &mut Output) -> Result<(), Fai
         Show::Text(format) => {
             if let Some(reason) = &message.undecoded {
                 say(format_args!(
-                    "{} at {} stands as it came: {reason}",
-                    message.offset, message.queue
+                    "{} of {} stands as it came: {reason}",
+                    message.id, message.queue
                 ));
             }
             let mut text = Vec::with_capacity(message.body.len() + 64);

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
 use crate::adapter::Broker;
@@ -18,13 +17,12 @@ use crate::{bench, change, inspect, recv, send};
 /// Runs `mq` with these arguments, the first of which is its own name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let typed = match Typed::try_parse_from(&arguments) {
+    let typed = match Typed::read(&arguments) {
         Ok(typed) => typed,
         Err(told) => return tell(&told, &arguments).into(),
     };
     let report = |failure: &Failure| report(failure, &arguments);
-    let variable = std::env::var("MQ_ROCKETMQ_URL").ok();
-    let plan = match Plan::new(typed, variable) {
+    let plan = match Plan::new(typed, |name| std::env::var(name).ok()) {
         Ok(plan) => plan,
         Err(failure) => return report(&failure).into(),
     };

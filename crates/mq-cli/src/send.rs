@@ -92,7 +92,7 @@ impl Tally {
         self.count(result);
         match result {
             Ok(sent) if json => output.json(&line(&SentLine::new(sent, elapsed))),
-            Ok(sent) => output.line(&format!("{}\t{}\t{}", sent.id, sent.queue, sent.offset)),
+            Ok(sent) => output.line(&stored(sent)),
             Err(failed) if json => output.json(&line(&FailedLine::new(&failed.error))),
             Err(failed) => {
                 self.tell_failure(failed);
@@ -271,6 +271,15 @@ const MARK: &[u8] = b"{i}";
 const CHUNK: usize = 64 << 10;
 const MOST_TOLD: u64 = 10;
 
+/// Id, queue and, where there are any, offset.
+fn stored(sent: &Sent) -> String {
+    let mut line = format!("{}\t{}", sent.id, sent.queue);
+    if let Some(offset) = sent.offset {
+        line = format!("{line}\t{offset}");
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use mq_core::ErrorKind;
@@ -302,7 +311,7 @@ mod tests {
             id: String::new(),
             topic: String::new(),
             queue: String::new(),
-            offset: 0,
+            offset: Some(0),
             durable: true,
             handle: None,
             at_once: false,

@@ -12,6 +12,8 @@ use super::Outgoing;
 pub enum Error {
     /// Over RocketMQ's remoting protocol.
     RocketMq(mq_rocketmq::Error),
+    /// Over CMQ's HTTP.
+    Cmq(mq_cmq::Error),
 }
 
 /// A result with [`Error`].
@@ -44,6 +46,7 @@ impl Error {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::RocketMq(error) => error.kind(),
+            Self::Cmq(error) => error.kind(),
         }
     }
 
@@ -51,6 +54,10 @@ impl Error {
     pub fn code(&self) -> Option<i32> {
         match self {
             Self::RocketMq(error) => error.code().map(|code| code.0),
+            Self::Cmq(error) => {
+                let code = error.code()?;
+                i32::try_from(code.number()).ok()
+            }
         }
     }
 
@@ -58,6 +65,7 @@ impl Error {
     pub const fn outcome(&self) -> Outcome {
         match self {
             Self::RocketMq(error) => error.outcome(),
+            Self::Cmq(error) => error.outcome(),
         }
     }
 
@@ -65,6 +73,7 @@ impl Error {
     pub const fn retry(&self) -> Retry {
         match self {
             Self::RocketMq(error) => error.retry(),
+            Self::Cmq(error) => error.retry(),
         }
     }
 }
@@ -74,6 +83,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::RocketMq(error) => error.fmt(f),
+            Self::Cmq(error) => error.fmt(f),
         }
     }
 }
@@ -82,6 +92,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::RocketMq(error) => error.source(),
+            Self::Cmq(error) => error.source(),
         }
     }
 }
@@ -89,6 +100,12 @@ impl std::error::Error for Error {
 impl From<mq_rocketmq::Error> for Error {
     fn from(error: mq_rocketmq::Error) -> Self {
         Self::RocketMq(error)
+    }
+}
+
+impl From<mq_cmq::Error> for Error {
+    fn from(error: mq_cmq::Error) -> Self {
+        Self::Cmq(error)
     }
 }
 
@@ -113,6 +130,15 @@ impl fmt::Display for Unchanged {
 impl std::error::Error for Unchanged {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.error.source()
+    }
+}
+
+impl From<mq_cmq::Error> for Unchanged {
+    fn from(error: mq_cmq::Error) -> Self {
+        Self {
+            partial: error.outcome() == Outcome::Unknown,
+            error: error.into(),
+        }
     }
 }
 

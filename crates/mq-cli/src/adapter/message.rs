@@ -11,7 +11,7 @@ use mq_core::Properties;
 #[non_exhaustive]
 #[must_use]
 pub struct Outgoing {
-    /// The topic or queue, without the client's namespace.
+    /// The topic or queue, without the client's namespace. For CMQ `QUEUE`, `QUEUE/SHARDS`, or `topic:NAME[/ROUTING.KEY]`.
     pub destination: String,
     /// The content.
     pub body: Bytes,
@@ -61,8 +61,8 @@ pub struct Sent {
     pub topic: String,
     /// The queue, unique in the topic: for RocketMQ broker and number, as `broker-a/0`.
     pub queue: String,
-    /// The offset in the queue.
-    pub offset: i64,
+    /// The offset in the queue, where the protocol has offsets.
+    pub offset: Option<i64>,
     /// Whether everything that the broker was to do before answering is done.
     pub durable: bool,
     /// What cancels it, if it is scheduled.
@@ -81,8 +81,8 @@ pub struct Incoming {
     pub topic: String,
     /// The queue this copy came from, named as in [`Sent::queue`]. A message that is delivered again may come from a retry queue.
     pub queue: String,
-    /// The offset in that queue.
-    pub offset: i64,
+    /// The offset in that queue, where the protocol has offsets.
+    pub offset: Option<i64>,
     /// The key; several are separated by spaces.
     pub key: Option<String>,
     /// The tag.
@@ -113,7 +113,7 @@ pub enum Settle {
     RetryAfter(Duration),
     /// Move it aside at once.
     DeadLetter,
-    /// Give it back as if it had never been received: not counted as a delivery.
+    /// Give it back as if it had never been received: not counted as a delivery, where [`Features::release`](super::Features::release) says so.
     Release,
 }
 

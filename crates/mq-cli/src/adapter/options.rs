@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use mq_rocketmq::{Client, ClientBuilder, ConsumerBuilder, ScheduledHandle};
 
-use super::Result;
+use super::{Result, cmq};
 
 /// A service URL that was read and found good.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Target {
     /// `rocketmq://…`
-    RocketMq(ClientBuilder),
+    RocketMq(Box<ClientBuilder>),
+    /// `cmq+http://…` or `cmq+https://…`
+    Cmq(Box<mq_cmq::ClientBuilder>),
 }
 
 /// Options of a connection.
@@ -80,7 +82,16 @@ impl Target {
     ///
     /// Kind `Invalid` or `Unsupported`, as the client has it. The secret is never part of it.
     pub fn rocketmq(url: &str) -> Result<Self> {
-        Ok(Self::RocketMq(Client::from_url(url)?))
+        Ok(Self::RocketMq(Box::new(Client::from_url(url)?)))
+    }
+
+    /// Reads a URL of CMQ.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid` or `Unsupported`, as the client has it. The secret is never part of it.
+    pub fn cmq(url: &str) -> Result<Self> {
+        Ok(Self::Cmq(Box::new(mq_cmq::Client::from_url(url)?)))
     }
 
     /// Whether this is a handle of a scheduled message, told before anything is connected.
@@ -91,6 +102,7 @@ impl Target {
     pub fn check_handle(&self, handle: &str) -> Result<()> {
         match self {
             Self::RocketMq(_) => Ok(handle.parse::<ScheduledHandle>().map(drop)?),
+            Self::Cmq(_) => Err(cmq::no_cancel()),
         }
     }
 }

@@ -37,6 +37,12 @@ pub(super) const FEATURES: Features = Features {
     ordered: true,
     transactional: true,
     scheduled: true,
+    cancel: true,
+    exact_times: true,
+    properties: true,
+    binary: true,
+    large: true,
+    release: true,
 };
 
 impl RocketMq {
@@ -270,7 +276,7 @@ pub(super) async fn recv(consumer: &Consumer) -> Result<Option<Delivery>> {
             .unwrap_or_default(),
         topic: received.topic().to_owned(),
         queue: queue_name(received.broker(), received.queue()),
-        offset: received.offset(),
+        offset: Some(received.offset()),
         key: Some(keys).filter(|keys| !keys.is_empty()),
         tag: received.tag_text().map(str::to_owned),
         properties: received.properties().clone(),
@@ -375,7 +381,7 @@ fn sent(topic: String, receipt: &Receipt) -> Sent {
         id: receipt.unique_id().to_owned(),
         topic,
         queue: queue_name(receipt.broker(), receipt.queue()),
-        offset: receipt.offset(),
+        offset: Some(receipt.offset()),
         durable: receipt.durability() == Durability::AsConfigured,
         handle: receipt.scheduled().map(ToString::to_string),
         at_once: receipt.scheduled().is_some_and(ScheduledHandle::is_past),

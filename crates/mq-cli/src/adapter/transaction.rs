@@ -3,7 +3,7 @@
 use mq_rocketmq::Verdict;
 
 use super::rocketmq::{RocketMq, given_back, outgoing};
-use super::{Broker, Failed, Outgoing, Result};
+use super::{Broker, Failed, Outgoing, Result, cmq};
 
 /// A transaction under way, with its message at the broker, which shows it to nobody yet. Dropped, the message is not delivered.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ impl Broker {
                 let begun = broker.begin(message).await?;
                 Ok(Transaction::RocketMq(Box::new(begun)))
             }
+            Self::Cmq(_) => Err(cmq::no_transactions(message)),
         }
     }
 }

@@ -104,10 +104,15 @@ impl Meter {
 }
 
 impl Figures {
-    pub(super) fn print(&self, plan: &Bench, output: &mut Output) -> Result<(), Failure> {
+    pub(super) fn print(
+        &self,
+        protocol: &'static str,
+        plan: &Bench,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
         if plan.json {
             return output.json(&line(&BenchLine {
-                protocol: "rocketmq",
+                protocol,
                 mode: plan.mode.name(),
                 in_flight: in_flight(plan),
                 batch: plan.batch,

@@ -21,7 +21,7 @@ pub(super) async fn ordered_in_turn(subject: Subject) {
     let (broker, topic) = (subject.connect().await, subject.topic("turn").await);
     let sent = send_numbers(&broker, &topic, 0..40).await;
     let subscription = in_order(&broker, &topic, None).await;
-    let mut wanted: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    let mut wanted: BTreeMap<String, Vec<Option<i64>>> = BTreeMap::new();
     for one in &sent {
         wanted
             .entry(one.queue.clone())
@@ -35,7 +35,7 @@ pub(super) async fn ordered_in_turn(subject: Subject) {
     }
     let early = tokio::time::timeout(Duration::from_millis(300), subscription.recv()).await;
     assert!(early.is_err(), "a second one of a queue");
-    let mut seen: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+    let mut seen: BTreeMap<String, Vec<Option<i64>>> = BTreeMap::new();
     let mut failed = None;
     while seen.values().map(Vec::len).sum::<usize>() < 40 {
         let delivery = match held.pop() {
