@@ -68,6 +68,8 @@ pub enum Check {
     ScheduledPast,
     /// What was cancelled in time does not arrive, its neighbours do; later it is too late.
     ScheduledCancel,
+    /// The messages of a key arrive in the order they were sent, and what failed comes first.
+    OrderedByKey,
     /// The next message of a queue comes when the one before it is settled, and what failed comes first.
     OrderedInTurn,
     /// What always fails becomes a dead letter where there is a maximum, and its queue goes on behind it.
@@ -84,11 +86,12 @@ pub struct Subject {
 #[derive(Debug, Clone, Copy)]
 enum Protocol {
     RocketMq,
+    Cmq,
 }
 
 impl Check {
     /// Every check, in the order of `docs/flows.md`.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::SendReceive,
         Self::PropertiesSurvive,
         Self::BodiesSurvive,
@@ -108,6 +111,7 @@ impl Check {
         Self::ScheduledOnTime,
         Self::ScheduledPast,
         Self::ScheduledCancel,
+        Self::OrderedByKey,
         Self::OrderedInTurn,
         Self::OrderedDeadLetter,
     ];
@@ -134,6 +138,7 @@ impl Check {
             Self::ScheduledOnTime => "scheduled: at its time, not before",
             Self::ScheduledPast => "scheduled in the past: at once",
             Self::ScheduledCancel => "cancelled: does not arrive; too late: said",
+            Self::OrderedByKey => "the messages of a key in their order, what failed first",
             Self::OrderedInTurn => "in order, one of a queue at a time, what failed first",
             Self::OrderedDeadLetter => "past the maximum: dead letter, and its queue goes on",
         }
@@ -144,7 +149,7 @@ impl Check {
         match self {
             Self::Committed | Self::RolledBack => "transactional",
             Self::ScheduledOnTime | Self::ScheduledPast | Self::ScheduledCancel => "scheduled",
-            Self::OrderedInTurn | Self::OrderedDeadLetter => "ordered",
+            Self::OrderedByKey | Self::OrderedInTurn | Self::OrderedDeadLetter => "ordered",
             _ => SEND_RECEIVE,
         }
     }
@@ -160,16 +165,21 @@ impl Check {
     /// Whether a protocol with these features promises it.
     pub const fn is_promised(self, features: &Features) -> bool {
         match self {
+            Self::PropertiesSurvive => features.properties,
+            Self::BodiesSurvive => features.binary,
+            Self::LargeBody => features.large,
+            Self::Release => features.release,
             Self::CompressedBodies => features.compression,
             Self::RetryAfter => features.retry_after,
             Self::DeadLetter => features.dead_letter,
             Self::TagFilter => features.tags,
             Self::Groups => features.groups,
             Self::Committed | Self::RolledBack => features.transactional,
-            Self::ScheduledOnTime | Self::ScheduledPast | Self::ScheduledCancel => {
-                features.scheduled
-            }
-            Self::OrderedInTurn | Self::OrderedDeadLetter => features.ordered,
+            Self::ScheduledOnTime | Self::ScheduledPast => features.scheduled,
+            Self::ScheduledCancel => features.scheduled && features.cancel,
+            Self::OrderedByKey => features.ordered,
+            Self::OrderedInTurn => features.ordered && features.retry_after,
+            Self::OrderedDeadLetter => features.ordered && features.dead_letter,
             _ => true,
         }
     }
@@ -184,10 +194,19 @@ impl Subject {
         }
     }
 
+    /// The CMQ server of this workspace, in this process.
+    pub const fn dev_cmq() -> Self {
+        Self {
+            protocol: Protocol::Cmq,
+            tier: Tier::Dev,
+        }
+    }
+
     /// The crate that is checked.
     pub const fn crate_name(self) -> &'static str {
         match self.protocol {
             Protocol::RocketMq => "mq-rocketmq",
+            Protocol::Cmq => "mq-cmq",
         }
     }
 
@@ -198,6 +217,7 @@ impl Subject {
     async fn connect_as(self, mut options: Options) -> Broker {
         let target = match self.protocol {
             Protocol::RocketMq => Target::rocketmq(&harness::url()),
+            Protocol::Cmq => Target::cmq(&harness::cmq::server().url()),
         };
         options.group = harness::unique("producer");
         let target = target.expect("the launcher's URL is right");
@@ -209,6 +229,15 @@ impl Subject {
     async fn topic(self, what: &str) -> String {
         match self.protocol {
             Protocol::RocketMq => harness::topic_by_ours(what, 4).await,
+            Protocol::Cmq => harness::cmq::queue(what),
+        }
+    }
+
+    /// A new topic with a few queues that keep the order of keys.
+    async fn lanes(self, what: &str) -> String {
+        match self.protocol {
+            Protocol::RocketMq => self.topic(what).await,
+            Protocol::Cmq => harness::cmq::shards(what, 4),
         }
     }
 
@@ -218,7 +247,7 @@ impl Subject {
             Protocol::RocketMq if check.needs_timers() && harness::is_4() => {
                 Some("a broker of 4.x has delay levels only, no exact times")
             }
-            Protocol::RocketMq => None,
+            Protocol::RocketMq | Protocol::Cmq => None,
         }
     }
 
@@ -229,6 +258,7 @@ impl Subject {
                 Some(how) => format!("{} {how}", harness::broker_version()),
                 None => harness::broker_version(),
             },
+            Protocol::Cmq => env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
 }

@@ -13,6 +13,7 @@
 pub mod bomb;
 mod cancel;
 mod child;
+pub mod cmq;
 mod crowd;
 mod listener;
 mod log;

@@ -42,6 +42,7 @@ suite! {
     real_rocketmq_conformance_scheduled_on_time ScheduledOnTime
     real_rocketmq_conformance_scheduled_past ScheduledPast
     real_rocketmq_conformance_scheduled_cancel ScheduledCancel
+    real_rocketmq_conformance_ordered_by_key OrderedByKey
     real_rocketmq_conformance_ordered_in_turn OrderedInTurn
     real_rocketmq_conformance_ordered_dead_letter OrderedDeadLetter
 }

@@ -10,7 +10,7 @@ mod sending;
 mod settling;
 mod transactional;
 
-use self::ordered::{ordered_dead_letter, ordered_in_turn};
+use self::ordered::{ordered_by_key, ordered_dead_letter, ordered_in_turn};
 use self::scheduled::{scheduled_cancel, scheduled_on_time, scheduled_past};
 use self::sending::{
     bodies_survive, compressed_bodies, large_body, properties_survive, send_all, send_receive,
@@ -44,6 +44,7 @@ pub(super) async fn run(check: Check, subject: Subject) {
         Check::ScheduledOnTime => scheduled_on_time(subject).await,
         Check::ScheduledPast => scheduled_past(subject).await,
         Check::ScheduledCancel => scheduled_cancel(subject).await,
+        Check::OrderedByKey => ordered_by_key(subject).await,
         Check::OrderedInTurn => ordered_in_turn(subject).await,
         Check::OrderedDeadLetter => ordered_dead_letter(subject).await,
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mq_cli::adapter::{Broker, Consume, From, Settle, Subscription};
+use mq_cli::adapter::{Broker, Consume, From, Outgoing, Settle, Subscription};
 
 use super::{ack, end, next, number, send_numbers};
 use crate::conformance::Subject;
@@ -15,6 +15,33 @@ async fn in_order(broker: &Broker, topic: &str, most: Option<u16>) -> Subscripti
     consume.ordered = true;
     consume.max_redeliveries = most;
     broker.consume(&consume).await.expect("a subscription")
+}
+
+pub(super) async fn ordered_by_key(subject: Subject) {
+    let (broker, topic) = (subject.connect().await, subject.lanes("by-key").await);
+    for number in 0..40 {
+        let key = format!("key-{}", number % 4);
+        let message = Outgoing::new(&topic, number.to_string()).ordering_key(key);
+        broker.send(message).await.expect("stored");
+    }
+    let subscription = in_order(&broker, &topic, None).await;
+    let mut seen: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut failed = None;
+    while seen.values().map(Vec::len).sum::<usize>() < 40 {
+        let delivery = next(&subscription).await;
+        let number = number(&delivery);
+        if failed.is_none() {
+            failed = Some(number);
+            delivery.settle(Settle::Retry).await.expect("still ours");
+            continue;
+        }
+        let of_key = seen.entry(number % 4).or_default();
+        // The next of a key, if not again: at least once.
+        assert_eq!(number, of_key.len() * 4 + number % 4);
+        of_key.push(number);
+        ack(delivery).await;
+    }
+    end(broker, [subscription]).await;
 }
 
 pub(super) async fn ordered_in_turn(subject: Subject) {

@@ -1,0 +1,46 @@
+//! The conformance suite on the CMQ server of this workspace, over the adapter.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use integration_tests::conformance::{Check, Subject, run};
+use integration_tests::harness::cmq;
+use mq_cli::adapter::{Broker, Options, Target};
+
+macro_rules! suite {
+    ($($test:ident $check:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $test() {
+                run(stringify!($test), Check::$check, Subject::dev_cmq()).await;
+            }
+        )*
+
+        const LISTED: &[Check] = &[$(Check::$check),*];
+    };
+}
+
+suite! {
+    cmq_conformance_send_receive SendReceive
+    cmq_conformance_send_all SendAll
+    cmq_conformance_retry Retry
+    cmq_conformance_dropped Dropped
+    cmq_conformance_close_hands_back CloseHandsBack
+    cmq_conformance_scheduled_on_time ScheduledOnTime
+    cmq_conformance_scheduled_past ScheduledPast
+    cmq_conformance_ordered_by_key OrderedByKey
+}
+
+/// A check that nobody runs would look like one that passes.
+#[tokio::test]
+async fn every_check_that_is_promised_has_its_test() {
+    let target = Target::cmq(&cmq::server().url()).unwrap();
+    let broker = Broker::connect(target, Options::default()).await.unwrap();
+    let features = broker.features();
+    let promised = Check::ALL.into_iter();
+    let promised: Vec<_> = promised.filter(|it| it.is_promised(&features)).collect();
+    assert_eq!(LISTED, promised);
+}
