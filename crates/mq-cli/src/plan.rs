@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub(crate) use self::bench::{Bench, Mode};
 use crate::adapter::{Consume, Options, Outgoing, Target, When};
-use crate::args::{self, Command, Protocol, Typed};
+use crate::args::{self, Command, Rocketmq};
 use crate::exit::Failure;
 use crate::format::{Format, unescape};
 
@@ -89,8 +89,7 @@ pub(crate) enum Show {
 
 impl Plan {
     /// Judges what was typed. `variable` is the URL that the environment gives.
-    pub(crate) fn new(typed: Typed, variable: Option<String>) -> Result<Self, Failure> {
-        let Protocol::Rocketmq(typed) = typed.protocol;
+    pub(crate) fn new(typed: Rocketmq, variable: Option<String>) -> Result<Self, Failure> {
         let mut warnings = Vec::new();
         if typed.url.as_ref().is_some_and(|url| url.contains('@')) {
             warnings.push(SECRET_TYPED);
@@ -337,10 +336,14 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::adapter::From;
+    use crate::args::{Protocol, Typed};
 
     fn plan(line: &str) -> Result<Plan, String> {
         let words = ["mq", "rocketmq"].into_iter().chain(line.split(' '));
         let typed = Typed::try_parse_from(words).map_err(|error| error.to_string())?;
+        let Protocol::Rocketmq(typed) = typed.protocol else {
+            return Err("another command".to_owned());
+        };
         Plan::new(typed, Some("rocketmq://h:1".into())).map_err(|failure| failure.to_string())
     }
 
