@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub(crate) use self::bench::{Bench, Mode};
 use crate::adapter::{Consume, Options, Outgoing, Target, When};
-use crate::args::{self, Command, Protocol, Typed};
+use crate::args::{self, Command, Protocol};
 use crate::exit::Failure;
 use crate::format::{Format, unescape};
 
@@ -90,10 +90,10 @@ pub(crate) enum Show {
 impl Plan {
     /// Judges what was typed. `variable` gives what is in the environment.
     pub(crate) fn new(
-        typed: Typed,
+        typed: Protocol,
         variable: impl FnOnce(&str) -> Option<String>,
     ) -> Result<Self, Failure> {
-        let (speech, url, command) = match typed.protocol {
+        let (speech, url, command) = match typed {
             Protocol::Rocketmq(typed) => (&ROCKETMQ, typed.url, typed.command),
             Protocol::Cmq(typed) => (&CMQ, typed.url, typed.command),
         };
@@ -366,10 +366,14 @@ const CMQ: Speech = Speech {
 pub(crate) mod tests {
     use super::*;
     use crate::adapter::From;
+    use crate::args::{Subject, Typed};
 
     fn plan(line: &str) -> Result<Plan, String> {
         let words = ["mq", "rocketmq"].into_iter().chain(line.split(' '));
         let typed = Typed::read(words).map_err(|error| error.to_string())?;
+        let Subject::Client(typed) = typed.subject else {
+            return Err("another command".to_owned());
+        };
         Plan::new(typed, |_| Some("rocketmq://h:1".into())).map_err(|failure| failure.to_string())
     }
 
