@@ -28,6 +28,16 @@ pub(crate) enum Subject {
     Client(Protocol),
     /// Run brokers for development in this process, in memory
     Dev(Dev),
+    /// Run every flow of the brokers for development, live, and judge what was received
+    #[command(after_help = EXIT_CODES)]
+    Demo(Demo),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// What goes wrong, as for mq dev: lose-one loses a message, so that the demo fails
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) fault: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -150,7 +150,7 @@ fn print<const N: usize>(rows: &[[String; N]], output: &mut Output) -> Result<()
 }
 
 /// Columns as wide as their widest cell, two spaces apart.
-fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -12,6 +12,7 @@ pub mod adapter;
 mod args;
 mod bench;
 mod change;
+mod demo;
 mod dev;
 mod exit;
 mod format;

@@ -12,7 +12,7 @@ use crate::exit::{Exit, Failure, redact};
 use crate::interrupt::Interrupt;
 use crate::output::{Output, say};
 use crate::plan::{Plan, Task};
-use crate::{bench, change, dev, inspect, recv, send};
+use crate::{bench, change, demo, dev, inspect, recv, send};
 
 /// Runs `mq` with these arguments, the first of which is its own name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -27,6 +27,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Subject::Dev(typed) => {
             start_log(dev::LOG);
             let exit = dev::run(typed);
+            return exit.unwrap_or_else(|failure| report(&failure)).into();
+        }
+        Subject::Demo(typed) => {
+            start_log("warn");
+            let exit = demo::run(&typed);
             return exit.unwrap_or_else(|failure| report(&failure)).into();
         }
     };
