@@ -37,6 +37,15 @@ impl Time {
         }
     }
 
+    /// By how much [`Time::now`] may be behind, in milliseconds.
+    pub(super) const fn lag(&self) -> u64 {
+        match self {
+            // The start is cut to a millisecond, and what has passed since then too.
+            Self::Machine { .. } => 2,
+            Self::Virtual(_) => 0,
+        }
+    }
+
     /// How long to sleep until a time; `None` for until somebody moves the clock.
     pub(super) fn until(&self, at: u64) -> Option<Duration> {
         match self {

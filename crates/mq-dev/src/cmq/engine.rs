@@ -104,6 +104,8 @@ pub(crate) struct Engine {
     disorder: Disorder,
     /// How many messages are to be accepted and lost.
     lose: u32,
+    /// By how much `now` may be behind, in milliseconds: a delay begins that much later, or it would end early.
+    lag: u64,
     /// Of all bodies.
     bytes: usize,
     effects: Vec<Effect>,
@@ -127,6 +129,7 @@ impl Engine {
             dice: fastrand::Rng::with_seed(seed),
             disorder: Disorder::default(),
             lose: 0,
+            lag: 0,
             bytes: 0,
             effects: Vec::new(),
         }
@@ -145,6 +148,11 @@ impl Engine {
     /// From now on.
     pub(crate) const fn disorder(&mut self, disorder: Disorder) {
         self.disorder = disorder;
+    }
+
+    /// By how much the times that it is told may be behind, in milliseconds.
+    pub(crate) const fn lag(&mut self, lag: u64) {
+        self.lag = lag;
     }
 
     /// Accepts the next message and loses it.

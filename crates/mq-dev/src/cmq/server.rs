@@ -35,6 +35,8 @@ struct EngineSettings {
     seed: u64,
     auto_create: bool,
     push_http: bool,
+    /// Of its clock, in milliseconds.
+    lag: u64,
 }
 
 /// What is in a queue.
@@ -243,6 +245,7 @@ impl EngineSettings {
         let mut engine = Engine::new(now, self.seed, limits);
         engine.auto_create(self.auto_create);
         engine.push_http(self.push_http);
+        engine.lag(self.lag);
         engine
     }
 }

@@ -169,7 +169,11 @@ impl Engine {
             return Err(Refusal::new(ErrorCode::TOO_MANY_UNACKED, message));
         }
         self.check_memory(bodies.iter().map(|body| body.len()).sum())?;
-        let visible = self.now + u64::from(delay_seconds) * 1000;
+        let delay = u64::from(delay_seconds) * 1000;
+        let visible = match delay {
+            0 => self.now,
+            delay => self.now + delay + self.lag,
+        };
         let bodies = bodies.iter().map(|body| Body::from(*body));
         let ids = bodies
             .map(|body| {

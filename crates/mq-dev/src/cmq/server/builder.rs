@@ -192,6 +192,7 @@ impl Builder {
             seed: self.chance,
             auto_create: self.auto_create,
             push_http: self.push != PushTargets::Off,
+            lag: time.lag(),
         };
         let engine = self.engine(settings, time.now())?;
         let listener = TcpListener::bind(&self.listen).await?;
