@@ -254,6 +254,7 @@ impl Shard {
             place,
             continuity,
             deadline: message.term.deadline,
+            give_up: message.term.give_up(),
             expiry: expiry.clone(),
         };
         let (settle, mut settled) = oneshot::channel();
