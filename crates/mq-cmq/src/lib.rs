@@ -13,6 +13,8 @@ pub mod ordered;
 pub mod proto;
 #[cfg(not(feature = "unstable-proto"))]
 mod proto;
+#[cfg(feature = "push")]
+pub mod push;
 mod queue;
 mod topic;
 

@@ -46,6 +46,11 @@ impl Term {
         }
     }
 
+    /// When a message that is still held is given up.
+    pub(crate) const fn give_up(&self) -> Instant {
+        self.forget
+    }
+
     /// When something is to be said of one that is still held, and what.
     pub(crate) const fn steps(&self) -> [(Instant, &'static str); 3] {
         [

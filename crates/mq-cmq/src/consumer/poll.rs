@@ -42,7 +42,12 @@ async fn receive_all(core: &Core) -> Result<()> {
             Ok((begun, messages)) => {
                 core.heard.send_replace(true);
                 pauses = None;
+                let idle = messages.is_empty() && wait(core).is_zero();
                 core.received(begun, messages, &mut permits);
+                drop(permits);
+                if idle {
+                    tokio::time::sleep(IDLE_PAUSE).await;
+                }
             }
             Err(error) if is_final(&error, *core.heard.borrow()) => return Err(error),
             Err(error) => {
@@ -58,9 +63,13 @@ async fn receive_all(core: &Core) -> Result<()> {
 }
 
 async fn receive(core: &Core, most: usize) -> Result<(Instant, Vec<Received>)> {
+    core.queue.take(most, wait(core)).await
+}
+
+fn wait(core: &Core) -> Duration {
     // Whole seconds, and none of them for the shortest visibility timeouts.
     let third = Duration::from_secs(core.visibility().as_secs() / 3);
-    core.queue.take(most, core.config.wait.min(third)).await
+    core.config.wait.min(third)
 }
 
 /// Waits for one free place, and takes the others that are free.
@@ -95,5 +104,7 @@ pub(crate) fn backoff() -> backon::ExponentialBackoff {
         .build()
 }
 
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// After an answer that said there is nothing, where the service does not wait.
+pub(crate) const IDLE_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(10);

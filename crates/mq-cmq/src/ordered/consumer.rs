@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::Stream;
+use mq_core::Clock;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -131,9 +132,9 @@ impl OrderedConsumerBuilder {
         let all = self.ordered.shards();
         let shards = self.shards.unwrap_or_else(|| (0..all.len()).collect());
         let queues: Option<Vec<_>> = shards.iter().map(|at| all.get(*at).cloned()).collect();
-        let queues = queues
-            .filter(|queues| !queues.is_empty())
-            .ok_or_else(|| invalid(BUILD, "a shard is 0 to the number of shards less 1"))?;
+        let none = || invalid(BUILD, "a shard is 0 to the number of shards less 1");
+        let queues = queues.ok_or_else(none)?;
+        let clock = Arc::clone(&queues.first().ok_or_else(none)?.shared().clock);
         let options = self.options;
         if !(1..=10_000).contains(&options.window) || options.most_streams == 0 {
             let message = "a window is 1 to 10000 messages, and at least one stream is remembered";
@@ -152,6 +153,7 @@ impl OrderedConsumerBuilder {
             options,
             on_gap: self.on_gap,
             tally: Tally::default(),
+            clock,
         });
         for (at, queue) in queues.into_iter().enumerate() {
             let shared = Arc::clone(queue.shared());
@@ -197,6 +199,7 @@ pub(super) struct Core {
     pub(super) options: Options,
     on_gap: Option<Arc<OnGap>>,
     pub(super) tally: Tally,
+    clock: Arc<dyn Clock>,
 }
 
 impl Core {
@@ -248,7 +251,8 @@ impl OrderedConsumer {
     }
 
     /// Gives every message to `handler`, one of each shard at a time, and settles it by what the handler answers. An `Err` and a panic are
-    /// [`Settle::Retry`]. Returns when the consumer is closed, after the handlers that still ran.
+    /// [`Settle::Retry`]. A handler that runs past the message's [`deadline`](OrderedHeld::deadline) has its
+    /// [`expiry`](OrderedHeld::expiry) cancelled, and is aborted after as long again. Returns when the consumer is closed, after the handlers that still ran.
     ///
     /// # Errors
     ///
@@ -267,10 +271,13 @@ impl OrderedConsumer {
         let mut workers = Workers::default();
         while let Some(delivery) = workers.beside(self.recv()).await? {
             let handler = Arc::clone(&handler);
+            let limit = delivery
+                .give_up
+                .saturating_duration_since(self.core.clock.now());
             workers.start(async move {
                 let content = delivery.content();
-                // The shard gives a message up that is held for long; a panic drops the delivery.
-                let decision = decide(FOREVER, async { handler(content).await }).await;
+                // A panic drops the delivery.
+                let decision = decide(limit, async { handler(content).await }).await;
                 drop(delivery.settle(decision));
             });
         }
@@ -371,5 +378,3 @@ pub(super) fn now(queue: &crate::queue::Queue) -> Instant {
 
 const BUILD: &str = "build ordered consumer";
 const PATIENCE: Duration = Duration::from_secs(5);
-/// As long as a timer goes.
-const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);

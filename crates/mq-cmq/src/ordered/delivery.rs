@@ -22,6 +22,8 @@ pub struct OrderedHeld {
     pub(super) place: Option<(String, u64)>,
     pub(super) continuity: Continuity,
     pub(super) deadline: Instant,
+    /// When it is given up.
+    pub(super) give_up: Instant,
     pub(super) expiry: CancellationToken,
 }
 

@@ -66,7 +66,7 @@ pub enum Continuity {
 pub(super) enum Offer<M> {
     /// It waits for its turn.
     Held,
-    /// It was handled before.
+    /// It was handled before; or it waited, and what was offered has taken its place.
     Twice(M),
 }
 
@@ -169,8 +169,8 @@ impl<M> Sequencer<M> {
             keep_until,
             message,
         };
-        self.held.insert((stream, seq), held);
-        Offer::Held
+        let replaced = self.held.insert((stream, seq), held);
+        replaced.map_or(Offer::Held, |old| Offer::Twice(old.message))
     }
 
     /// A message whose turn it is.

@@ -13,7 +13,9 @@ use super::consumer::{Core, GapDecision, now};
 use super::delivery::{Decision, OrderedDelivery, OrderedHeld};
 use super::envelope::Envelope;
 use super::sequencer::{Continuity, Offer, Rules, SequenceGap, Sequencer, Stream};
-use crate::consumer::{LONGEST_PAUSE, Term, backoff, count, delete_until, expired, is_final};
+use crate::consumer::{
+    IDLE_PAUSE, LONGEST_PAUSE, Term, backoff, count, delete_until, expired, is_final,
+};
 use crate::error::{Error, Result};
 use crate::proto::limits::MAX_BATCH;
 use crate::queue::{Queue, ReceiptHandle, Received};
@@ -115,7 +117,11 @@ impl Shard {
             let error = match self.queue.take(room.min(MAX_BATCH), wait).await {
                 Ok((begun, messages)) => {
                     self.core.heard.send_replace(true);
+                    let idle = messages.is_empty() && wait.is_zero();
                     self.received(begun, messages).await;
+                    if idle {
+                        sleep(IDLE_PAUSE).await;
+                    }
                     return Ok(());
                 }
                 Err(error) => error,
@@ -163,9 +169,16 @@ impl Shard {
             };
             // With less than a quarter of its time left, a message is better received anew.
             let keep_until = later(begun, visibility / 4 * 3);
+            let id = message.received.message_id().to_owned();
+            let handle = message.received.handle().clone();
             let offer = self.sequencer.offer(now, stream, seq, keep_until, message);
-            if let Offer::Twice(message) = offer {
-                twice.push(message.received.handle().clone());
+            match offer {
+                Offer::Held => {}
+                // The same one came again before it was handled: it is held by its new handle, the old one is worth nothing.
+                Offer::Twice(old)
+                    if old.received.message_id() == id && *old.received.handle() != handle => {}
+                // Handled, or a second copy of one that is held.
+                Offer::Twice(old) => twice.push(old.received.handle().clone()),
             }
         }
         self.delete(&twice).await;
@@ -241,6 +254,7 @@ impl Shard {
             place,
             continuity,
             deadline: message.term.deadline,
+            give_up: message.term.give_up(),
             expiry: expiry.clone(),
         };
         let (settle, mut settled) = oneshot::channel();

@@ -1,7 +1,9 @@
 //! The consumer: what it asks for, how long messages are its own, what it deletes, and what ends it.
 
+use std::future::Future as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -158,15 +160,35 @@ async fn a_slow_handler_is_warned_told_and_its_delete_refused() {
 }
 
 #[tokio::test]
+async fn a_delete_is_refused_here_once_its_time_is_certainly_over() {
+    let server = Server::start([messages(0..1)]).await;
+    let queue = client(&server).queue("q").unwrap();
+    let visibility = Duration::from_secs(2);
+    let consumer = queue.consumer().visibility(visibility).build().unwrap();
+    let delivery = consumer.recv().await.unwrap().unwrap();
+    // Two seconds and one, since its end is told in whole ones; after four its place would be free.
+    tokio::time::sleep_until((delivery.deadline() + Duration::from_millis(1_300)).into()).await;
+    assert_eq!(consumer.counts().in_flight, 1);
+    let error = delivery.ack().await.unwrap_err();
+    assert_eq!(error.outcome(), Outcome::NotSent);
+    assert_eq!(error.code(), Some(&ErrorCode::HANDLE_EXPIRED));
+    let seen = server.seen();
+    assert!(seen.iter().all(|it| it.value("receiptHandle").is_none()));
+}
+
+#[tokio::test]
 async fn what_expires_in_the_buffer_is_not_handed_out() {
     let server = Server::start([messages(0..1), messages(1..2), Reply::Hang]).await;
     let queue = client(&server).queue("q").unwrap();
     let visibility = Duration::from_secs(1);
     let consumer = queue.consumer().visibility(visibility).build().unwrap();
     server.saw(1).await;
+    // Its time passes twice: nobody receives, so nothing more is asked for.
     while consumer.counts().expired == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    tokio::time::sleep(visibility + Duration::from_millis(200)).await;
+    assert_eq!(asked(&server), ["1"]);
     let delivery = consumer.recv().await.unwrap().unwrap();
     assert_eq!(delivery.body(), "m1");
     assert_eq!(
@@ -351,7 +373,9 @@ async fn who_was_polled_once_and_left_alone_keeps_nothing() {
     let consumer = consumer(&server, 1);
     let forgotten = consumer.recv();
     tokio::pin!(forgotten);
-    assert!(futures_util::poll!(forgotten.as_mut()).is_pending());
+    // By a task that does not look again.
+    let mut nobody = Context::from_waker(Waker::noop());
+    assert!(forgotten.as_mut().poll(&mut nobody).is_pending());
     let delivery = consumer.recv().await.unwrap().unwrap();
     assert_eq!(delivery.body(), "m0");
 }

@@ -87,6 +87,15 @@ async fn what_is_unknown_is_sent_again_where_that_is_asked_for() {
 }
 
 #[tokio::test]
+async fn what_may_have_been_stored_stays_unknown_whatever_the_last_answer_says() {
+    let server = Server::start([Reply::Drop, Reply::no(4410, 10240)]).await;
+    let queue = server.queue();
+    let failed = queue.send("x").resend_unknown(true).await.unwrap_err();
+    assert_eq!(failed.error.code(), Some(&ErrorCode::HEAP_FULL));
+    assert_eq!(failed.outcome(), Outcome::Unknown);
+}
+
+#[tokio::test]
 async fn the_services_no_is_typed_and_final() {
     for (code, kind, retry) in [
         (

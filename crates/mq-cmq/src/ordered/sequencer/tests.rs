@@ -52,6 +52,7 @@ fn numbers_are_handed_out_in_their_order_and_once() {
         assert_eq!(offer(&mut it, start, key("k"), seq), Offer::Held);
         assert_eq!(drain(&mut it, start), []);
     }
+    assert_eq!(offer(&mut it, start, key("k"), 2), Offer::Twice(2));
     offer(&mut it, start, key("k"), 1);
     let all = [1, 2, 3].map(|seq| (seq, Continuity::InOrder));
     assert_eq!(drain(&mut it, start), all);
