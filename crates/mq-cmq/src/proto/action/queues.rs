@@ -161,6 +161,9 @@ pub struct QueueState {
     /// Messages that were deleted and can be had again.
     #[serde(rename = "rewindmsgNum", deserialize_with = "number")]
     pub rewindable: u64,
+    /// The same, under the name that the SDK for Java reads, and can't do without.
+    #[serde(rename = "rewindMsgNum", deserialize_with = "number")]
+    pub rewindable_too: u64,
     /// When the oldest message was sent that was not deleted.
     #[serde(rename = "minMsgTime", deserialize_with = "number")]
     pub oldest: u64,
@@ -321,6 +324,8 @@ mod tests {
         // Python's client indexes all of them, Java's reads ints.
         assert!(text.contains(r#""msgRetentionSeconds":345600"#), "{text}");
         assert!(text.contains(r#""delayMsgNum":0"#), "{text}");
+        assert!(text.contains(r#""rewindmsgNum":0"#), "{text}");
+        assert!(text.contains(r#""rewindMsgNum":0"#), "{text}");
         assert_eq!(answer::parse::<QueueState>(text.as_bytes()).unwrap(), state);
         let sparse = answer::parse::<QueueState>(br#"{"code":0,"visibilityTimeout":"30"}"#);
         assert_eq!(sparse.unwrap().visibility_seconds, 30);
