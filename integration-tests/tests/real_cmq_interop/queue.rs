@@ -319,7 +319,8 @@ async fn dead_lettered(world: &mut World) {
     let dead = world.queue("dead");
     if world.sdk == Sdk::Node {
         let given = json!({
-            "queueName": QUEUE, "deadLetterQueueName": "dead", "policy": 0, "maxReceiveCount": 3, "visibilityTimeout": 30,
+            "queueName": QUEUE, "visibilityTimeout": 30,
+            "deadLetterPolicy": r#"{"deadLetterQueue": "dead", "policy": 0, "maxReceiveCount": 3}"#,
         });
         world.they("CreateQueue", given).await;
     } else {
