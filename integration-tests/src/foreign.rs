@@ -16,9 +16,11 @@ use std::{
 
 use tokio::{process::Command, sync::oneshot, time::timeout};
 
+use self::build::Recipe;
 use self::running::{Running, parse, read_lines};
 
 mod build;
+pub mod cmq;
 mod failure;
 mod output;
 mod running;
@@ -55,7 +57,16 @@ impl Foreign {
     /// # Errors
     /// [`Failure::Build`].
     pub async fn build(self) -> Result<PathBuf, Failure> {
-        build::build(self).await
+        build::build(self.recipe()).await
+    }
+
+    const fn recipe(self) -> Recipe {
+        let steps: &[&[&str]] = match self {
+            Self::Java => &[&["mvn", "-q", "-B", "package", "dependency:copy-dependencies"]],
+            Self::Go => &[&["go", "build", "-o", "foreign-go", "."]],
+        };
+        let name = self.name();
+        Recipe { name, steps }
     }
 
     const fn name(self) -> &'static str {

@@ -18,10 +18,19 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use tokio::{process::Command, time::timeout};
 
-use super::{Failure, Foreign};
+use super::Failure;
 
-pub(super) async fn build(client: Foreign) -> Result<PathBuf, Failure> {
-    let name = client.name();
+/// A client that can be built.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Recipe {
+    /// Of the directory below `foreign`, too.
+    pub(super) name: &'static str,
+    /// Commands, run in a copy of that directory one after the other.
+    pub(super) steps: &'static [&'static [&'static str]],
+}
+
+pub(super) async fn build(client: Recipe) -> Result<PathBuf, Failure> {
+    let name = client.name;
     let sources = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("foreign")
         .join(name);
@@ -50,41 +59,34 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../.brokers/foreign")
 }
 
-async fn run(client: Foreign, dir: &Path) -> Result<(), Failure> {
-    let mut command = match client {
-        Foreign::Java => {
-            let mut command = Command::new("mvn");
-            command.args(["-q", "-B", "package", "dependency:copy-dependencies"]);
-            command
-        }
-        Foreign::Go => {
-            let mut command = Command::new("go");
-            // The toolchain that is installed, or an error that says which is needed.
-            command
-                .args(["build", "-o", "foreign-go", "."])
-                .env("GOTOOLCHAIN", "local");
-            command
-        }
-    };
-    command
-        .current_dir(dir)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+async fn run(client: Recipe, dir: &Path) -> Result<(), Failure> {
+    for step in client.steps {
+        let mut words = step.iter();
+        let program = words.next().copied().unwrap_or_default();
+        let mut command = Command::new(program);
+        command
+            .args(words)
+            // The Go toolchain that is installed, or an error that says which is needed.
+            .env("GOTOOLCHAIN", "local")
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        run_step(client, &mut command).await?;
+    }
+    Ok(())
+}
+
+async fn run_step(client: Recipe, command: &mut Command) -> Result<(), Failure> {
     let output = timeout(DEADLINE, command.output())
         .await
-        .map_err(|_| {
-            Failure::Build(format!(
-                "building the {} client took too long",
-                client.name()
-            ))
-        })?
-        .map_err(|error| spawn_failure(&command, &error))?;
+        .map_err(|_| Failure::Build(format!("building the {} client took too long", client.name)))?
+        .map_err(|error| spawn_failure(command, &error))?;
     if output.status.success() {
         return Ok(());
     }
     Err(Failure::Build(format!(
         "the {} client does not build: {}{}",
-        client.name(),
+        client.name,
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     )))
@@ -95,14 +97,14 @@ pub(super) fn spawn_failure(command: &Command, error: &io::Error) -> Failure {
     let tool = command.as_std().get_program().to_string_lossy();
     if error.kind() == io::ErrorKind::NotFound {
         return Failure::Build(format!(
-            "`{tool}` is missing: the foreign clients need JDK 17, Maven and Go 1.24 or newer"
+            "`{tool}` is missing: the foreign clients need JDK 17, Maven, Go 1.24 or newer, Python 3 with venv, Node.js and npm"
         ));
     }
     Failure::Build(format!("`{tool}` can't be started: {error}"))
 }
 
-fn failure(client: Foreign, error: &io::Error) -> Failure {
-    Failure::Build(format!("building the {} client: {error}", client.name()))
+fn failure(client: Recipe, error: &io::Error) -> Failure {
+    Failure::Build(format!("building the {} client: {error}", client.name))
 }
 
 async fn lock(path: PathBuf) -> io::Result<File> {
@@ -127,7 +129,7 @@ fn files(sources: &Path) -> io::Result<Files> {
             let path = entry.path();
             if entry.file_type()?.is_dir() {
                 // What a build by hand left.
-                if entry.file_name() != "target" {
+                if !OUTPUT.iter().any(|name| entry.file_name() == *name) {
                     dirs.push(path);
                 }
             } else {
@@ -179,6 +181,7 @@ fn copy(files: &Files, to: &Path) -> io::Result<()> {
 }
 
 const MARK: &str = "built";
+const OUTPUT: &[&str] = &["target", "venv", "node_modules", "__pycache__"];
 /// A cold download of the Java client and its tools took 20 s; the rest is for slow mirrors.
 const DEADLINE: Duration = Duration::from_secs(600);
 

@@ -242,7 +242,7 @@ impl From<QueueState> for QueueAttributes {
             active: state.active,
             inactive: state.inactive,
             delayed: state.delayed,
-            rewindable: state.rewindable,
+            rewindable: state.rewindable.max(state.rewindable_too),
             oldest: time(state.oldest),
             dead_letter: dead_letter.map(|it| {
                 let count = u32::try_from(it.max_receives).unwrap_or(u32::MAX);

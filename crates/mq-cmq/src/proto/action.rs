@@ -2,6 +2,7 @@
 //!
 //! Source: Tencent Cloud's documents of the CMQ API (product 406) and its SDKs for Python and Java.
 
+mod dead_letter;
 mod delete;
 mod given;
 mod lists;
@@ -15,6 +16,7 @@ mod topics;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use self::dead_letter::{DeadLetterRule, DeadLetterState};
 pub use self::delete::{BatchDeleteMessage, DeleteErrors, DeleteMessage, Deleted, NotDeleted};
 pub use self::given::Given;
 pub use self::lists::{
@@ -23,9 +25,8 @@ pub use self::lists::{
 };
 pub use self::publish::{BatchPublishMessage, PublishMessage};
 pub use self::queues::{
-    ClearQueue, CreateQueue, DeadLetterRule, DeadLetterState, DeleteQueue, Done,
-    GetQueueAttributes, QueueCreated, QueueName, QueueSettings, QueueState, RewindQueue,
-    SetQueueAttributes, UnbindDeadLetter,
+    ClearQueue, CreateQueue, DeleteQueue, Done, GetQueueAttributes, QueueCreated, QueueName,
+    QueueSettings, QueueState, RewindQueue, SetQueueAttributes, UnbindDeadLetter,
 };
 pub use self::receive::{BatchReceiveMessage, Messages, ReceiveMessage, ReceivedMessage};
 pub use self::send::{BatchSendMessage, MessageId, SendMessage, Stored, StoredBatch};

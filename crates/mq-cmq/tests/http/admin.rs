@@ -50,9 +50,7 @@ async fn a_queue_is_made_as_it_is_wished() {
         "pollingWaitSeconds",
         "maxMsgSize",
         "maxMsgHeapNum",
-        "deadLetterQueueName",
-        "policy",
-        "maxReceiveCount",
+        "deadLetterPolicy",
     ];
     let values = [
         "CreateQueue",
@@ -63,15 +61,13 @@ async fn a_queue_is_made_as_it_is_wished() {
         "3",
         "2048",
         "1000000",
-        "dead",
-        "0",
-        "5",
+        r#"{"deadLetterQueue":"dead","policy":0,"maxReceiveCount":5}"#,
     ];
     assert_eq!(of(&seen[0], &keys), some(&values));
-    let keys = ["Action", "policy", "maxTimeToLive"];
+    let rule = r#"{"deadLetterQueue":"dead","policy":1,"maxTimeToLive":300}"#;
     assert_eq!(
-        of(&seen[1], &keys),
-        some(&["SetQueueAttributes", "1", "300"])
+        of(&seen[1], &["Action", "deadLetterPolicy"]),
+        some(&["SetQueueAttributes", rule])
     );
     assert_eq!(seen[1].value("visibilityTimeout"), None);
     assert_eq!(

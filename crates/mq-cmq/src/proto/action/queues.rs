@@ -1,11 +1,11 @@
 //! Managing queues: `CreateQueue` and its relatives.
 //!
-//! Source: Tencent Cloud's documents of the CMQ API (product 406), and `queue.py` of its SDK for Python. The parameters and fields of dead
-//! letters are in neither: they are those of the control plane's `CreateCmqQueue`, written as this plane writes the others.
+//! Source: Tencent Cloud's documents of the CMQ API (product 406), and `queue.py` of its SDK for Python.
 
 use serde::{Deserialize, Serialize};
 
 use super::Action;
+use super::dead_letter::{self, DeadLetterRule, DeadLetterState};
 use crate::proto::Params;
 use crate::proto::answer::{number, text};
 
@@ -28,19 +28,6 @@ pub struct QueueSettings<'a> {
     pub dead_letter: Option<DeadLetterRule<'a>>,
 }
 
-/// Where messages go that can't be consumed, and when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeadLetterRule<'a> {
-    /// The name of the other queue.
-    pub queue: &'a str,
-    /// 0: received too often; 1: too old.
-    pub policy: u32,
-    /// With policy 0: 1 to 1000.
-    pub max_receives: Option<u32>,
-    /// With policy 1: 300 to 43200.
-    pub max_age_seconds: Option<u32>,
-}
-
 impl QueueSettings<'_> {
     fn params<'a>(&'a self, to: &mut Params<'a>) {
         to.number_if("maxMsgHeapNum", self.max_messages);
@@ -50,10 +37,7 @@ impl QueueSettings<'_> {
         to.number_if("msgRetentionSeconds", self.retention_seconds);
         to.number_if("rewindSeconds", self.rewind_seconds);
         if let Some(rule) = &self.dead_letter {
-            to.text("deadLetterQueueName", rule.queue);
-            to.number("policy", rule.policy);
-            to.number_if("maxReceiveCount", rule.max_receives);
-            to.number_if("maxTimeToLive", rule.max_age_seconds);
+            to.text("deadLetterPolicy", rule.json());
         }
     }
 }
@@ -161,6 +145,9 @@ pub struct QueueState {
     /// Messages that were deleted and can be had again.
     #[serde(rename = "rewindmsgNum", deserialize_with = "number")]
     pub rewindable: u64,
+    /// The same, under the name that the SDK for Java reads, and can't do without.
+    #[serde(rename = "rewindMsgNum", deserialize_with = "number")]
+    pub rewindable_too: u64,
     /// When the oldest message was sent that was not deleted.
     #[serde(rename = "minMsgTime", deserialize_with = "number")]
     pub oldest: u64,
@@ -168,29 +155,15 @@ pub struct QueueState {
     #[serde(rename = "delayMsgNum", deserialize_with = "number")]
     pub delayed: u64,
     /// Where messages go that can't be consumed.
-    #[serde(rename = "deadLetterPolicy", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "deadLetterPolicy",
+        deserialize_with = "dead_letter::state",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub dead_letter: Option<DeadLetterState>,
     /// The queues whose dead letters come here.
     #[serde(rename = "deadLetterSource", skip_serializing_if = "Option::is_none")]
     pub dead_letter_sources: Option<Vec<QueueName>>,
-}
-
-/// Where messages go that can't be consumed, as it is told.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct DeadLetterState {
-    /// The name of the other queue.
-    #[serde(rename = "deadLetterQueueName", deserialize_with = "text")]
-    pub queue: String,
-    /// 0: received too often; 1: too old.
-    #[serde(deserialize_with = "number")]
-    pub policy: u64,
-    /// For policy 0.
-    #[serde(rename = "maxReceiveCount", deserialize_with = "number")]
-    pub max_receives: u64,
-    /// For policy 1.
-    #[serde(rename = "maxTimeToLive", deserialize_with = "number")]
-    pub max_age_seconds: u64,
 }
 
 /// Name and id of a queue.
@@ -298,9 +271,10 @@ mod tests {
         let expected = [
             ("queueName", "q"),
             ("visibilityTimeout", "7"),
-            ("deadLetterQueueName", "dead"),
-            ("policy", "0"),
-            ("maxReceiveCount", "3"),
+            (
+                "deadLetterPolicy",
+                r#"{"deadLetterQueue":"dead","policy":0,"maxReceiveCount":3}"#,
+            ),
         ];
         assert_eq!(pairs, expected);
     }
@@ -321,6 +295,8 @@ mod tests {
         // Python's client indexes all of them, Java's reads ints.
         assert!(text.contains(r#""msgRetentionSeconds":345600"#), "{text}");
         assert!(text.contains(r#""delayMsgNum":0"#), "{text}");
+        assert!(text.contains(r#""rewindmsgNum":0"#), "{text}");
+        assert!(text.contains(r#""rewindMsgNum":0"#), "{text}");
         assert_eq!(answer::parse::<QueueState>(text.as_bytes()).unwrap(), state);
         let sparse = answer::parse::<QueueState>(br#"{"code":0,"visibilityTimeout":"30"}"#);
         assert_eq!(sparse.unwrap().visibility_seconds, 30);

@@ -2,7 +2,7 @@
 
 use hyper::body::Bytes;
 use mq_cmq::proto::ErrorCode;
-use mq_cmq::proto::action::{Done, Given, QueueCreated, Subscribed, TopicCreated};
+use mq_cmq::proto::action::{DeadLetterState, Done, Given, QueueCreated, Subscribed, TopicCreated};
 use mq_cmq::proto::limits::Refusal;
 
 use super::Stamp;
@@ -107,6 +107,14 @@ fn change_queue(spec: &mut QueueSpec, given: &Given<'_>) -> Result<()> {
     set(&mut spec.max_body, "maxMsgSize")?;
     set(&mut spec.retention_seconds, "msgRetentionSeconds")?;
     set(&mut spec.rewind_seconds, "rewindSeconds")?;
+    if let Some(json) = given
+        .text_if("deadLetterPolicy")?
+        .filter(|it| !it.is_empty())
+    {
+        spec.dead_letter = Some(dead_letter(json)?);
+        return Ok(());
+    }
+    // As the control plane spells it.
     let Some(queue) = given
         .text_if("deadLetterQueueName")?
         .filter(|it| !it.is_empty())
@@ -126,6 +134,23 @@ fn change_queue(spec: &mut QueueSpec, given: &Given<'_>) -> Result<()> {
         policy,
     });
     Ok(())
+}
+
+/// Of the documented form, JSON in one parameter.
+fn dead_letter(json: &str) -> Result<DeadLetterSpec> {
+    let range = ErrorCode::OUT_OF_RANGE;
+    let refuse = |why: &str| Refusal::new(range, format!("deadLetterPolicy: {why}"));
+    let rule = DeadLetterState::parse(json).map_err(|error| refuse(&error.to_string()))?;
+    let number = |number: u64| u32::try_from(number).map_err(|_| refuse("a number is too large"));
+    let policy = match rule.policy {
+        0 => DeadLetterPolicy::Receives(number(rule.max_receives)?),
+        1 => DeadLetterPolicy::Age(number(rule.max_age_seconds)?),
+        other => return Err(refuse(&format!("policy is {other}, expected 0 or 1"))),
+    };
+    Ok(DeadLetterSpec {
+        queue: rule.queue,
+        policy,
+    })
 }
 
 fn rewind(engine: &mut Engine, now: u64, given: &Given<'_>) -> Result<()> {

@@ -246,6 +246,7 @@ impl Engine {
             active: queue.active() as u64,
             inactive: queue.held() as u64,
             rewindable: queue.rewindable() as u64,
+            rewindable_too: queue.rewindable() as u64,
             oldest: queue.oldest() / 1000,
             delayed: queue.delayed() as u64,
             dead_letter: spec.dead_letter.as_ref().map(told),

@@ -1,0 +1,230 @@
+//! CMQ's SDKs as programs that are asked one call after the other.
+//!
+//! ```text
+//!   Sdk::Python.start(server, Signed::default()) ─► Session ─► {"Action": "SendMessage", …} ─► SDK ─► HTTP
+//!                                                      ◄─ {"code": 0, "msgId": …} ◄───────────┘
+//! ```
+//!
+//! Calls and answers are in the words of the wire, whatever the SDK's own are: a test asks all of them the same.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+
+use super::Failure;
+use super::build::{self, Recipe};
+
+mod exchanges;
+
+pub use self::exchanges::{Exchange, Recorder};
+
+/// An official SDK, or the one for Node that the npm registry has. Unmodified, and pinned by version and hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Sdk {
+    /// `qcloud-cmq-sdk-py3` 0.1 of PyPI. Needs Python 3 with venv.
+    Python,
+    /// `com.qcloud:cmq-http-client` 1.0.7 of Maven Central. Needs JDK 17 and Maven.
+    Java,
+    /// `cmq-sdk` 2.1.0 of the npm registry. Needs Node.js and npm. Knows POST alone, and signs for one of CMQ's own hosts.
+    Node,
+}
+
+/// How an SDK is to sign, and to send what it has signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Signed {
+    /// `sha1` or `sha256`.
+    pub sign: &'static str,
+    /// `POST` or `GET`.
+    pub method: &'static str,
+}
+
+impl Default for Signed {
+    /// What the SDKs do if nothing is said.
+    fn default() -> Self {
+        Self {
+            sign: "sha1",
+            method: "POST",
+        }
+    }
+}
+
+impl Sdk {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Python, Self::Java, Self::Node];
+
+    /// Name and version, as tables show them.
+    pub const fn version(self) -> &'static str {
+        match self {
+            Self::Python => "Python SDK 0.1",
+            Self::Java => "Java SDK 1.0.7",
+            Self::Node => "Node SDK 2.1.0",
+        }
+    }
+
+    /// Starts it (and builds it, if this machine has not built these sources yet) for a server with the dev server's own credentials.
+    ///
+    /// # Errors
+    /// [`Failure::Build`].
+    pub async fn start(self, server: SocketAddr, signed: Signed) -> Result<Session, Failure> {
+        let built = build::build(self.recipe()).await?;
+        let mut command = self.command(&built, server);
+        command
+            .args(["--id", "AKIDdev", "--key", "dev-secret"])
+            .args(["--sign", signed.sign, "--method", signed.method])
+            .current_dir(&built)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .map_err(|error| build::spawn_failure(&command, &error))?;
+        let (Some(calls), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Failure::Output("no pipes to the client".to_owned()));
+        };
+        Ok(Session {
+            what: self.version(),
+            calls,
+            answers: BufReader::new(answers).lines(),
+            _child: child,
+        })
+    }
+
+    const fn recipe(self) -> Recipe {
+        let (name, steps): (_, &[&[&str]]) = match self {
+            Self::Python => ("cmq-python", &[VENV, PIP]),
+            // Strict about the checksums of what is downloaded.
+            Self::Java => ("cmq-java", &[MAVEN]),
+            // As the lock file says, hash by hash.
+            Self::Node => ("cmq-node", &[NPM]),
+        };
+        Recipe { name, steps }
+    }
+
+    fn command(self, built: &Path, server: SocketAddr) -> Command {
+        let mut command = match self {
+            Self::Python => Command::new(built.join("venv/bin/python")),
+            Self::Java => Command::new("java"),
+            Self::Node => Command::new("node"),
+        };
+        let endpoint = format!("http://{server}");
+        match self {
+            Self::Python => command.args(["-W", "ignore", "main.py", "--endpoint", &endpoint]),
+            Self::Java => command
+                .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx96m"])
+                .args(["-cp", "target/foreign-cmq-java.jar:target/lib/*"])
+                .args(["mq.foreign.cmq.Main", "--endpoint", &endpoint]),
+            Self::Node => command.env("CMQ_ADDRESS", server.to_string()).args([
+                "-r",
+                "./preload.js",
+                "main.js",
+            ]),
+        };
+        command
+    }
+}
+
+/// A running SDK. Dropped, its process is killed.
+#[derive(Debug)]
+pub struct Session {
+    what: &'static str,
+    calls: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+    _child: Child,
+}
+
+impl Session {
+    /// Asks for an action, with parameters in a JSON object, and gives what the SDK made of a success.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] for a refused signature, [`Failure::Failed`] for any other answer of the server's; with the code -1 the SDK got
+    /// no answer that it understood, with -2 it knows no such action or parameter. [`Failure::TimedOut`], [`Failure::Output`].
+    pub async fn call(&mut self, action: &str, params: Value) -> Result<Value, Failure> {
+        let answer = self.ask(action, params).await?;
+        let code = answer.get("code").and_then(Value::as_i64);
+        let Some(code) = code.and_then(|code| i32::try_from(code).ok()) else {
+            let why = format!("{}: no code in {answer}", self.what);
+            return Err(Failure::Output(why));
+        };
+        let error = || {
+            let error = answer.get("error").and_then(Value::as_str);
+            error.unwrap_or_default().to_owned()
+        };
+        match code {
+            0 => Ok(answer),
+            AUTHENTICATION => Err(Failure::Refused {
+                code,
+                error: error(),
+            }),
+            _ => Err(Failure::Failed {
+                code,
+                error: error(),
+            }),
+        }
+    }
+
+    /// As [`call`](Self::call), with the answer as it is: the SDK for Node shows what else there is in an error.
+    ///
+    /// # Errors
+    /// [`Failure::TimedOut`], [`Failure::Output`].
+    pub async fn ask(&mut self, action: &str, params: Value) -> Result<Value, Failure> {
+        let mut call = match params {
+            Value::Object(params) => params,
+            _ => Map::new(),
+        };
+        call.insert("Action".to_owned(), action.into());
+        let line = format!("{}\n", Value::Object(call));
+        let broken = |error| Failure::Output(format!("{} at {action}: {error}", self.what));
+        let written = self.calls.write_all(line.as_bytes()).await;
+        written.map_err(broken)?;
+        let answer = timeout(DEADLINE, self.answers.next_line())
+            .await
+            .map_err(|_| Failure::TimedOut {
+                what: format!("{} at {action}", self.what),
+                lines: Vec::new(),
+            })?;
+        let Some(answer) = answer.map_err(broken)? else {
+            let why = format!("{} ended at {action}", self.what);
+            return Err(Failure::Output(why));
+        };
+        serde_json::from_str(&answer)
+            .map_err(|error| Failure::Output(format!("{error} in the line {answer}")))
+    }
+}
+
+/// Where fixtures of these clients are checked in.
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/mq-cmq/tests/fixtures")
+}
+
+const VENV: &[&str] = &["python3", "-m", "venv", "venv"];
+const PIP: &[&str] = &[
+    "venv/bin/python",
+    "-m",
+    "pip",
+    "install",
+    "--quiet",
+    "--disable-pip-version-check",
+    "--no-deps",
+    "--require-hashes",
+    "-r",
+    "requirements.txt",
+];
+const MAVEN: &[&str] = &[
+    "mvn",
+    "-q",
+    "-B",
+    "--strict-checksums",
+    "package",
+    "dependency:copy-dependencies",
+];
+const NPM: &[&str] = &["npm", "ci", "--silent", "--ignore-scripts"];
+const AUTHENTICATION: i32 = 4100;
+/// A long poll of 30 s, and a busy machine.
+const DEADLINE: Duration = Duration::from_secs(45);

@@ -1,0 +1,199 @@
+//! What passes between a client and a CMQ server, recorded request by request.
+//!
+//! ```text
+//!   client ──► Recorder ──► server        Exchange { request: line, headers, body; answer: line, headers, body }
+//! ```
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use mq_cmq::proto::form;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+/// A request and its answer, as they were on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// Line, headers, an empty line, body.
+    pub request: String,
+    /// The same.
+    pub answer: String,
+}
+
+impl Exchange {
+    /// The head of a message, and its body.
+    pub fn split(message: &str) -> (&str, &str) {
+        message.split_once("\r\n\r\n").unwrap_or((message, ""))
+    }
+
+    /// The parameters of the request, decoded, in the order in which they came; empty where there are none.
+    pub fn params(&self) -> Vec<(String, String)> {
+        let (head, body) = Self::split(&self.request);
+        let target = head.split(' ').nth(1).unwrap_or_default();
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        let form = if body.is_empty() { query } else { body };
+        form::decode(form.as_bytes()).unwrap_or_default()
+    }
+
+    /// The action, as the client wrote it.
+    pub fn action(&self) -> String {
+        let params = self.params();
+        let action = params.into_iter().find(|(key, _)| key == "Action");
+        action.map(|(_, value)| value).unwrap_or_default()
+    }
+
+    /// The body of the answer.
+    pub fn answered(&self) -> &str {
+        Self::split(&self.answer).1
+    }
+}
+
+/// Stands between a client and a server on loopback. Dropped, it closes its connections.
+#[derive(Debug)]
+pub struct Recorder {
+    address: SocketAddr,
+    recorded: Arc<Mutex<Vec<Streams>>>,
+    _accepting: JoinSet<()>,
+}
+
+/// Both directions of a connection.
+#[derive(Debug, Default)]
+struct Streams {
+    up: Vec<u8>,
+    down: Vec<u8>,
+}
+
+impl Recorder {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// There is no free port.
+    pub async fn start(server: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let recorded = Arc::new(Mutex::new(Vec::new()));
+        let mut accepting = JoinSet::new();
+        let shared = Arc::clone(&recorded);
+        accepting.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                let shared = Arc::clone(&shared);
+                connections.spawn(async move {
+                    // A connection that breaks is the client's to notice.
+                    let _ = forward(client, server, &shared).await;
+                });
+            }
+        });
+        Ok(Self {
+            address,
+            recorded,
+            _accepting: accepting,
+        })
+    }
+
+    /// Where clients are to connect.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What was answered until now, connection by connection.
+    pub fn exchanges(&self) -> Vec<Exchange> {
+        let recorded = lock(&self.recorded);
+        recorded.iter().flat_map(pairs).collect()
+    }
+}
+
+async fn forward(
+    client: TcpStream,
+    server: SocketAddr,
+    recorded: &Mutex<Vec<Streams>>,
+) -> io::Result<()> {
+    let server = TcpStream::connect(server).await?;
+    server.set_nodelay(true)?;
+    client.set_nodelay(true)?;
+    let number = {
+        let mut recorded = lock(recorded);
+        recorded.push(Streams::default());
+        recorded.len() - 1
+    };
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let keep = |bytes: &[u8], up: bool| {
+        let mut recorded = lock(recorded);
+        if let Some(streams) = recorded.get_mut(number) {
+            let stream = if up {
+                &mut streams.up
+            } else {
+                &mut streams.down
+            };
+            stream.extend_from_slice(bytes);
+        }
+    };
+    tokio::try_join!(
+        copy(from_client, to_server, |bytes| keep(bytes, true)),
+        copy(from_server, to_client, |bytes| keep(bytes, false)),
+    )?;
+    Ok(())
+}
+
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    keep: impl Fn(&[u8]),
+) -> io::Result<()> {
+    let mut bytes = bytes::BytesMut::with_capacity(64 * 1024);
+    while from.read_buf(&mut bytes).await? > 0 {
+        // Before it goes on: who has the answer finds it recorded.
+        keep(&bytes);
+        to.write_all(&bytes).await?;
+        bytes.clear();
+    }
+    to.shutdown().await
+}
+
+/// Request by request: nobody here sends a second one before the first is answered.
+fn pairs(streams: &Streams) -> Vec<Exchange> {
+    let (mut up, mut down) = (streams.up.as_slice(), streams.down.as_slice());
+    let mut found = Vec::new();
+    while let (Some((request, more_up)), Some((answer, more_down))) = (message(up), message(down)) {
+        found.push(Exchange { request, answer });
+        (up, down) = (more_up, more_down);
+    }
+    found
+}
+
+/// The first whole message, and what comes behind it.
+fn message(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(bytes.get(..end)?).to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"));
+    let length: usize = length.map_or(Some(0), |length| length.trim().parse().ok())?;
+    let (message, rest) = bytes.split_at_checked(end + length)?;
+    Some((String::from_utf8_lossy(message).into_owned(), rest))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_told_apart_by_their_length() {
+        let streams = Streams {
+            up: b"GET /?Action=A HTTP/1.1\r\nHost: h\r\n\r\nPOST / HTTP/1.1\r\ncontent-length: 10\r\n\r\nAction=B&cPOST".to_vec(),
+            down: b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]".to_vec(),
+        };
+        let pairs = pairs(&streams);
+        let actions: Vec<String> = pairs.iter().map(Exchange::action).collect();
+        assert_eq!(actions, ["A", "B"]);
+        let answers: Vec<&str> = pairs.iter().map(Exchange::answered).collect();
+        assert_eq!(answers, ["{}", "[]"]);
+    }
+}
