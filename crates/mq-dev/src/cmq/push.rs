@@ -11,6 +11,7 @@
 mod targets;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,8 +49,9 @@ pub(super) async fn push_all(
         tasks.spawn(async move {
             let pushed = tokio::time::timeout(timeout, push(&job, targets)).await;
             let pushed = pushed.unwrap_or_else(|_| Err("no answer in time".to_owned()));
-            audit(&job, &pushed);
             shared.with(|engine, now| engine.pushed(now, job.push, pushed.is_ok()));
+            // Behind it: whoever reads the line may let time pass.
+            audit(&job, &pushed);
             drop(permit);
         });
     }
@@ -90,15 +92,14 @@ async fn push(job: &PushJob, targets: PushTargets) -> Result<u16, String> {
     let request = request(job, &uri, authority.as_str())?;
     let handshake = http1::handshake(TokioIo::new(socket)).await;
     let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
-    // Both in this task: the connection ends with it.
-    let answer = async { sender.send_request(request).await };
-    let status = tokio::select! {
-        answer = answer => answer.map_err(|error| error.to_string())?.status(),
-        ended = connection => {
-            let why = ended.err().map_or_else(String::new, |error| error.to_string());
-            return Err(format!("the connection ended: {why}"));
-        }
+    // Both in this task: the connection ends with it. It may have ended just behind the answer.
+    let mut answer = pin!(sender.send_request(request));
+    let answer = tokio::select! {
+        biased;
+        answer = &mut answer => answer,
+        _ = connection => answer.await,
     };
+    let status = answer.map_err(|error| error.to_string())?.status();
     if status.is_success() {
         return Ok(status.as_u16());
     }

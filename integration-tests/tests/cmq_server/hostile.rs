@@ -1,0 +1,211 @@
+//! What is not meant well: the server lives, answers others, and stays small.
+
+use std::time::Duration;
+
+use integration_tests::harness::{Child, Meter, role, size, within};
+use mq_dev::cmq::DevServer;
+use tokio::net::TcpStream;
+
+use crate::raw::{PATH, Request, Wire, ask, client, code, q, server};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn lives(server: &DevServer) {
+    assert_eq!(ask(server, "ListQueue", &[]).await["code"], 0);
+}
+
+#[tokio::test]
+async fn garbage_is_answered_or_closed() {
+    let server = server().await;
+    let long = format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(300_000));
+    let headers = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(100_000));
+    for garbage in [
+        b"\x00\x01\x02\xff\xfe\r\n\r\n".as_slice(),
+        b"HELLO\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        long.as_bytes(),
+        headers.as_bytes(),
+    ] {
+        let mut wire = Wire::connect(&server).await;
+        wire.write(garbage).await;
+        wire.write(b"\r\n\r\n").await;
+        let _ = wire.answer().await;
+    }
+    for form in [
+        "%ff=%fe",
+        "&&&&",
+        "=",
+        "Action",
+        "Action=%00&Action=%00",
+        "a.0=1&a.4294967296=2",
+    ] {
+        let mut wire = Wire::connect(&server).await;
+        let head = format!(
+            "POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
+            form.len()
+        );
+        wire.write(head + form).await;
+        let answer = wire.read().await.expect("an answer");
+        assert_eq!(answer["code"], 4000, "{form}: {answer}");
+    }
+    let many = "a=&".repeat(10_000);
+    let mut wire = Wire::connect(&server).await;
+    wire.write(format!(
+        "POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n{many}",
+        many.len()
+    ))
+    .await;
+    assert_eq!(code(&wire.read().await.unwrap()), (4000, 10420));
+    lives(&server).await;
+}
+
+#[tokio::test]
+async fn large_bodies_are_refused_and_take_no_memory() {
+    let server = server().await;
+    let two = "x".repeat(2 << 20);
+    let pairs = [("queueName", "q"), ("msgBody", two.as_str())];
+    assert_eq!(
+        code(&ask(&server, "SendMessage", &pairs).await),
+        (4400, 10230)
+    );
+    // Refused by its head alone.
+    let mut wire = Wire::connect(&server).await;
+    wire.write(format!(
+        "POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
+        5 << 20
+    ))
+    .await;
+    assert_eq!(code(&wire.read().await.unwrap()), (4000, 10420));
+    wire.ended().await;
+    // And one that does not say how large it is.
+    let mut wire = Wire::connect(&server).await;
+    wire.write(format!(
+        "POST {PATH} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ))
+    .await;
+    let chunk = format!("{:x}\r\n{two}\r\n", two.len());
+    for _ in 0..3 {
+        wire.write(&chunk).await;
+    }
+    if let Some(answer) = wire.read().await {
+        assert_eq!(code(&answer), (4000, 10420));
+    }
+    lives(&server).await;
+    assert_eq!(server.counts("q").unwrap().active, 0);
+}
+
+#[tokio::test]
+async fn a_slow_head_and_a_slow_body_are_closed() {
+    let builder = DevServer::builder().patience(Duration::from_millis(300));
+    let server = builder.start().await.unwrap();
+    for begun in [
+        "",
+        "GET / HT",
+        "POST / HTTP/1.1\r\nHost: h\r\nX: ",
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nAction=",
+    ] {
+        let mut wire = Wire::connect(&server).await;
+        wire.write(begun).await;
+        let answered = within(5 * SECOND, "the end", wire.answer()).await;
+        if let Some((status, body)) = answered {
+            assert!(
+                status == 408 || status == 400 || body.starts_with(b"{\"code\":4000"),
+                "{begun}: {status}"
+            );
+        }
+        within(5 * SECOND, "the end", wire.ended()).await;
+    }
+    lives(&server).await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_closed_at_once() {
+    let server = DevServer::builder()
+        .max_connections(3)
+        .start()
+        .await
+        .unwrap();
+    let mut wires = Vec::new();
+    for _ in 0..3 {
+        let mut wire = Wire::connect(&server).await;
+        let host = wire.host.clone();
+        wire.write(Request::new("ListQueue", &[]).bytes(&host, ""))
+            .await;
+        assert!(wire.read().await.is_some());
+        wires.push(wire);
+    }
+    let mut beyond = Wire::connect(&server).await;
+    beyond.ended().await;
+    drop(wires);
+    let again = async {
+        loop {
+            let mut wire = Wire::connect(&server).await;
+            let host = wire.host.clone();
+            wire.write(Request::new("ListQueue", &[]).bytes(&host, ""))
+                .await;
+            if wire.read().await.is_some() {
+                break;
+            }
+        }
+    };
+    within(5 * SECOND, "room", again).await;
+}
+
+/// CI: 2 000 connections; full: 10 000. The client is a process of its own.
+#[tokio::test]
+async fn many_connections_leave_room_for_others() {
+    if let Some(address) = role("crowd") {
+        return crowd(&address).await;
+    }
+    let count = size(2_000, 10_000);
+    let server = DevServer::builder().start().await.unwrap();
+    server.create_queue(q()).unwrap();
+    lives(&server).await;
+    let before = Meter::read().resident;
+    let address = format!("{} {count}", server.addr());
+    let mut child = Child::start(
+        "hostile::many_connections_leave_room_for_others",
+        "crowd",
+        &address,
+    );
+    let child = tokio::task::spawn_blocking(move || {
+        assert_eq!(child.hear("open"), count.to_string());
+        child
+    });
+    let child = within(60 * SECOND, "the connections", child).await.unwrap();
+    let queue = client(&server).queue("q").unwrap();
+    for at in 0..100 {
+        queue.send(at.to_string()).await.unwrap();
+    }
+    let each = (Meter::read().resident.saturating_sub(before)) / count;
+    assert!(each < 64 * 1024, "{each} bytes a connection");
+    drop(child);
+    lives(&server).await;
+}
+
+/// Half of them say nothing, half have begun a request.
+async fn crowd(argument: &str) {
+    use tokio::io::AsyncWriteExt as _;
+
+    let (address, count) = argument.split_once(' ').unwrap();
+    let count: usize = count.parse().unwrap();
+    let mut open = Vec::new();
+    for at in 0..count {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        if at % 2 == 0 {
+            stream
+                .write_all(b"POST /v2/index.php HTTP/1.1\r\nHost: h\r\n")
+                .await
+                .unwrap();
+        }
+        open.push(stream);
+    }
+    Child::say("open", open.len());
+    tokio::task::spawn_blocking(Child::wait_for_go)
+        .await
+        .unwrap();
+}
