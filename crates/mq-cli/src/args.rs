@@ -10,6 +10,9 @@ use std::path::PathBuf;
 use clap::{Args, FromArgMatches as _, Parser, Subcommand};
 
 mod cmq;
+mod dev;
+
+pub(crate) use self::dev::{Dev, DevBroker, DevCmq, PushTo};
 
 use crate::adapter::{Compress, From};
 use crate::plan::Mode;
@@ -28,6 +31,8 @@ pub(crate) enum Protocol {
     Rocketmq(Rocketmq),
     /// Tencent CMQ and TDMQ for CMQ, over HTTP
     Cmq(Cmq),
+    /// Run brokers for development in this process, in memory
+    Dev(Dev),
 }
 
 impl Typed {

@@ -12,6 +12,7 @@ pub mod adapter;
 mod args;
 mod bench;
 mod change;
+mod dev;
 mod exit;
 mod format;
 mod inspect;

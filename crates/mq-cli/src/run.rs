@@ -7,12 +7,12 @@ use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
 use crate::adapter::Broker;
-use crate::args::Typed;
+use crate::args::{Protocol, Typed};
 use crate::exit::{Exit, Failure, redact};
 use crate::interrupt::Interrupt;
 use crate::output::{Output, say};
 use crate::plan::{Plan, Task};
-use crate::{bench, change, inspect, recv, send};
+use crate::{bench, change, dev, inspect, recv, send};
 
 /// Runs `mq` with these arguments, the first of which is its own name.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -22,6 +22,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(told) => return tell(&told, &arguments).into(),
     };
     let report = |failure: &Failure| report(failure, &arguments);
+    if let Protocol::Dev(typed) = typed.protocol {
+        start_log(dev::LOG);
+        return dev::run(typed)
+            .unwrap_or_else(|failure| report(&failure))
+            .into();
+    }
     let plan = match Plan::new(typed, |name| std::env::var(name).ok()) {
         Ok(plan) => plan,
         Err(failure) => return report(&failure).into(),
@@ -29,7 +35,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     for warning in &plan.warnings {
         say(format_args!("warning: {warning}"));
     }
-    start_log();
+    start_log("warn");
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(cause) => return report(&Failure::Local("start".to_owned(), cause)).into(),
@@ -105,8 +111,8 @@ fn tell(told: &clap::Error, typed: &[OsString]) -> Exit {
 }
 
 /// Warnings of the clients go to stderr; `RUST_LOG` asks for more or less.
-fn start_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+fn start_log(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let started = tracing_subscriber::fmt()
         .with_env_filter(filter)

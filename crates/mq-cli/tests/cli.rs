@@ -82,6 +82,7 @@ fn help_is_data_and_stays_as_it_is() {
         ("bench", "rocketmq bench --help"),
         ("create", "rocketmq create --help"),
         ("delete", "rocketmq delete --help"),
+        ("dev_cmq", "dev cmq --help"),
     ] {
         let told = mq(line).output().unwrap();
         assert_eq!(told.status.code(), Some(0), "{line}");

@@ -4,7 +4,7 @@ mod builder;
 
 use std::fmt::{self, Write as _};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use mq_cmq::ErrorCode;
@@ -79,20 +79,32 @@ impl DevServer {
         Builder::new()
     }
 
-    /// For clients of this workspace: `cmq+http://id:key@127.0.0.1:port`, with the first of the credentials.
+    /// For clients of this workspace: `cmq+http://id:key@127.0.0.1:port`, with the first of the credentials. The address of this machine stands
+    /// for one that means all of its addresses.
     pub fn url(&self) -> String {
         let (id, key) = &self.credentials;
         format!(
             "cmq+http://{}:{}@{}",
             encoded(id),
             encoded(key),
-            self.address
+            self.reachable()
         )
     }
 
     /// For other clients: `http://127.0.0.1:port`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.reachable())
+    }
+
+    /// An address that can be connected to.
+    fn reachable(&self) -> SocketAddr {
+        let mut address = self.address;
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        address
     }
 
     /// Where it listens.
