@@ -26,6 +26,7 @@ pub(crate) struct Typed {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "made once in a process")]
 pub(crate) enum Protocol {
     /// RocketMQ 4.9 and 5.x, Tencent TDMQ, Huawei DMS
     Rocketmq(Rocketmq),
