@@ -17,8 +17,10 @@ use serde_json::Value;
 #[test]
 #[ignore = "needs Go"]
 fn real_compose_agrees_with_the_launcher() {
-    let project = load(&compose_file());
-    let loaded = project["services"].as_object().unwrap();
+    let mut project = load(&compose_file());
+    let loaded = project["services"].as_object_mut().unwrap();
+    // Not the launcher's: it is built here, and runs without a container by `mq dev cmq`.
+    compare_cmq(&loaded.remove("cmq").unwrap());
     let expected: BTreeMap<String, (Profile, Service)> = Profile::ALL
         .into_iter()
         .flat_map(|profile| services(profile).into_iter().map(move |s| (profile, s)))
@@ -110,6 +112,19 @@ fn compare(loaded: &Value, profile: Profile, service: &Service) {
         let condition = &loaded["depends_on"][nameserver]["condition"];
         assert_eq!(condition, "service_healthy", "{name}");
     }
+}
+
+/// The CMQ dev server, on the port on which its image listens.
+fn compare_cmq(loaded: &Value) {
+    assert_eq!(loaded["profiles"][0], "cmq");
+    assert_eq!(published(&loaded["ports"][0]), 31680);
+    assert_eq!(loaded["build"]["dockerfile"], "docker/cmq/Dockerfile");
+    let dockerfile = compose_file().with_file_name("docker/cmq/Dockerfile");
+    let dockerfile = std::fs::read_to_string(dockerfile).unwrap();
+    assert!(dockerfile.contains("\"0.0.0.0:31680\""));
+    assert_eq!(loaded["healthcheck"]["test"][1], "mq");
+    let url = loaded["environment"]["MQ_CMQ_URL"].as_str().unwrap();
+    assert!(url.ends_with("@127.0.0.1:31680"), "{url}");
 }
 
 /// A published port: on loopback, and the same inside and outside.

@@ -1,7 +1,7 @@
-//! Tools for those who develop against a broker: today a proxy that records, decodes and breaks the traffic of RocketMQ's
-//! remoting protocol.
+//! Tools for those who develop against a broker: a proxy that records, decodes and breaks the traffic of RocketMQ's remoting
+//! protocol, and, with the feature `cmq`, a CMQ server in memory.
 //!
-//! What this is not: something to put before a production broker. Every frame is cut out, decoded and counted.
+//! What this is not: something to put before a production broker, or in the place of one.
 
 pub mod proxy;
 

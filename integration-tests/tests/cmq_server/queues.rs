@@ -136,6 +136,20 @@ async fn a_long_poll_is_woken_by_send_delay_and_visibility_and_ends_at_its_time(
     assert!(waiting.await.unwrap().unwrap().is_none());
 }
 
+/// Nothing but the server's own timer wakes these two.
+#[tokio::test]
+async fn the_machines_clock_ends_delays_and_waits() {
+    let server = server().await;
+    let queue = client(&server).queue("q").unwrap();
+    assert!(queue.receive(SECOND).await.unwrap().is_none());
+    let later = Message::new("x").deliver_after(SECOND);
+    queue.send(later).await.unwrap();
+    let started = integration_tests::harness::now();
+    let message = within(5 * SECOND, "a message", queue.receive(20 * SECOND));
+    assert_eq!(message.await.unwrap().unwrap().body(), "x");
+    assert!(started.elapsed() > Duration::from_millis(900));
+}
+
 #[tokio::test]
 async fn a_poll_whose_client_is_gone_takes_no_message() {
     let server = server().await;

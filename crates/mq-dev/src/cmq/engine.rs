@@ -257,7 +257,7 @@ impl Engine {
         let deleted = self
             .queues
             .get_mut(&key)
-            .is_some_and(|queue| queue.delete(self.now, handle));
+            .is_some_and(|queue| queue.delete(handle));
         self.settle(key, Vec::new());
         if deleted {
             return Ok(());

@@ -199,18 +199,11 @@ impl Queue {
         taken
     }
 
-    /// Deletes the message that somebody holds by this handle.
-    pub(super) fn delete(&mut self, now: u64, handle: u64) -> bool {
+    /// Deletes the message that somebody holds by this handle. One whose time is over has no handle any more: see [`Queue::run`].
+    pub(super) fn delete(&mut self, handle: u64) -> bool {
         let Some(entry) = self.handles.get(&handle).copied() else {
             return false;
         };
-        let state = self.messages.get(&entry).map(|message| message.state);
-        let Some(State::Held { until, .. }) = state else {
-            return false;
-        };
-        if until <= now {
-            return false;
-        }
         if let Some(message) = self.remove(entry)
             && self.spec.rewind_seconds > 0
         {
