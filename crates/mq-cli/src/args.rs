@@ -43,8 +43,6 @@ pub(crate) enum Protocol {
     Rocketmq(Rocketmq),
     /// Tencent CMQ and TDMQ for CMQ, over HTTP
     Cmq(Cmq),
-    /// Run brokers for development in this process, in memory
-    Dev(Dev),
 }
 
 impl Typed {

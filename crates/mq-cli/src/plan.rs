@@ -96,7 +96,6 @@ impl Plan {
         let (speech, url, command) = match typed {
             Protocol::Rocketmq(typed) => (&ROCKETMQ, typed.url, typed.command),
             Protocol::Cmq(typed) => (&CMQ, typed.url, typed.command),
-            Protocol::Dev(_) => return Err(Failure::Usage("not with a broker".to_owned())),
         };
         let mut warnings = Vec::new();
         if url.as_ref().is_some_and(|url| url.contains('@')) {
