@@ -287,7 +287,7 @@ impl Broker {
     pub async fn consume(&self, consume: &Consume) -> Result<Subscription> {
         match self {
             Self::RocketMq(broker) => broker.consume(consume).await.map(Subscription::RocketMq),
-            Self::Cmq(broker) => broker.consume(consume),
+            Self::Cmq(broker) => broker.consume(consume).await,
         }
     }
 

@@ -26,6 +26,7 @@ pub(crate) struct Typed {
 }
 
 #[derive(Debug, Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "made once in a process")]
 pub(crate) enum Subject {
     #[command(flatten)]
     Client(Protocol),

@@ -10,7 +10,7 @@ pub(crate) async fn create(broker: &Broker, name: &str, what: What) -> Result<Ex
         What::Topic { queues } => broker.create_topic(name, queues).await?,
         What::Group => broker.create_group(name).await?,
     };
-    say(done("created", what, name, &brokers));
+    say(done(broker, "created", what, name, &brokers));
     Ok(Exit::Done)
 }
 
@@ -19,7 +19,7 @@ pub(crate) async fn delete(broker: &Broker, name: &str, what: What) -> Result<Ex
         What::Topic { .. } => broker.delete_topic(name).await?,
         What::Group => broker.delete_group(name).await?,
     };
-    say(done("deleted", what, name, &brokers));
+    say(done(broker, "deleted", what, name, &brokers));
     Ok(Exit::Done)
 }
 
@@ -38,7 +38,15 @@ pub(crate) async fn cancel(
     Ok(exit)
 }
 
-fn done(verb: &str, what: What, name: &str, brokers: &[String]) -> String {
+/// RocketMQ says at which brokers, CMQ what.
+fn done(broker: &Broker, verb: &str, what: What, name: &str, told: &[String]) -> String {
+    match broker {
+        Broker::RocketMq(_) => at_brokers(verb, what, name, told),
+        Broker::Cmq(_) => format!("{verb}: {}", told.join(", ")),
+    }
+}
+
+fn at_brokers(verb: &str, what: What, name: &str, brokers: &[String]) -> String {
     let what = match what {
         What::Topic { .. } => "topic",
         What::Group => "group",
@@ -53,7 +61,7 @@ mod tests {
     #[test]
     fn what_was_done_and_where() {
         let brokers = ["broker-a".to_owned(), "broker-b".to_owned()];
-        let told = done("created", What::Topic { queues: None }, "t", &brokers);
+        let told = at_brokers("created", What::Topic { queues: None }, "t", &brokers);
         assert_eq!(told, "topic t is created at broker-a, broker-b");
     }
 }

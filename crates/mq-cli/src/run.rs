@@ -30,7 +30,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return exit.unwrap_or_else(|failure| report(&failure)).into();
         }
         Subject::Demo(typed) => {
-            start_log("warn");
+            // The flows tell what happens themselves.
+            start_log("error");
             let exit = demo::run(&typed);
             return exit.unwrap_or_else(|failure| report(&failure)).into();
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use mq_core::ErrorKind;
 use mq_dev::cmq::{Builder, QueueSpec, Seed, SubscriptionSpec, TopicSpec};
 use tokio::time::timeout;
 
@@ -82,8 +83,15 @@ pub(super) async fn next(subscription: &Subscription) -> Option<Delivery> {
 }
 
 pub(super) async fn ack(delivery: Delivery) {
-    if let Err(error) = delivery.settle(Settle::Ack).await {
-        say(format_args!("  not acknowledged: {error}"));
+    let body = text(&delivery);
+    match delivery.settle(Settle::Ack).await {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::Stale => {
+            say(format_args!(
+                "  {body}: visible again before it was acknowledged"
+            ));
+        }
+        Err(error) => say(format_args!("  not acknowledged: {error}")),
     }
 }
 

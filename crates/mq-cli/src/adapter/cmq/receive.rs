@@ -25,11 +25,15 @@ pub struct InOrder {
 }
 
 impl Cmq {
-    pub(in crate::adapter) fn consume(&self, consume: &Consume) -> Result<Subscription> {
+    pub(in crate::adapter) async fn consume(&self, consume: &Consume) -> Result<Subscription> {
         match (Place::parse(&consume.topic)?, consume.ordered) {
             (Place::Queue(name), false) => {
                 let most = consume.prefetch.unwrap_or(AT_A_TIME);
-                let building = self.client.queue(&name)?.consumer().concurrency(most);
+                let queue = self.client.queue(&name)?;
+                // With the visibility timeout known from the start no first delivery is too late. TDMQ does not tell, and what is wrong
+                // otherwise the first receive says, too.
+                drop(queue.attributes().await);
+                let building = queue.consumer().concurrency(most);
                 Ok(Subscription::Cmq(Box::new(OfQueue {
                     consumer: building.build()?,
                     destination: name,
