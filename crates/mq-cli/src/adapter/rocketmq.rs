@@ -1,10 +1,11 @@
 //! RocketMQ behind the common face.
 
+mod receive;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{Stream, StreamExt as _, stream};
-use mq_core::{Clock as _, SystemClock};
 use mq_rocketmq::{
     Client, ClientBuilder, Compression, ConsumeFrom, Consumer, Durability, Message, Producer,
     ProducerBuilder, Receipt, Schedule, ScheduledHandle, SendError, TopicOptions,
@@ -12,9 +13,10 @@ use mq_rocketmq::{
 };
 use tokio::sync::OnceCell;
 
+pub(super) use self::receive::{recv, settle};
 use super::{
-    Acker, Cancel, Compress, Consume, Delivery, Failed, Features, From, Incoming, Options,
-    Outgoing, QueueLag, QueueRange, Result, Sent, Settle, Topic, Unchanged, When,
+    Cancel, Compress, Consume, Failed, Features, From, Options, Outgoing, QueueLag, QueueRange,
+    Result, Sent, Topic, Unchanged, When,
 };
 
 /// A client, and the producer that is made when it is first needed.
@@ -260,51 +262,6 @@ impl RocketMq {
     pub(super) async fn close(&self) -> Result<()> {
         Ok(self.client.close().await?)
     }
-}
-
-pub(super) async fn recv(consumer: &Consumer) -> Result<Option<Delivery>> {
-    let Some(delivery) = consumer.recv().await? else {
-        return Ok(None);
-    };
-    let (received, acker) = delivery.into_parts();
-    let keys = received.keys().join(" ");
-    let message = Incoming {
-        id: received
-            .unique_id()
-            .map(str::to_owned)
-            .or_else(|| received.message_id())
-            .unwrap_or_default(),
-        topic: received.topic().to_owned(),
-        queue: queue_name(received.broker(), received.queue()),
-        offset: Some(received.offset()),
-        key: Some(keys).filter(|keys| !keys.is_empty()),
-        tag: received.tag_text().map(str::to_owned),
-        properties: received.properties().clone(),
-        body: received.body().clone(),
-        born_at: received.born_at(),
-        received_at: SystemClock.wall(),
-        redelivery_count: received.attempt().saturating_sub(1),
-        undecoded: received.undecoded().map(ToString::to_string),
-    };
-    Ok(Some(Delivery {
-        message,
-        acker: Acker::RocketMq(acker),
-    }))
-}
-
-pub(super) fn settle(
-    acker: mq_rocketmq::Acker,
-    decision: Settle,
-) -> impl Future<Output = Result<()>> + Send {
-    // The decision is recorded here, not when the future is polled.
-    let settling = match decision {
-        Settle::Ack => acker.ack(),
-        Settle::Retry => acker.nack(),
-        Settle::RetryAfter(delay) => acker.nack_after(delay),
-        Settle::DeadLetter => acker.dead_letter(),
-        Settle::Release => acker.release(),
-    };
-    async move { Ok(settling.await?) }
 }
 
 fn through(
