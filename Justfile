@@ -52,6 +52,10 @@ capture-rocketmq:
 capture-rocketmq-allocations:
     cargo run -p integration-tests --bin capture -- allocations
 
+# Records CMQ's SDKs against the dev server: the golden fixtures of mq-cmq (needs Python 3 with venv, a JDK, Maven, Node.js and npm).
+capture-cmq:
+    cargo run -p integration-tests --bin capture -- cmq
+
 # Measures mq-rocketmq beside the Java, Go and Rust clients, and writes the table into docs/benchmarks.md (half an hour, alone on the machine).
 bench-rocketmq:
     python3 bench/rocketmq/run.py

@@ -53,15 +53,18 @@ fn subjects(results: &[Ended]) -> BTreeSet<String> {
     known.chain(tested).map(str::to_owned).collect()
 }
 
-/// Flow by flow: the suite's rows, in its order, then what else was tested.
+/// Flow by flow: the suite's rows, in its order, then what else was tested. Of a crate that has other promises, only what was tested.
 fn rows(subject: &str, results: &[Ended]) -> Vec<(String, String)> {
     let mut rows: Vec<(String, String)> = Vec::new();
-    let suite = Check::ALL.map(|check| (check.flow(), check.text()));
     let tested = results
         .iter()
         .filter(|ended| ended.subject == subject)
         .map(|ended| (ended.flow.as_str(), ended.promise.as_str()));
-    for (flow, promise) in suite.into_iter().chain(tested) {
+    let suite = Check::ALL.map(|check| (check.flow(), check.text()));
+    let suite = suite
+        .into_iter()
+        .filter(|row| CRATES.contains(&subject) || tested.clone().any(|it| it == *row));
+    for (flow, promise) in suite.chain(tested.clone()) {
         let row = (flow.to_owned(), promise.to_owned());
         if !rows.contains(&row) {
             rows.push(row);
@@ -82,11 +85,18 @@ fn lacking() -> String {
     text
 }
 
+/// Those that are to keep all that the suite promises.
 const CRATES: &[&str] = &["mq-rocketmq"];
-const FLOWS: &[&str] = &["send, receive", "ordered", "transactional", "scheduled"];
+const FLOWS: &[&str] = &[
+    "send, receive",
+    "ordered",
+    "transactional",
+    "scheduled",
+    "manage",
+];
 const HEAD: &str = "# Flows\n\n\
     Which promise of which crate is tested against what: the dev broker of this workspace (dev), a real broker (real), an official client\n\
-    over a real broker (foreign). A cell names a test, its last result, and the versions it ran on; `—` means that there is none.\n\n\
+    over a real broker, or over the dev broker where no other can be had (foreign). A cell names a test, its last result, and the versions it ran on; `—` means that there is none.\n\n\
     Made from the results of the conformance suite and the interop tests by `cargo run -p integration-tests --bin flows`; not written by\n\
     hand.\n";
 
@@ -123,13 +133,24 @@ mod tests {
     }
 
     #[test]
+    fn another_crate_has_the_rows_that_were_tested() {
+        let mut other = ended(Check::SendReceive.text(), Tier::Dev, "0.1.0", true);
+        other.subject = "mq-zero".to_owned();
+        let text = render(&[other]);
+        let (_, of_other) = text.split_once("## mq-zero").unwrap();
+        let rows = of_other.lines().filter(|line| line.starts_with("| send"));
+        assert_eq!(rows.count(), 1, "{text}");
+    }
+
+    #[test]
     fn what_was_not_tested_is_a_dash() {
         let text = render(&[]);
         assert!(
             text.contains("| send, receive | filter by tag | — | — | — |"),
             "{text}"
         );
-        let flows = FLOWS.iter().map(|flow| text.find(&format!("| {flow} |")));
+        let flows = FLOWS.iter();
+        let flows = flows.filter_map(|flow| text.find(&format!("| {flow} |")));
         assert!(
             flows.is_sorted() && text.contains("| scheduled |"),
             "{text}"

@@ -49,7 +49,8 @@ pub(super) async fn build(client: Recipe) -> Result<PathBuf, Failure> {
     clear(&root, name)
         .and_then(|()| copy(&files, &dir))
         .map_err(|error| failure(client, &error))?;
-    run(client, &dir).await?;
+    // Large, and seldom needed.
+    Box::pin(run(client, &dir)).await?;
     fs::write(dir.join(MARK), "").map_err(|error| failure(client, &error))?;
     Ok(dir)
 }

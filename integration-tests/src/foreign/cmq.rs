@@ -21,13 +21,15 @@ use super::Failure;
 use super::build::{self, Recipe};
 
 mod exchanges;
+mod script;
 
 pub use self::exchanges::{Exchange, Recorder};
+pub use self::script::{bodies, play};
 
 /// An official SDK, or the one for Node that the npm registry has. Unmodified, and pinned by version and hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Sdk {
-    /// `qcloud-cmq-sdk-py3` 0.1 of PyPI. Needs Python 3 with venv.
+    /// `qcloud-cmq-sdk-py3` 0.1 of `PyPI`. Needs Python 3 with venv.
     Python,
     /// `com.qcloud:cmq-http-client` 1.0.7 of Maven Central. Needs JDK 17 and Maven.
     Java,
@@ -47,16 +49,21 @@ pub struct Signed {
 impl Default for Signed {
     /// What the SDKs do if nothing is said.
     fn default() -> Self {
-        Self {
-            sign: "sha1",
-            method: "POST",
-        }
+        signed("sha1", "POST")
     }
 }
 
 impl Sdk {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Python, Self::Java, Self::Node];
+
+    /// All ways of signing and sending that it has, its default first.
+    pub const fn ways(self) -> &'static [Signed] {
+        match self {
+            Self::Python | Self::Java => WAYS,
+            Self::Node => WAYS.split_at(2).0,
+        }
+    }
 
     /// Name and version, as tables show them.
     pub const fn version(self) -> &'static str {
@@ -198,10 +205,29 @@ impl Session {
     }
 }
 
-/// Where fixtures of these clients are checked in.
-pub fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/mq-cmq/tests/fixtures")
+/// Where the fixtures of an SDK are checked in.
+pub fn fixture(sdk: Sdk, signed: Signed) -> PathBuf {
+    let name = format!(
+        "{}-{}-{}.http",
+        sdk.recipe().name.trim_start_matches("cmq-"),
+        signed.sign,
+        signed.method.to_ascii_lowercase()
+    );
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../crates/mq-cmq/tests/fixtures")
+        .join(name)
 }
+
+const fn signed(sign: &'static str, method: &'static str) -> Signed {
+    Signed { sign, method }
+}
+
+const WAYS: &[Signed] = &[
+    signed("sha1", "POST"),
+    signed("sha256", "POST"),
+    signed("sha1", "GET"),
+    signed("sha256", "GET"),
+];
 
 const VENV: &[&str] = &["python3", "-m", "venv", "venv"];
 const PIP: &[&str] = &[

@@ -8,7 +8,7 @@ use mq_cmq::{ErrorCode, ErrorKind, Message, ReceiptHandle};
 use mq_dev::cmq::QueueSpec;
 use serde_json::{Value, json};
 
-use super::world::{DEFAULT, NOW, Promise, VISIBILITY, World, every_way, next, take, text};
+use super::world::{DEFAULT, NOW, Promise, VISIBILITY, World, next, take, text};
 
 const QUEUE: &str = "orders_1";
 /// What signatures and forms get wrong.
@@ -53,7 +53,7 @@ async fn both_ways(test: &'static str, sdk: Sdk) {
         ours_to_theirs(world).await;
         what_is_refused(world).await;
     };
-    promise.kept(sdk, every_way(sdk), scenario).await;
+    promise.kept(sdk, sdk.ways(), scenario).await;
 }
 
 async fn theirs_to_ours(world: &mut World) {

@@ -12,25 +12,7 @@ use serde_json::{Value, json};
 
 pub(crate) const NOW: Duration = Duration::ZERO;
 pub(crate) const VISIBILITY: Duration = Duration::from_secs(30);
-pub(crate) const DEFAULT: &[Signed] = &[signed("sha1", "POST")];
-
-/// All that this SDK can do.
-pub(crate) const fn every_way(sdk: Sdk) -> &'static [Signed] {
-    const WAYS: &[Signed] = &[
-        signed("sha1", "POST"),
-        signed("sha256", "POST"),
-        signed("sha1", "GET"),
-        signed("sha256", "GET"),
-    ];
-    match sdk {
-        Sdk::Python | Sdk::Java => WAYS,
-        Sdk::Node => WAYS.split_at(2).0,
-    }
-}
-
-const fn signed(sign: &'static str, method: &'static str) -> Signed {
-    Signed { sign, method }
-}
+pub(crate) const DEFAULT: &[Signed] = Sdk::Node.ways().split_at(1).0;
 
 pub(crate) struct World {
     pub(crate) server: DevServer,

@@ -30,12 +30,6 @@ pub(super) async fn scheduled_on_time(subject: Subject) {
     }
     for expected in (0..delays.len()).rev() {
         let delivery = next(&subscription).await;
-        eprintln!(
-            "DBG {} {:?} {:?}",
-            number(&delivery),
-            due[number(&delivery)].elapsed(),
-            delivery.message
-        );
         assert_eq!(number(&delivery), expected);
         let at = due[expected];
         let received = delivery.message.received_at;

@@ -23,6 +23,47 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// Reads what [`write`](Self::write) wrote, and skips comments before the first one.
+    pub fn read_all(text: &str) -> Vec<Self> {
+        let blocks = text.split(BEGIN).skip(1);
+        let parts = blocks.filter_map(|block| {
+            let (_, messages) = block.split_once('\n')?;
+            messages.split_once(ANSWER)
+        });
+        let wire = |message: &str| {
+            let message = message.trim_end_matches('\n');
+            let (head, body) = message.split_once("\n\n").unwrap_or((message, ""));
+            format!("{}\r\n\r\n{body}", head.replace('\n', "\r\n"))
+        };
+        parts
+            .map(|(request, answer)| Self {
+                request: wire(request),
+                answer: wire(answer),
+            })
+            .collect()
+    }
+
+    /// As fixtures are written: with the line ends of text files.
+    pub fn write(&self) -> String {
+        let text = |message: &str| message.replace("\r\n", "\n").trim_end().to_owned();
+        let (request, answer) = (text(&self.request), text(&self.answer));
+        format!("{BEGIN}{}\n{request}{ANSWER}{answer}\n", self.action())
+    }
+
+    /// The method, the path without the query, and the `Host` header of the request: what is signed before its parameters.
+    pub fn target(&self) -> (&str, &str, &str) {
+        let (head, _) = Self::split(&self.request);
+        let mut words = head.split(' ');
+        let method = words.next().unwrap_or_default();
+        let target = words.next().unwrap_or_default();
+        let path = target.split_once('?').map_or(target, |(path, _)| path);
+        let host = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("host").then_some(value)
+        });
+        (method, path, host.unwrap_or_default())
+    }
+
     /// The head of a message, and its body.
     pub fn split(message: &str) -> (&str, &str) {
         message.split_once("\r\n\r\n").unwrap_or((message, ""))
@@ -176,6 +217,9 @@ fn message(bytes: &[u8]) -> Option<(String, &[u8])> {
     Some((String::from_utf8_lossy(message).into_owned(), rest))
 }
 
+const BEGIN: &str = "=== ";
+const ANSWER: &str = "\n--- answer\n";
+
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -195,5 +239,8 @@ mod tests {
         assert_eq!(actions, ["A", "B"]);
         let answers: Vec<&str> = pairs.iter().map(Exchange::answered).collect();
         assert_eq!(answers, ["{}", "[]"]);
+        let text: String = pairs.iter().map(Exchange::write).collect();
+        assert_eq!(Exchange::read_all(&format!("# comment\n{text}")), pairs);
+        assert_eq!(pairs[0].target(), ("GET", "/", "h"));
     }
 }
