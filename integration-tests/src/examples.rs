@@ -45,6 +45,8 @@ pub enum Needs {
     Acl,
     /// Brokers with TLS.
     Tls,
+    /// A CMQ dev server that may push to this machine.
+    Cmq,
 }
 
 /// Which examples need more than the shared brokers.
@@ -63,6 +65,9 @@ pub const NEEDS: &[(&str, Needs)] = &[
 
 /// What an example needs.
 pub fn needs(name: &str) -> Needs {
+    if name.starts_with("cmq_") {
+        return Needs::Cmq;
+    }
     let found = NEEDS.iter().find(|(known, _)| *known == name);
     found.map_or(Needs::Shared, |(_, needs)| *needs)
 }

@@ -26,13 +26,15 @@ fn every_example_has_a_section_and_every_section_an_example() {
 fn every_source_is_registered_and_at_most_60_lines_long() {
     let known: BTreeSet<_> = registered().into_iter().map(|(_, path)| path).collect();
     let mut found = BTreeSet::new();
-    for entry in std::fs::read_dir(directory().join("rocketmq")).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            let lines = std::fs::read_to_string(&path).unwrap().lines().count();
-            assert!(lines <= 60, "{}: {lines} lines", path.display());
-            let name = path.file_name().unwrap().to_str().unwrap();
-            found.insert(format!("rocketmq/{name}"));
+    for protocol in ["cmq", "rocketmq"] {
+        for entry in std::fs::read_dir(directory().join(protocol)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+                assert!(lines <= 60, "{}: {lines} lines", path.display());
+                let name = path.file_name().unwrap().to_str().unwrap();
+                found.insert(format!("{protocol}/{name}"));
+            }
         }
     }
     assert_eq!(found, known);

@@ -167,6 +167,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Variables that would lead an example elsewhere.
 const FOREIGN: &[&str] = &[
+    "MQ_CMQ_URL",
     "MQ_ROCKETMQ_URL",
     "ROCKETMQ_AK",
     "ROCKETMQ_SK",
