@@ -84,7 +84,7 @@ fn bare(code: &str) -> String {
     text.replace(",)", ")").replace(",}", "}")
 }
 
-/// Those about coming from elsewhere, and the README; the other pages are sketches.
+/// Those about coming from elsewhere, those of CMQ, and the README; the other pages are sketches.
 fn pages() -> Vec<(String, String)> {
     let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
     let languages = ["from-java", "from-go", "from-python", "seeds"];
@@ -93,6 +93,11 @@ fn pages() -> Vec<(String, String)> {
         for page in languages {
             let name = format!("{page}{twin}");
             let text = read(&format!("docs/rocketmq/{name}"));
+            pages.push((name, text));
+        }
+        for page in ["guarantees", "from-sdk", "dev-server"] {
+            let name = format!("cmq/{page}{twin}");
+            let text = read(&format!("docs/{name}"));
             pages.push((name, text));
         }
         let name = format!("README{twin}");

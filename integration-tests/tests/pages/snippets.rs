@@ -273,3 +273,23 @@ async fn readme() -> Result {
     drop(message);
     Ok(())
 }
+
+async fn cmq() -> Result {
+    use mq_cmq::Client;
+
+    let client =
+        Client::from_url("cmq+https://AKIDxxx:key@cmq-gz.public.tencenttdmq.com")?.build()?;
+    let queue = client.queue("orders")?;
+    queue.send("hello").await?;
+    if let Some(message) = queue.receive(Duration::from_secs(10)).await? {
+        println!("{}", message.body());
+        queue.delete(message.handle()).await?;
+    }
+
+    let consumer = queue.consumer().concurrency(16).build()?;
+    while let Some(delivery) = consumer.recv().await? {
+        println!("{}", delivery.body());
+        delivery.ack().await?;
+    }
+    Ok(())
+}
