@@ -64,6 +64,10 @@ bench-rocketmq:
 bench-rocketmq-flows:
     python3 bench/rocketmq/run.py --flows
 
+# Measures mq-cmq beside its SDKs for Java and Python, and the dev server, and writes the tables into docs/benchmarks.md (quarter of an hour, alone on the machine).
+bench-cmq:
+    python3 bench/cmq/run.py
+
 # Known vulnerabilities in dependencies (needs the network, and cargo-deny).
 audit:
     cargo deny check

@@ -1,0 +1,147 @@
+//! `mq cmq` and `mq demo` as scripts see them, with a CMQ server in this process.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::process::Output;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use mq_dev::cmq::{DevServer, QueueSpec, SubscriptionSpec, TopicSpec};
+use serde_json::Value;
+
+#[test]
+fn what_cmq_lacks_is_wrong_usage_and_not_shown() {
+    for (line, part) in [
+        ("cancel x", "can't be taken back"),
+        ("groups", "no consumer groups"),
+        ("lag g", "no consumer groups"),
+        (
+            "send --topic q --key k x",
+            "--key: CMQ's messages have no keys",
+        ),
+        ("send --topic q -p a=b x", "no properties"),
+        ("send --topic q --deliver-level 3 x", "--deliver-after"),
+        ("send --topic q --compress zlib x", "--compress"),
+        ("recv --topic q --group g", "--group"),
+        ("recv --topic q --from earliest", "--from"),
+        ("recv --topic q --filter A", "--filter"),
+        ("create q --queues 3", "QUEUE/SHARDS"),
+        ("topics", "MQ_CMQ_URL"),
+        ("topics --url rocketmq://h:1", "cmq+http"),
+    ] {
+        let ended = mq(line, None);
+        assert_eq!(ended.status.code(), Some(2), "{line}: {}", stderr(&ended));
+        assert!(stderr(&ended).contains(part), "{line}: {}", stderr(&ended));
+    }
+    for (line, hidden) in [
+        ("--help", "cancel"),
+        ("send --help", "--key"),
+        ("recv --help", "--group"),
+    ] {
+        let ended = mq(line, None);
+        let shown = String::from_utf8(ended.stdout).unwrap();
+        assert!(!shown.contains(hidden), "{line}: {shown}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_is_received_from_queues_shards_and_topics() {
+    let server = DevServer::builder().start().await.unwrap();
+    let url = server.url();
+    let run = |line: &str| {
+        let ended = mq(line, Some(&url));
+        assert_eq!(ended.status.code(), Some(0), "{line}: {}", stderr(&ended));
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    tokio::task::block_in_place(|| {
+        run("create work");
+        run("create orders/2");
+        run("create topic:news");
+    });
+    let all = SubscriptionSpec::to_queue("news", "all", "work");
+    server.subscribe(all).unwrap();
+    tokio::task::block_in_place(|| {
+        assert_eq!(run("topics"), "orders-0\norders-1\ntopic:news\nwork\n");
+        let sent: Value = serde_json::from_str(&run("send --topic work plain --json")).unwrap();
+        assert_eq!((&sent["topic"], sent.get("offset")), (&"work".into(), None));
+        run("send --topic topic:news --tag T published");
+        let described: Value = serde_json::from_str(&run("describe work --json")).unwrap();
+        assert_eq!(
+            described,
+            serde_json::json!({"queue": "work", "visible": 2, "held": 0, "delayed": 0})
+        );
+        let received = run("recv --topic work --count 2 --timeout 20s");
+        assert_eq!(received, "plain\npublished\n");
+        run("send --topic orders/2 --ordering-key k --count 5 n{i}");
+        let received = run("recv --topic orders/2 --ordered --count 5 --timeout 20s -f %k:%b\\n");
+        assert_eq!(received, "k:n0\nk:n1\nk:n2\nk:n3\nk:n4\n");
+        run("delete orders/2");
+        run("delete topic:news");
+        assert_eq!(run("topics"), "work\n");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_server_or_the_client_refuses_is_told_with_its_code() {
+    let server = DevServer::builder().start().await.unwrap();
+    server.create_queue(QueueSpec::new("work")).unwrap();
+    server.create_topic(TopicSpec::new("news")).unwrap();
+    let url = server.url();
+    let refused = |line: &str, exit: i32, part: &str| {
+        let ended = mq(line, Some(&url));
+        assert_eq!(
+            ended.status.code(),
+            Some(exit),
+            "{line}: {}",
+            stderr(&ended)
+        );
+        assert!(stderr(&ended).contains(part), "{line}: {}", stderr(&ended));
+    };
+    let wrong = url.replace("dev-secret", "canary7f3a");
+    tokio::task::block_in_place(|| {
+        refused("send --topic none x", 1, "4440/10100");
+        refused("send --topic topic:news x", 1, "6030");
+        refused("send --topic work --tag T x", 1, "published to a topic");
+        refused("send --topic work --ordering-key k x", 2, "QUEUE/SHARDS");
+        refused("send --topic orders/2 x", 2, "ordering key");
+        refused("recv --topic topic:news", 2, "subscribed to it");
+        refused("recv --topic work --ordered", 2, "orders/4");
+        let ended = mq("send --topic work x", Some(&wrong));
+        assert_eq!(ended.status.code(), Some(4), "{}", stderr(&ended));
+        assert!(!stderr(&ended).contains("canary"), "{}", stderr(&ended));
+    });
+}
+
+#[test]
+fn the_demo_ends_well_and_a_lost_message_makes_it_fail() {
+    let lossy = std::thread::spawn(|| run("demo --fault lose-one", None));
+    let ended = run("demo", None);
+    assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
+    let shown = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(shown.matches(" yes ").count(), 6, "{shown}");
+    let ended = lossy.join().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
+    let shown = String::from_utf8(ended.stdout).unwrap();
+    assert!(shown.contains("missing: job 0"), "{shown}");
+}
+
+fn mq(line: &str, url: Option<&str>) -> Output {
+    run(&format!("cmq {line}"), url)
+}
+
+fn run(line: &str, url: Option<&str>) -> Output {
+    let mut command = Command::cargo_bin("mq").unwrap();
+    command.env_clear().timeout(Duration::from_secs(60));
+    command.args(line.split(' '));
+    if let Some(url) = url {
+        command.env("MQ_CMQ_URL", url);
+    }
+    command.output().unwrap()
+}
+
+fn stderr(ended: &Output) -> String {
+    String::from_utf8_lossy(&ended.stderr).into_owned()
+}
