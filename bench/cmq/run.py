@@ -85,8 +85,6 @@ class Server:
     """The dev server, with a queue."""
 
     def __enter__(self):
-        # A port that was free a moment ago: the address is part of what is signed, so that it is given and not read.
-        self.process = None
         seed = OUT / "seed.toml"
         seed.write_text('[[queue]]\nname = "bench"\nvisibility_seconds = 3600\n')
         begun = time.monotonic()
