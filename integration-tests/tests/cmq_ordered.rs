@@ -272,3 +272,25 @@ async fn cmq_a_failed_handler_keeps_its_stream_waiting_and_foreign_messages_are_
     assert_eq!((seen[1].0.as_str(), seen[2].0.as_str()), ("0", "1"));
     consumer.close().await;
 }
+
+/// On a client that is closed nobody waits for ever.
+#[tokio::test]
+async fn cmq_a_closed_client_ends_ordered_sends_and_receives() {
+    let server = DevServer::builder().start().await.unwrap();
+    server.create_queue(QueueSpec::new("o-0")).unwrap();
+    let client = mq_cmq::Client::from_url(&server.url()).unwrap();
+    let client = client.build().unwrap();
+    let ordered = client.ordered("o", 1).unwrap();
+    let (producer, consumer) = (ordered.producer(), ordered.consumer().build().unwrap());
+    client.close();
+    let soon = Duration::from_secs(10);
+    let send = producer.send(OrderedMessage::new("k", "x")).into_future();
+    let error = tokio::time::timeout(soon, send).await.unwrap().unwrap_err();
+    assert_eq!(error.error.kind(), ErrorKind::Closed);
+    let received = tokio::time::timeout(soon, consumer.recv()).await.unwrap();
+    assert!(received.is_err() || received.unwrap().is_none());
+    tokio::time::timeout(soon, consumer.close()).await.unwrap();
+    let late = ordered.consumer().build().unwrap();
+    let received = tokio::time::timeout(soon, late.recv()).await.unwrap();
+    assert!(received.is_err() || received.unwrap().is_none());
+}

@@ -78,20 +78,23 @@ async fn serve(builder: Builder, snapshot: Option<PathBuf>) -> Result<Exit, Fail
     output.line(&server.url())?;
     say("serving CMQ in memory; Ctrl-C ends it");
     interrupt.wanted().await;
-    if let Some(path) = &snapshot {
-        save(&server, path).map_err(|cause| local("write", path, cause))?;
+    match &snapshot {
+        Some(path) => {
+            let saved = save(server, path).await;
+            saved.map_err(|cause| local("write", path, cause))?;
+        }
+        None => server.close().await,
     }
-    server.close().await;
     Ok(Exit::Done)
 }
 
 /// Whole or not at all: what was there before stays until the new one is written.
-fn save(server: &DevServer, path: &Path) -> io::Result<()> {
+async fn save(server: DevServer, path: &Path) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
     let mut file = io::BufWriter::new(File::create(&beside)?);
-    server.snapshot(&mut file)?;
+    server.close_into(&mut file).await?;
     let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.sync_all()?;
     std::fs::rename(&beside, path)

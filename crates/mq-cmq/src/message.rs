@@ -1,5 +1,6 @@
 //! What is sent: messages for queues, messages for topics, and the receipt of both.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use crate::proto::limits::{self, Refusal};
 ///
 /// Bodies of CMQ are texts in UTF-8, up to 1 MiB (64 KiB on the older service, and by default of a queue). Encode bytes that are not,
 /// for example in Base64.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     body: String,
     due: Due,
@@ -21,6 +22,16 @@ enum Due {
     AtOnce,
     After(Duration),
     At(SystemTime),
+}
+
+/// Without the body.
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("body_len", &self.body.len())
+            .field("due", &self.due)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Message {
@@ -85,11 +96,22 @@ impl<T: Into<String>> From<T> for Message {
 }
 
 /// A message for a topic: a text, and what subscriptions choose it by. Topics have no delay.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TopicMessage {
     body: String,
     tags: Vec<String>,
     routing_key: Option<String>,
+}
+
+/// Without the body.
+impl fmt::Debug for TopicMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TopicMessage")
+            .field("body_len", &self.body.len())
+            .field("tags", &self.tags)
+            .field("routing_key", &self.routing_key)
+            .finish_non_exhaustive()
+    }
 }
 
 impl TopicMessage {

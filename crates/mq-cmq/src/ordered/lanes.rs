@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use super::envelope::Envelope;
 use super::producer::{OrderedMessage, OrderedReceipt};
 use super::sequencer::Stream;
 use crate::consumer::{LONGEST_PAUSE, backoff, begin};
-use crate::error::{Error, Result, SendError, refused};
+use crate::error::{Error, Result, SendError, closed, refused};
 use crate::proto::limits;
 use crate::queue::Queue;
 
@@ -82,7 +83,9 @@ impl Lanes {
         if state.waiting >= MOST_WAITING {
             drop(state);
             let full = format!("{MOST_WAITING} messages wait to be sent");
-            return fail(job, not_sent(ErrorKind::Busy, full), None);
+            // One that may have been stored keeps its number.
+            let place = job.message.place;
+            return fail(job, not_sent(ErrorKind::Busy, full), place);
         }
         state.waiting += 1;
         let lane = state.lane(&key, fresh);
@@ -154,13 +157,61 @@ impl Lanes {
         behind
     }
 
+    /// The task of a lane ends before the end of its line. The answer is who waited.
+    fn break_off(&self, key: &str) -> VecDeque<Job> {
+        let mut state = self.state();
+        let Some(lane) = state.lanes.get_mut(key) else {
+            return VecDeque::new();
+        };
+        lane.busy = false;
+        let left = std::mem::take(&mut lane.line);
+        state.waiting -= left.len();
+        left
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// The task of a lane, from before it begins: however it ends, nobody waits for ever.
+struct Driving {
+    lanes: Arc<Lanes>,
+    key: Arc<str>,
+    /// It came to the end of the line, which is another task's from then on.
+    over: bool,
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        for job in self.lanes.break_off(&self.key) {
+            let place = job.message.place;
+            fail(job, closed(SEND), place);
+        }
+    }
+}
+
 /// Sends what is in the line of a key, one after the other.
-async fn drive(lanes: Arc<Lanes>, key: Arc<str>, queue: Queue) {
+fn drive(lanes: Arc<Lanes>, key: Arc<str>, queue: Queue) -> impl Future<Output = ()> + Send {
+    // Made here: a closed client drops the task before it begins.
+    let driving = Driving {
+        lanes,
+        key,
+        over: false,
+    };
+    async move {
+        // The whole of it: a flag alone would be copied.
+        let mut driving = driving;
+        let (lanes, key) = (Arc::clone(&driving.lanes), Arc::clone(&driving.key));
+        send_line(lanes, key, queue).await;
+        driving.over = true;
+    }
+}
+
+async fn send_line(lanes: Arc<Lanes>, key: Arc<str>, queue: Queue) {
     while let Some((job, place)) = lanes.next(&key) {
         let (epoch, seq) = match place {
             Ok(place) => place,

@@ -1,6 +1,7 @@
 //! One shard: receive, put in order, hand out one, delete it, and so on. One task, nothing shared.
 
 use std::collections::VecDeque;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,8 +38,16 @@ struct Shard {
 }
 
 /// Serves one shard until the consumer stops or can't go on. The shards but the first begin when the service has answered once.
-pub(super) async fn serve(core: Arc<Core>, queue: Queue, first: bool) {
-    let _alive = Alive(Arc::clone(&core));
+pub(super) fn serve(core: Arc<Core>, queue: Queue, first: bool) -> impl Future<Output = ()> + Send {
+    // Made here: a closed client drops the task before it begins.
+    let alive = Alive(Arc::clone(&core));
+    async move {
+        let _alive = alive;
+        run(core, queue, first).await;
+    }
+}
+
+async fn run(core: Arc<Core>, queue: Queue, first: bool) {
     let wall = u64::try_from(queue.shared().clock.wall_ms()).unwrap_or_default();
     let mut shard = Shard {
         sequencer: Sequencer::new(Rules {

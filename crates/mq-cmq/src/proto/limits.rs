@@ -87,19 +87,23 @@ pub fn body(body: &str, max: usize) -> Result<(), Refusal> {
 ///
 /// # Errors
 ///
-/// [`ErrorCode::DELAY_OUT_OF_RANGE`] for more than the queue keeps messages, where that is known (else it is for the service to say), or
+/// [`ErrorCode::DELAY_OUT_OF_RANGE`] for as long as the queue keeps messages and longer, where that is known (else it is for the service to say), or
 /// more seconds than the wire has room for.
 pub fn delay_seconds(delay: Duration, kept: Option<Duration>) -> Result<u32, Refusal> {
-    if let Some(kept) = kept.filter(|kept| delay > *kept) {
-        let (delay, kept) = (delay.as_secs(), kept.as_secs());
-        let message = format!("a delay of {delay} s in a queue that keeps messages for {kept} s");
-        return Err(Refusal::new(ErrorCode::DELAY_OUT_OF_RANGE, message));
-    }
     let over = || {
         let message = format!("a delay of {} s is out of range", delay.as_secs());
         Refusal::new(ErrorCode::DELAY_OUT_OF_RANGE, message)
     };
-    seconds_up(delay).ok_or_else(over)
+    let seconds = seconds_up(delay).ok_or_else(over)?;
+    // A message is kept from when it was sent: it would go in the moment in which it is visible.
+    if let Some(kept) =
+        kept.filter(|kept| seconds > 0 && Duration::from_secs(seconds.into()) >= *kept)
+    {
+        let kept = kept.as_secs();
+        let message = format!("a delay of {seconds} s in a queue that keeps messages for {kept} s");
+        return Err(Refusal::new(ErrorCode::DELAY_OUT_OF_RANGE, message));
+    }
+    Ok(seconds)
 }
 
 /// How long a receive waits, in whole seconds, rounded up.

@@ -93,12 +93,12 @@ async fn attributes_are_read_and_remembered() {
     let made = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     assert_eq!((attributes.created, attributes.oldest), (Some(made), None));
     assert_eq!(attributes.dead_letter.unwrap().receives(), Some(5));
-    // Not longer than the queue keeps messages; it is not sent.
+    // Shorter than the queue keeps messages, and not sent else.
     let after = |seconds| Message::new("x").deliver_after(Duration::from_secs(seconds));
-    let error = queue.clone().send(after(61)).await.unwrap_err();
+    let error = queue.clone().send(after(60)).await.unwrap_err();
     assert_eq!(error.error.code(), Some(&ErrorCode::DELAY_OUT_OF_RANGE));
     assert_eq!(error.outcome(), Outcome::NotSent);
-    let results = queue.send_batch([after(61), after(60)]).await;
+    let results = queue.send_batch([after(61), after(59)]).await;
     assert!(results[0].is_err() && results[1].is_ok());
     assert_eq!(server.seen().len(), 2);
 }

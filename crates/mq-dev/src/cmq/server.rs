@@ -229,6 +229,18 @@ impl DevServer {
     pub async fn close(mut self) {
         self.tasks.shutdown().await;
     }
+
+    /// Closes everything, and writes down what there is then: nothing that was answered is missing. See [`snapshot`](Self::snapshot).
+    ///
+    /// # Errors
+    /// Writing failed.
+    ///
+    /// # Cancel safety
+    /// As [`close`](Self::close); nothing is written then.
+    pub async fn close_into(mut self, to: impl io::Write + Send) -> io::Result<()> {
+        self.tasks.shutdown().await;
+        self.snapshot(to)
+    }
 }
 
 impl fmt::Debug for DevServer {

@@ -36,10 +36,15 @@ impl Place {
         let Some((name, count)) = text.split_once('/') else {
             return Ok(Self::Queue(text.to_owned()));
         };
-        let count = count.parse().map_err(|_| {
-            let told = format!("{text:?}: behind the / stands a number of shards, as in orders/4");
-            invalid(&told)
-        })?;
+        let count = count.parse().ok();
+        let count = count
+            .filter(|count| (1..=MOST_SHARDS).contains(count))
+            .ok_or_else(|| {
+                let told = format!(
+                    "{text:?}: behind the / stands a number of shards, 1 to {MOST_SHARDS}, as in orders/4"
+                );
+                invalid(&told)
+            })?;
         Ok(Self::Shards {
             name: name.to_owned(),
             count,
@@ -55,6 +60,9 @@ impl Place {
         }
     }
 }
+
+/// As `Client::ordered` has it.
+const MOST_SHARDS: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -72,7 +80,9 @@ mod tests {
         };
         assert_eq!(parse("topic:news"), topic(None));
         assert_eq!(parse("topic:news/a.b"), topic(Some("a.b")));
-        let error = Place::parse("orders/x").unwrap_err();
-        assert!(error.to_string().contains("orders/4"), "{error}");
+        for wrong in ["orders/x", "orders/0", "orders/1001", "orders/"] {
+            let error = Place::parse(wrong).unwrap_err();
+            assert!(error.to_string().contains("orders/4"), "{error}");
+        }
     }
 }

@@ -26,6 +26,15 @@ impl Ids {
         }
     }
 
+    /// Goes on behind those that were saved, and behind those of this run: what was given after they were saved does not come again.
+    pub(crate) fn go_on_behind(&mut self, saved: &Self) {
+        self.message = self.message.max(saved.message);
+        self.handle = self.handle.max(saved.handle);
+        self.entry = self.entry.max(saved.entry);
+        self.queue = self.queue.max(saved.queue);
+        self.other = self.other.max(saved.other);
+    }
+
     pub(crate) const fn message(&mut self) -> u64 {
         self.message += 1;
         self.message

@@ -102,6 +102,7 @@ impl Engine {
                 self.pushes.add(push, now, waiting);
             }
             Target::Url(_) => tracing::info!(
+                target: "mq_dev::cmq::push",
                 topic = to.topic,
                 subscription = to.name,
                 id,

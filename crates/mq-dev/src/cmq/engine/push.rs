@@ -105,7 +105,7 @@ impl Engine {
             return;
         }
         if !done {
-            tracing::info!(push, tries, "push: given up");
+            tracing::info!(target: "mq_dev::cmq::push", push, tries, "push: given up");
         }
         self.pushes.waiting.remove(&push);
     }

@@ -153,9 +153,10 @@ impl Engine {
         };
         let spec = queue.spec();
         check_bodies(bodies, spec.max_body)?;
-        if delay_seconds > spec.retention_seconds {
+        // Not longer: a message is kept from when it was sent, and would go in the moment in which it is visible.
+        if delay_seconds >= spec.retention_seconds {
             let message = format!(
-                "a delay of {delay_seconds} s is longer than the queue keeps messages, {} s",
+                "a delay of {delay_seconds} s in a queue that keeps messages for {} s",
                 spec.retention_seconds
             );
             return Err(Refusal::new(ErrorCode::DELAY_OUT_OF_RANGE, message));

@@ -98,7 +98,7 @@ impl Engine {
             );
             return Err(Refusal::new(ErrorCode::INVALID_PARAMETERS, message));
         }
-        self.ids = saved.ids;
+        self.ids.go_on_behind(&saved.ids);
         for queue in saved.queues {
             self.restore_queue(queue)?;
         }

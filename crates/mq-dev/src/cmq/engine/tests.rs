@@ -165,7 +165,7 @@ fn a_message_goes_when_it_is_too_old_even_delayed_or_held() {
     let mut engine = with([spec.visibility(Duration::from_secs(600))]);
     engine.send(START, "q", &["held"], 0).unwrap();
     let handle = take(&mut engine, START, "q", 1)[0].handle;
-    engine.send(START, "q", &["delayed"], 60).unwrap();
+    engine.send(START, "q", &["delayed"], 59).unwrap();
     engine.send(START + 1, "q", &["ready"], 0).unwrap();
     engine.advance(START + 60_000);
     assert_eq!(
