@@ -278,7 +278,7 @@ async fn cmq_a_failed_handler_keeps_its_stream_waiting_and_foreign_messages_are_
 async fn cmq_a_closed_client_ends_ordered_sends_and_receives() {
     let server = DevServer::builder().start().await.unwrap();
     server.create_queue(QueueSpec::new("o-0")).unwrap();
-    let client = mq_cmq::Client::from_url(&server.url()).unwrap();
+    let client = Client::from_url(&server.url()).unwrap();
     let client = client.build().unwrap();
     let ordered = client.ordered("o", 1).unwrap();
     let (producer, consumer) = (ordered.producer(), ordered.consumer().build().unwrap());
