@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use bytes::Bytes;
 use mq_core::{Clock, ErrorKind, Outcome};
 
@@ -178,12 +178,7 @@ impl Shared {
     pub(crate) async fn ask<A: Action + Sync>(&self, action: &A, call: Call) -> Result<Answered> {
         let timeout = call.timeout.unwrap_or(self.timeout);
         let deadline = self.clock.now() + timeout.saturating_add(call.wait).min(LONGEST);
-        let mut pauses = ExponentialBuilder::new()
-            .with_min_delay(FIRST_PAUSE)
-            .with_max_delay(LONGEST_PAUSE)
-            .without_max_times()
-            .with_jitter()
-            .build();
+        let mut pauses = pauses(LONGEST_PAUSE);
         let (mut attempt, mut unsure) = (1, false);
         loop {
             let error = match self.attempt(action, call.operation, deadline).await {
@@ -275,6 +270,16 @@ fn told(error: Error, attempts: u32, unsure: bool) -> Error {
     } else {
         error.build()
     }
+}
+
+/// Pauses between attempts, each about twice as long as the one before, and shaken so that clients don't come all at once.
+pub(crate) fn pauses(longest: Duration) -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(FIRST_PAUSE)
+        .with_max_delay(longest)
+        .without_max_times()
+        .with_jitter()
+        .build()
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

@@ -33,7 +33,9 @@ pub(crate) use self::delivery::expired;
 pub use self::delivery::{Acker, Delivery, Held, Settle, Settling};
 pub(crate) use self::lease::Term;
 pub use self::options::ConsumerBuilder;
-pub(crate) use self::poll::{IDLE_PAUSE, LONGEST_PAUSE, backoff, is_final};
+pub(crate) use self::poll::{
+    IDLE_PAUSE, LONGEST_PAUSE, backoff, first_heard, is_final, wait_within,
+};
 pub(crate) use self::ready::Ready;
 pub(crate) use self::removal::delete_until;
 pub(crate) use self::run::{Workers, begin, decide};

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder as _, ExponentialBuilder};
+use backon::ExponentialBackoff;
 use mq_core::{ErrorKind, Outcome, Retry};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::core::{Core, Phase};
+use crate::client::pauses;
 use crate::error::{Error, Result};
 use crate::proto::limits::MAX_BATCH;
 use crate::queue::Received;
@@ -17,9 +18,7 @@ use crate::queue::Received;
 pub(super) async fn poll(core: Arc<Core>, first: bool) {
     let polling = async {
         if !first {
-            let mut heard = core.heard.subscribe();
-            // It can't fail: the sender is in `core`.
-            let _ = heard.wait_for(|heard| *heard).await;
+            first_heard(&core.heard).await;
         }
         if let Err(error) = receive_all(&core).await {
             core.fail(error);
@@ -67,9 +66,7 @@ async fn receive(core: &Core, most: usize) -> Result<(Instant, Vec<Received>)> {
 }
 
 fn wait(core: &Core) -> Duration {
-    // Whole seconds, and none of them for the shortest visibility timeouts.
-    let third = Duration::from_secs(core.visibility().as_secs() / 3);
-    core.config.wait.min(third)
+    wait_within(core.config.wait, core.visibility())
 }
 
 /// Waits for one free place, and takes the others that are free.
@@ -95,16 +92,22 @@ pub(crate) fn is_final(error: &Error, heard: bool) -> bool {
     }
 }
 
-pub(crate) fn backoff() -> backon::ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(LONGEST_PAUSE)
-        .without_max_times()
-        .with_jitter()
-        .build()
+pub(crate) fn backoff() -> ExponentialBackoff {
+    pauses(LONGEST_PAUSE)
 }
 
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Resolves when the service has answered a receive.
+pub(crate) async fn first_heard(heard: &watch::Sender<bool>) {
+    // It can't fail: the sender is here.
+    let _ = heard.subscribe().wait_for(|heard| *heard).await;
+}
+
+/// How long a receive may wait at the service: what comes at its end has two thirds of its time left.
+pub(crate) fn wait_within(wanted: Duration, visibility: Duration) -> Duration {
+    // Whole seconds, and none of them for the shortest visibility timeouts.
+    wanted.min(Duration::from_secs(visibility.as_secs() / 3))
+}
+
 /// After an answer that said there is nothing, where the service does not wait.
 pub(crate) const IDLE_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(10);

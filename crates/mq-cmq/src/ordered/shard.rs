@@ -15,7 +15,8 @@ use super::delivery::{Decision, OrderedDelivery, OrderedHeld};
 use super::envelope::Envelope;
 use super::sequencer::{Continuity, Offer, Rules, SequenceGap, Sequencer, Stream};
 use crate::consumer::{
-    IDLE_PAUSE, LONGEST_PAUSE, Term, backoff, count, delete_until, expired, is_final,
+    IDLE_PAUSE, LONGEST_PAUSE, Term, backoff, count, delete_until, expired, first_heard, is_final,
+    wait_within,
 };
 use crate::error::{Error, Result};
 use crate::proto::limits::MAX_BATCH;
@@ -62,9 +63,7 @@ async fn run(core: Arc<Core>, queue: Queue, first: bool) {
     };
     let serving = async {
         if !first {
-            let mut heard = core.heard.subscribe();
-            // It can't fail: the sender is in `core`.
-            let _ = heard.wait_for(|heard| *heard).await;
+            first_heard(&core.heard).await;
         }
         if let Err(error) = shard.serve().await {
             tracing::error!(queue = shard.queue.name(), %error, "the ordered consumer ends");
@@ -119,8 +118,7 @@ impl Shard {
             self.sequencer.release_farthest();
         }
         let room = self.core.options.window - self.sequencer.len();
-        let third = Duration::from_secs(self.visibility().as_secs() / 3);
-        let wait = self.core.options.wait.min(third);
+        let wait = wait_within(self.core.options.wait, self.visibility());
         let mut pauses = backoff();
         loop {
             let error = match self.queue.take(room.min(MAX_BATCH), wait).await {

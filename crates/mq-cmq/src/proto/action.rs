@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::dead_letter::{DeadLetterRule, DeadLetterState};
-pub use self::delete::{BatchDeleteMessage, DeleteErrors, DeleteMessage, Deleted, NotDeleted};
+pub use self::delete::{BatchDeleteMessage, DeleteErrors, DeleteMessage, NotDeleted};
 pub use self::given::Given;
 pub use self::lists::{
     ListDeadLetterSourceQueues, ListQueue, ListSubscriptionByTopic, ListTopic, Page, QueueList,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hyper::body::Bytes;
 use mq_cmq::proto::action::{
     BatchDeleteMessage, BatchPublishMessage, BatchReceiveMessage, BatchSendMessage, DeleteErrors,
-    DeleteMessage, Deleted, Given, MessageId, Messages, NotDeleted, PublishMessage, ReceiveMessage,
+    DeleteMessage, Done, Given, MessageId, Messages, NotDeleted, PublishMessage, ReceiveMessage,
     ReceivedMessage, SendMessage, Stored, StoredBatch,
 };
 use mq_cmq::proto::limits::{self, Refusal};
@@ -39,7 +39,7 @@ impl Stamp {
     }
 
     pub(super) fn refuse(&self, refusal: &Refusal) -> Bytes {
-        self.refuse_with::<Deleted>(refusal, None)
+        self.refuse_with::<Done>(refusal, None)
     }
 
     fn refuse_with<T: Serialize>(&self, refusal: &Refusal, reply: Option<&T>) -> Bytes {
@@ -166,11 +166,11 @@ fn check_wait(seconds: Option<u32>) -> Result<()> {
     Err(Refusal::new(ErrorCode::OUT_OF_RANGE, message))
 }
 
-fn delete(shared: &Shared, given: &Given<'_>) -> Result<Deleted> {
+fn delete(shared: &Shared, given: &Given<'_>) -> Result<Done> {
     let it = DeleteMessage::from_params(given)?;
     let handle = handle(it.handle)?;
     shared.with(|engine, now| engine.delete(now, it.queue, handle))?;
-    Ok(Deleted {})
+    Ok(Done {})
 }
 
 fn delete_batch(shared: &Shared, given: &Given<'_>, stamp: &Stamp) -> Bytes {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, FromParams, Given};
+use super::{Action, Done, FromParams, Given};
 use crate::proto::answer::{number, text};
 use crate::proto::limits::Refusal;
 use crate::proto::{Envelope, ErrorCode, Params};
@@ -18,7 +18,7 @@ pub struct DeleteMessage<'a> {
 
 impl Action for DeleteMessage<'_> {
     const NAME: &'static str = "DeleteMessage";
-    type Reply = Deleted;
+    type Reply = Done;
 
     fn params<'a>(&'a self, to: &mut Params<'a>) {
         to.text("queueName", self.queue);
@@ -64,10 +64,6 @@ impl<'p> FromParams<'p> for BatchDeleteMessage<'p> {
         })
     }
 }
-
-/// An answer without fields of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deleted {}
 
 /// The answer to a batch of deletes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -312,7 +312,7 @@ mod tests {
             comes_back(&Messages { messages: vec![message.clone(), message] });
             comes_back(&Stored { id: id.clone() });
             comes_back(&StoredBatch { ids: vec![MessageId { id }; 2] });
-            comes_back(&Deleted {});
+            comes_back(&Done {});
             comes_back(&DeleteErrors { errors: vec![NotDeleted { code: times[0], message: "(10260)x".into(), handle }] });
         }
     }
