@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -85,8 +85,6 @@ pub(crate) struct Core {
     pub(super) earlier: Notify,
     /// Wakes who deletes.
     pub(super) removing: Notify,
-    /// The latest that was learned; in seconds, 0 for none.
-    learned: AtomicU64,
     leases: Mutex<Leases<Lease>>,
     removals: Mutex<VecDeque<Removal>>,
     phase: watch::Sender<Phase>,
@@ -114,7 +112,6 @@ impl Core {
             heard: watch::Sender::new(false),
             earlier: Notify::new(),
             removing: Notify::new(),
-            learned: AtomicU64::new(0),
             leases: Mutex::new(Leases::new()),
             removals: Mutex::default(),
             phase: watch::Sender::new(Phase::Open),
@@ -182,17 +179,9 @@ impl Core {
         drop(std::mem::take(&mut *self.removals()));
     }
 
-    /// How long messages are invisible, as far as it is known: as it was told, as the queue's attributes said, as messages have shown.
+    /// How long messages are invisible, as far as it is known.
     pub(super) fn visibility(&self) -> Duration {
-        let learned = || {
-            let seconds = self.learned.load(Ordering::Relaxed);
-            (seconds > 0).then(|| Duration::from_secs(seconds))
-        };
-        self.config
-            .visibility
-            .or_else(|| self.queue.known().visibility())
-            .or_else(learned)
-            .unwrap_or(SERVICE_DEFAULT)
+        self.queue.known().visibility(self.config.visibility)
     }
 
     /// Takes messages on, each with a permit, and offers them.
@@ -202,9 +191,7 @@ impl Core {
         messages: Vec<Received>,
         permits: &mut Vec<OwnedSemaphorePermit>,
     ) {
-        if let Some(known) = messages.iter().rev().find_map(Received::visibility) {
-            self.learned.store(known.as_secs(), Ordering::Relaxed);
-        }
+        self.queue.known().seen(&messages);
         count(&self.tally.received, messages.len());
         let term = Term::new(begun, self.now(), self.visibility());
         let mut offered = Vec::with_capacity(messages.len());
@@ -369,7 +356,3 @@ impl Core {
         self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// What a queue has that was told nothing.
-// Tencent Cloud, product 406, CreateQueue: visibilityTimeout
-const SERVICE_DEFAULT: Duration = Duration::from_secs(30);

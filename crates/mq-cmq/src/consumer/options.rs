@@ -51,8 +51,8 @@ impl ConsumerBuilder {
     }
 
     /// The queue's visibility timeout, in whole seconds; it is *told* here, not changed. Default: what
-    /// [`Queue::attributes`](crate::Queue::attributes) read, else what the first receives of messages showed, else the service's default of
-    /// 30 s. Too long, and deadlines come too late; too short, and deletes are refused that would have succeeded.
+    /// [`Queue::attributes`](crate::Queue::attributes) read or the first receives of messages showed, whichever was later, else the service's
+    /// default of 30 s. Too long, and deadlines come too late; too short, and deletes are refused that would have succeeded.
     pub const fn visibility(mut self, timeout: Duration) -> Self {
         self.config.visibility = Some(timeout);
         self

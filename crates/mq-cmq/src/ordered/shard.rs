@@ -34,8 +34,6 @@ struct Shard {
     queue: Queue,
     sequencer: Sequencer<Message>,
     foreign: VecDeque<Message>,
-    /// Learned from what was received.
-    learned: Option<Duration>,
 }
 
 /// Serves one shard until the consumer stops or can't go on. The shards but the first begin when the service has answered once.
@@ -59,7 +57,6 @@ async fn run(core: Arc<Core>, queue: Queue, first: bool) {
         core: Arc::clone(&core),
         queue,
         foreign: VecDeque::new(),
-        learned: None,
     };
     let serving = async {
         if !first {
@@ -152,8 +149,7 @@ impl Shard {
             self.sequencer.found_empty(now);
         }
         count(&self.core.tally.received, messages.len());
-        let learned = messages.iter().rev().find_map(Received::visibility);
-        self.learned = learned.or(self.learned);
+        self.queue.known().seen(&messages);
         let visibility = self.visibility();
         let mut twice = Vec::new();
         for received in messages {
@@ -290,12 +286,7 @@ impl Shard {
     }
 
     fn visibility(&self) -> Duration {
-        self.core
-            .options
-            .visibility
-            .or_else(|| self.queue.known().visibility())
-            .or(self.learned)
-            .unwrap_or(Duration::from_secs(30))
+        self.queue.known().visibility(self.core.options.visibility)
     }
 
     fn gap_after(&self) -> Duration {

@@ -130,6 +130,21 @@ async fn another_endpoint_ends_it_and_a_missing_queue_too() {
 }
 
 #[tokio::test]
+async fn what_messages_show_outranks_an_attribute_that_was_read_before() {
+    let attributes = Reply::ok(r#""visibilityTimeout":600,"msgRetentionSeconds":3600"#);
+    let server = Server::start([attributes, messages(0..1), Reply::Hang]).await;
+    let queue = client(&server).queue("q").unwrap();
+    assert_eq!(queue.attributes().await.unwrap().visibility.as_secs(), 600);
+    let begun = tokio::time::Instant::now().into_std();
+    let delivery = queue.consumer().build().unwrap().recv().await;
+    let left = delivery.unwrap().unwrap().deadline() - begun;
+    assert!(
+        left < Duration::from_secs(40),
+        "{left:?}: it is 30 s by now"
+    );
+}
+
+#[tokio::test]
 async fn a_slow_handler_is_warned_told_and_its_delete_refused() {
     let server = Server::start([messages(0..1), Reply::Hang]).await;
     let queue = client(&server).queue("q").unwrap();
