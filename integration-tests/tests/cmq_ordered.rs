@@ -252,6 +252,30 @@ async fn cmq_a_consumer_that_starts_anew_resumes_and_says_so() {
 }
 
 #[tokio::test]
+async fn cmq_what_a_predecessor_handled_is_no_gap() {
+    let (_server, _client, ordered) = server(1, Duration::from_secs(1)).await;
+    produce(&ordered.producer(), "k", 6).await;
+    // It handled five, and was killed before all of its deletes were carried out.
+    let queue = &ordered.shards()[0];
+    let handled = queue.receive_batch(5, Duration::ZERO).await.unwrap();
+    for at in [0, 2, 4] {
+        queue.delete(handled[at].handle()).await.unwrap();
+    }
+    let gap_after = Duration::from_millis(1_500);
+    let consumer = ordered.consumer().gap_after(gap_after).build().unwrap();
+    let mut came = Vec::new();
+    while came.len() < 3 {
+        let delivery = consumer.recv().await.unwrap().unwrap();
+        came.push((delivery.seq().unwrap(), delivery.continuity()));
+        delivery.ack().await.unwrap();
+    }
+    let resumed = |seq| (seq, Continuity::Resumed);
+    assert_eq!(came, [resumed(2), resumed(4), resumed(6)]);
+    assert_eq!(consumer.counts().gaps, 0);
+    consumer.close().await;
+}
+
+#[tokio::test]
 async fn cmq_a_failed_handler_keeps_its_stream_waiting_and_foreign_messages_are_told() {
     let (_server, client, ordered) = server(1, Duration::from_secs(1)).await;
     let producer = ordered.producer();

@@ -17,7 +17,8 @@
 //!
 //! **What holds**, while every shard has one active consumer: the messages of a stream are handed out in the order of their numbers, the next
 //! one when the one before was acknowledged and its delete answered; a message that comes again after that is deleted unseen; a number that is missing is
-//! waited for, and then reported as a [`SequenceGap`], never passed over in silence.
+//! waited for, and then reported as a [`SequenceGap`], or passed over as [`Continuity::Resumed`] where an earlier consumer may have handled it; never in
+//! silence.
 //!
 //! **What does not hold:**
 //! - *One consumer a shard is for you to see to*: [`OrderedConsumerBuilder::shards`]. CMQ can't lock a queue; two consumers of one
@@ -25,7 +26,9 @@
 //! - *A consumer that starts anew has forgotten what was handled.* A stream that it meets in the middle is held for
 //!   [`gap_after`](OrderedConsumerBuilder::gap_after), so that what its predecessor held comes back, and then taken up at the lowest number
 //!   there is: [`Continuity::Resumed`]. What turns up later from before that point is handed out too, as [`Continuity::Late`]: rather
-//!   late or twice than never. A message whose delete was not confirmed before the restart comes twice.
+//!   late or twice than never. A message whose delete was not confirmed before the restart comes twice; numbers that are missing behind one
+//!   that somebody had received before are taken for handled, those behind one that nobody had are a gap. (A service that does not count
+//!   receives leaves that to clocks: streams and messages that are ten minutes younger than this consumer are its own.)
 //! - *Between epochs there is no order*: a producer that starts anew, a key that was [abandoned](OrderedProducer::abandon) or that was
 //!   not used while 100 000 others were, begins an epoch. Neither is there order between producers.
 //! - *A dead-letter rule that counts receives* makes gaps: what is held out of order and given back counts.
@@ -35,6 +38,7 @@
 mod consumer;
 mod delivery;
 mod envelope;
+mod gap;
 mod lanes;
 mod producer;
 mod sequencer;
@@ -44,8 +48,9 @@ use std::sync::Arc;
 
 pub use self::consumer::{GapDecision, OrderedConsumer, OrderedConsumerBuilder, OrderedCounts};
 pub use self::delivery::{OrderedDelivery, OrderedHeld};
+pub use self::gap::SequenceGap;
 pub use self::producer::{OrderedMessage, OrderedProducer, OrderedReceipt, OrderedSend};
-pub use self::sequencer::{Continuity, SequenceGap};
+pub use self::sequencer::Continuity;
 use crate::client::Client;
 use crate::error::{Result, invalid};
 use crate::queue::Queue;

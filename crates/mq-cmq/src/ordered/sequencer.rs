@@ -3,14 +3,16 @@
 //! ```text
 //!  offer(stream, seq) ─► below the next: twice, to be deleted │ in a gap that was passed: late, handed out
 //!                     └► else held ─► take: the next of its stream ─► done: the one after it is the next
-//!                                  └► for long, and the next does not come: gap ─► skip │ wait
+//!                                  └► for long, and the next does not come: an earlier consumer's? ─ yes ─► resumed
+//!                                                                                └ no: gap ─► skip │ wait
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use mq_core::later;
+
+use super::gap::SequenceGap;
 
 /// What one producer sends with one key in one epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,39 +22,14 @@ pub(super) struct Stream {
     pub(super) key: String,
 }
 
-/// Numbers of a stream that did not come, while later ones did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SequenceGap {
-    /// The producer's name.
-    pub producer: String,
-    /// The producer's epoch.
-    pub epoch: u64,
-    /// The key.
-    pub key: String,
-    /// The first number that is missing.
-    pub expected: u64,
-    /// The first number after it that is there.
-    pub found: u64,
-}
-
-impl fmt::Display for SequenceGap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (expected, last) = (self.expected, self.found.saturating_sub(1));
-        write!(f, "numbers {expected} to {last} of a key are missing")
-    }
-}
-
-impl std::error::Error for SequenceGap {}
-
 /// How a message follows the one before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Continuity {
     /// It is the next, or the first.
     InOrder,
-    /// It is the first that this consumer has of a stream that began before: those before it were handled by an earlier consumer, or turn up
-    /// [`Late`](Self::Late).
+    /// It is the first that this consumer has of a stream that began before, or of what is left of it: the numbers that are missing before it
+    /// were handled by an earlier consumer, or turn up [`Late`](Self::Late).
     Resumed,
     /// It is from a part of the stream that was passed over, by [`Resumed`](Self::Resumed) or by a gap that was skipped; it may have been
     /// handled before.
@@ -110,6 +87,8 @@ pub(super) struct Rules {
 struct State {
     /// 0: not known yet.
     next: u64,
+    /// Behind this number nobody else has handled anything: what is missing there is a gap.
+    ours_from: u64,
     /// Since when something waits for the next.
     blocked: Option<Instant>,
     /// First and last of what was passed over.
@@ -118,10 +97,14 @@ struct State {
     used: u64,
 }
 
+/// A message that is offered, or held.
 #[derive(Debug)]
-struct Held<M> {
-    keep_until: Instant,
-    message: M,
+pub(super) struct Held<M> {
+    /// It may be held so long.
+    pub(super) keep_until: Instant,
+    /// No earlier consumer had it, and so none has handled what comes behind it.
+    pub(super) fresh: bool,
+    pub(super) message: M,
 }
 
 impl<M> Sequencer<M> {
@@ -138,21 +121,28 @@ impl<M> Sequencer<M> {
         }
     }
 
+    /// Whether this consumer began before that time, however far the clocks differ.
+    pub(super) const fn began_before(&self, epoch_ms: u64) -> bool {
+        epoch_ms > self.rules.started_ms.saturating_add(SKEW_MS)
+    }
+
     /// How many messages are held.
     pub(super) fn len(&self) -> usize {
         self.held.len()
     }
 
-    /// Takes a message; it may be held until `keep_until`. One with the same number takes the place of an earlier one: its handle is newer.
+    /// Takes a message. One with the same number takes the place of an earlier one: its handle is newer.
     pub(super) fn offer(
         &mut self,
         now: Instant,
         stream: Stream,
         seq: u64,
-        keep_until: Instant,
-        message: M,
+        offered: Held<M>,
     ) -> Offer<M> {
         let state = self.state(&stream);
+        if offered.fresh {
+            state.ours_from = state.ours_from.min(seq);
+        }
         if state.next == 0 && seq == 1 {
             state.next = 1;
         }
@@ -160,16 +150,12 @@ impl<M> Sequencer<M> {
             .passed
             .is_some_and(|(first, last)| (first..=last).contains(&seq));
         if seq < state.next && !late {
-            return Offer::Twice(message);
+            return Offer::Twice(offered.message);
         }
         if seq != state.next && !late && state.blocked.is_none() {
             state.blocked = Some(now);
         }
-        let held = Held {
-            keep_until,
-            message,
-        };
-        let replaced = self.held.insert((stream, seq), held);
+        let replaced = self.held.insert((stream, seq), offered);
         replaced.map_or(Offer::Held, |old| Offer::Twice(old.message))
     }
 
@@ -212,8 +198,12 @@ impl<M> Sequencer<M> {
     }
 
     /// It was not handled, and comes again.
-    pub(super) fn undone(&mut self, now: Instant, stream: &Stream) {
-        self.state(stream).blocked = Some(now);
+    pub(super) fn undone(&mut self, now: Instant, stream: &Stream, seq: u64) {
+        let state = self.state(stream);
+        // A late one keeps nobody waiting.
+        if seq == state.next {
+            state.blocked = Some(now);
+        }
     }
 
     /// An answer said that nothing else is there.
@@ -231,37 +221,35 @@ impl<M> Sequencer<M> {
         self.rules.gap_after = time;
     }
 
-    /// A number that was waited for long enough: nothing else was there any more, or the wait was ten times as long.
+    /// A number that was waited for long enough, and that no earlier consumer can have handled.
     pub(super) fn gap(&self, now: Instant) -> Option<SequenceGap> {
         self.held.keys().find_map(|(stream, found)| {
             let state = self.streams.get(stream)?;
-            let since = state
-                .blocked
-                .filter(|_| state.next > 0 && *found > state.next)?;
-            let quiet = self.disturbed.map_or(since, |at| at.max(since));
-            let ripe = later(quiet, self.rules.gap_after);
-            let at_last = later(since, self.rules.gap_after.saturating_mul(10));
-            let is_gap = self.empty.is_some_and(|empty| empty >= ripe) || now >= at_last;
-            is_gap.then(|| SequenceGap {
-                producer: stream.producer.clone(),
-                epoch: stream.epoch,
-                key: stream.key.clone(),
-                expected: state.next,
-                found: *found,
-            })
+            let is_gap = state.next > state.ours_from && *found > state.next;
+            let since = state.blocked.filter(|_| is_gap)?;
+            self.waited(since, now)
+                .then(|| SequenceGap::new(stream, state.next, *found))
         })
+    }
+
+    /// Whether what has not come since then will not come: nothing else was there any more, or the wait was ten times as long.
+    fn waited(&self, since: Instant, now: Instant) -> bool {
+        let quiet = self.disturbed.map_or(since, |at| at.max(since));
+        let ripe = later(quiet, self.rules.gap_after);
+        let at_last = later(since, self.rules.gap_after.saturating_mul(10));
+        self.empty.is_some_and(|empty| empty >= ripe) || now >= at_last
     }
 
     /// The missing numbers are passed over.
     pub(super) fn skip(&mut self, gap: &SequenceGap) {
-        let state = self.state(&stream_of(gap));
+        let state = self.state(&gap.stream());
         state.pass(gap.found);
         state.blocked = None;
     }
 
     /// The missing numbers are waited for anew.
     pub(super) fn wait(&mut self, now: Instant, gap: &SequenceGap) {
-        self.state(&stream_of(gap)).blocked = Some(now);
+        self.state(&gap.stream()).blocked = Some(now);
     }
 
     /// Lets go of messages that can't be held any longer: they come again.
@@ -292,20 +280,41 @@ impl<M> Sequencer<M> {
         }
     }
 
-    /// Streams that were met in the middle begin at what there is of them, after a while.
+    /// Streams that were met in the middle begin at what there is of them, after a while; and where an earlier consumer may have handled
+    /// what is missing, they go on behind it.
     fn resume(&mut self, now: Instant) {
         let gap_after = self.rules.gap_after;
-        // In order: the first of each stream is the lowest.
+        let mut stuck: Vec<(Stream, Option<u64>)> = Vec::new();
+        let mut seen = None;
+        // In order: the first of each stream that is not late is the lowest.
         for (stream, seq) in self.held.keys() {
-            let Some(state) = self.streams.get_mut(stream) else {
+            let Some(state) = self.streams.get(stream) else {
                 continue;
             };
-            let since = state.blocked.filter(|_| state.next == 0);
-            if since.is_some_and(|since| now >= later(since, gap_after)) {
-                state.next = 1;
-                state.pass(*seq);
+            if seen == Some(stream) || *seq < state.next {
+                continue;
+            }
+            seen = Some(stream);
+            let Some(since) = state.blocked else {
+                // The one before it was done meanwhile.
+                if *seq > state.next {
+                    stuck.push((stream.clone(), None));
+                }
+                continue;
+            };
+            let met = state.next == 0 && now >= later(since, gap_after);
+            let left = (1..=state.ours_from).contains(&state.next) && self.waited(since, now);
+            if *seq > state.next && (met || left) {
+                stuck.push((stream.clone(), Some(*seq)));
+            }
+        }
+        for (stream, goes_on_at) in stuck {
+            let state = self.state(&stream);
+            state.blocked = goes_on_at.is_none().then_some(now);
+            if let Some(seq) = goes_on_at {
+                state.next = state.next.max(1);
+                state.pass(seq);
                 state.resumed = true;
-                state.blocked = None;
             }
         }
     }
@@ -314,9 +323,10 @@ impl<M> Sequencer<M> {
         self.uses += 1;
         let used = self.uses;
         // Its beginning is this consumer's to see: what is missing of it is a gap.
-        let whole = !self.forgot && stream.epoch > self.rules.started_ms.saturating_add(SKEW_MS);
+        let whole = !self.forgot && self.began_before(stream.epoch);
         let state = self.streams.entry(stream.clone()).or_insert_with(|| State {
             next: u64::from(whole),
+            ours_from: if whole { 0 } else { u64::MAX },
             blocked: None,
             passed: None,
             resumed: false,
@@ -355,14 +365,6 @@ impl State {
             self.passed = Some((first, to.saturating_sub(1)));
         }
         self.next = to;
-    }
-}
-
-fn stream_of(gap: &SequenceGap) -> Stream {
-    Stream {
-        producer: gap.producer.clone(),
-        epoch: gap.epoch,
-        key: gap.key.clone(),
     }
 }
 

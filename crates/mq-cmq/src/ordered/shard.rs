@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use mq_core::{ErrorKind, Outcome, later};
+use mq_core::{Outcome, later};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -13,12 +13,13 @@ use tokio_util::sync::CancellationToken;
 use super::consumer::{Core, GapDecision, now};
 use super::delivery::{Decision, OrderedDelivery, OrderedHeld};
 use super::envelope::Envelope;
-use super::sequencer::{Continuity, Offer, Rules, SequenceGap, Sequencer, Stream};
+use super::gap::SequenceGap;
+use super::sequencer::{Continuity, Held, Offer, Rules, Sequencer, Stream};
 use crate::consumer::{
     IDLE_PAUSE, LONGEST_PAUSE, Term, backoff, count, delete_until, expired, first_heard, is_final,
     wait_within,
 };
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::proto::limits::MAX_BATCH;
 use crate::queue::{Queue, ReceiptHandle, Received};
 
@@ -174,7 +175,12 @@ impl Shard {
             let keep_until = later(begun, visibility / 4 * 3);
             let id = message.received.message_id().to_owned();
             let handle = message.received.handle().clone();
-            let offer = self.sequencer.offer(now, stream, seq, keep_until, message);
+            let held = Held {
+                keep_until,
+                fresh: self.is_fresh(&message.received),
+                message,
+            };
+            let offer = self.sequencer.offer(now, stream, seq, held);
             match offer {
                 Offer::Held => {}
                 // The same one came again before it was handled: it is held by its new handle, the old one is worth nothing.
@@ -185,6 +191,14 @@ impl Shard {
             }
         }
         self.delete(&twice).await;
+    }
+
+    /// Whether no earlier consumer had it: it was never received before, or sent long after this one began. Services that don't count
+    /// receives say 0.
+    fn is_fresh(&self, received: &Received) -> bool {
+        let sent = received.enqueued().duration_since(UNIX_EPOCH);
+        let sent_ms = sent.map_or(0, |it| it.as_millis().try_into().unwrap_or_default());
+        received.attempt() == 1 || self.sequencer.began_before(sent_ms)
     }
 
     /// Deletes what was handled before. What is not deleted comes again, and is deleted then.
@@ -238,7 +252,9 @@ impl Shard {
                 // Nobody need wait for it.
                 let _ = done.send(result);
             }
-            (Decision::Retry, Some((stream, _))) => self.sequencer.undone(self.now(), &stream),
+            (Decision::Retry, Some((stream, seq))) => {
+                self.sequencer.undone(self.now(), &stream, seq);
+            }
             (Decision::Retry, None) => {}
         }
     }
@@ -292,22 +308,6 @@ impl Shard {
     fn gap_after(&self) -> Duration {
         let default = || self.visibility() + Duration::from_secs(5);
         self.core.options.gap_after.unwrap_or_else(default)
-    }
-}
-
-impl SequenceGap {
-    fn into_error(self, queue: &str) -> Error {
-        let message = format!("{self} in queue {queue}");
-        Error::builder(ErrorKind::Protocol, message)
-            .operation("receive in order")
-            .hint("they were lost, are dead letters, or another consumer has this shard; decide by on_gap")
-            .source(self)
-            .build()
-    }
-
-    /// The gap that an error tells of, if it does.
-    pub fn of(error: &Error) -> Option<&Self> {
-        std::error::Error::source(error)?.downcast_ref()
     }
 }
 

@@ -41,8 +41,26 @@ fn drain(from: &mut Sequencer<u64>, now: Instant) -> Vec<(u64, Continuity)> {
     .collect()
 }
 
+fn held(keep_until: Instant, message: u64) -> Held<u64> {
+    Held {
+        keep_until,
+        fresh: true,
+        message,
+    }
+}
+
 fn offer(to: &mut Sequencer<u64>, start: Instant, stream: Stream, seq: u64) -> Offer<u64> {
-    to.offer(start, stream, seq, at(start, 1000), seq)
+    to.offer(start, stream, seq, held(at(start, 1000), seq))
+}
+
+/// One that an earlier consumer had.
+fn again(to: &mut Sequencer<u64>, start: Instant, stream: Stream, seq: u64) -> Offer<u64> {
+    let fresh = false;
+    let offered = Held {
+        fresh,
+        ..held(at(start, 1000), seq)
+    };
+    to.offer(start, stream, seq, offered)
 }
 
 #[test]
@@ -70,7 +88,7 @@ fn what_was_not_handled_keeps_its_stream_waiting() {
     offer(&mut it, start, key("other"), 1);
     let first = it.take(start).unwrap();
     assert_eq!((first.seq, first.message), (1, 1));
-    it.undone(start, &first.stream);
+    it.undone(start, &first.stream, first.seq);
     assert_eq!(drain(&mut it, start).len(), 1, "the other key goes on");
     offer(&mut it, start, key("k"), 1);
     assert_eq!(drain(&mut it, start).len(), 2);
@@ -125,6 +143,46 @@ fn a_stream_met_in_the_middle_is_resumed_after_a_while() {
     assert_eq!(drain(&mut it, start), [(1, Continuity::InOrder)]);
 }
 
+/// An earlier consumer handled 1 to 5; its deletes of 1 and 4 were not carried out.
+#[test]
+fn what_an_earlier_consumer_handled_is_no_gap() {
+    let (mut it, start) = sequencer(10);
+    again(&mut it, start, old("k"), 1);
+    again(&mut it, start, old("k"), 4);
+    offer(&mut it, start, old("k"), 6);
+    assert_eq!(drain(&mut it, start), [(1, Continuity::InOrder)]);
+    it.found_empty(at(start, 34));
+    assert_eq!(drain(&mut it, at(start, 34)), [], "not for long enough");
+    it.found_empty(at(start, 35));
+    assert_eq!(it.gap(at(start, 35)), None);
+    assert_eq!(drain(&mut it, at(start, 35)), [(4, Continuity::Resumed)]);
+    it.found_empty(at(start, 70));
+    assert_eq!(it.gap(at(start, 70)), None);
+    assert_eq!(drain(&mut it, at(start, 70)), [(6, Continuity::Resumed)]);
+    // From 6 on there was nobody else.
+    offer(&mut it, at(start, 72), old("k"), 8);
+    it.found_empty(at(start, 107));
+    assert_eq!(drain(&mut it, at(start, 107)), []);
+    let gap = it.gap(at(start, 107)).unwrap();
+    assert_eq!((gap.expected, gap.found), (7, 8));
+}
+
+#[test]
+fn a_late_one_that_was_not_handled_is_not_waited_for() {
+    let (mut it, start) = sequencer(10);
+    offer(&mut it, start, key("k"), 3);
+    it.found_empty(at(start, 35));
+    let gap = it.gap(at(start, 35)).unwrap();
+    it.skip(&gap);
+    assert_eq!(drain(&mut it, start), [(3, Continuity::InOrder)]);
+    offer(&mut it, start, key("k"), 2);
+    let late = it.take(start).unwrap();
+    it.undone(start, &late.stream, late.seq);
+    offer(&mut it, at(start, 100), key("k"), 5);
+    it.found_empty(at(start, 101));
+    assert_eq!(it.gap(at(start, 101)), None, "5 came a second ago");
+}
+
 #[test]
 fn room_is_made_from_the_far_end_and_in_time() {
     let (mut it, start) = sequencer(10);
@@ -132,7 +190,7 @@ fn room_is_made_from_the_far_end_and_in_time() {
         offer(&mut it, start, key("k"), seq);
     }
     it.release_farthest();
-    it.offer(start, key("k"), 4, at(start, 5), 4);
+    it.offer(start, key("k"), 4, held(at(start, 5), 4));
     assert_eq!(it.len(), 3);
     it.release_overdue(at(start, 5));
     assert_eq!(it.len(), 2);
@@ -178,7 +236,7 @@ proptest! {
             while let Some(turn) = it.take(start) {
                 if dice.u8(..) < 25 {
                     // Not handled: it comes again.
-                    it.undone(start, &turn.stream);
+                    it.undone(start, &turn.stream, turn.seq);
                     offer(&mut it, start, turn.stream, turn.seq);
                 } else {
                     it.done(&turn.stream, turn.seq);
