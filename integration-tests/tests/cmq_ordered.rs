@@ -299,6 +299,19 @@ async fn cmq_a_failed_handler_keeps_its_stream_waiting_and_foreign_messages_are_
 
 /// On a client that is closed nobody waits for ever.
 #[tokio::test]
+async fn cmq_a_key_that_nobody_would_remember_is_not_sent() {
+    let (server, _client, ordered) = server(1, Duration::from_secs(30)).await;
+    let producer = ordered.producer();
+    let send = |length| producer.send(OrderedMessage::new("k".repeat(length), "body"));
+    send(256).await.unwrap();
+    let failed = send(257).await.unwrap_err();
+    assert_eq!(failed.error.kind(), ErrorKind::Invalid);
+    assert_eq!(failed.error.outcome(), Outcome::NotSent);
+    assert_eq!(failed.message.body(), "body");
+    assert_eq!(server.counts("o-0").unwrap().active, 1);
+}
+
+#[tokio::test]
 async fn cmq_a_closed_client_ends_ordered_sends_and_receives() {
     let server = DevServer::builder().start().await.unwrap();
     server.create_queue(QueueSpec::new("o-0")).unwrap();

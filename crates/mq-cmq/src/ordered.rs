@@ -12,6 +12,8 @@
 //!
 //! `{"v":1,"producer":"8a51…","epoch":1700000000123,"key":"customer-7","seq":3,"payload":"paid"}`
 //!
+//! Names of producers and keys have up to 256 bytes; a body where they are longer is a [`Foreign`](Continuity::Foreign) one.
+//!
 //! A *stream* is what one producer sends with one key in one epoch; its numbers are 1, 2, 3, …. The queue of a key is
 //! `name-(FNV-1a-64(key in UTF-8) % N)`.
 //!

@@ -32,10 +32,11 @@ impl<'a> Envelope<'a> {
         }
     }
 
-    /// `None` for what is no envelope of this version.
+    /// `None` for what is no envelope of this version, or has a name too long to be remembered.
     pub(super) fn read(body: &'a str) -> Option<Self> {
         let envelope: Self = serde_json::from_str(body).ok()?;
-        (envelope.v == VERSION && envelope.seq > 0).then_some(envelope)
+        let short = envelope.producer.len() <= MAX_NAME && envelope.key.len() <= MAX_NAME;
+        (envelope.v == VERSION && envelope.seq > 0 && short).then_some(envelope)
     }
 
     pub(super) fn write(&self) -> String {
@@ -53,6 +54,8 @@ impl<'a> Envelope<'a> {
 }
 
 const VERSION: u32 = 1;
+/// Bytes of a producer's name, and of a key: consumers remember them by the hundred thousand.
+pub(super) const MAX_NAME: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -82,11 +85,20 @@ mod tests {
         ] {
             assert_eq!(Envelope::read(other), None, "{other}");
         }
+        for (length, is_read) in [(MAX_NAME, true), (MAX_NAME + 1, false)] {
+            let (mut producer, mut key) = (stream.clone(), stream.clone());
+            producer.producer = "p".repeat(length);
+            key.key = "k".repeat(length);
+            for long in [producer, key] {
+                let text = Envelope::new(&long, 3, "").write();
+                assert_eq!(Envelope::read(&text).is_some(), is_read, "{length}");
+            }
+        }
     }
 
     proptest! {
         #[test]
-        fn comes_back(producer in ".*", epoch: u64, key in ".*", seq in 1_u64.., payload in ".*") {
+        fn comes_back(producer in ".{0,64}", epoch: u64, key in ".{0,64}", seq in 1_u64.., payload in ".*") {
             let stream = Stream { producer, epoch, key };
             let envelope = Envelope::new(&stream, seq, &payload);
             let text = envelope.write();

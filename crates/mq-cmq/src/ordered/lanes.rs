@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::Ordered;
-use super::envelope::Envelope;
+use super::envelope::{Envelope, MAX_NAME};
 use super::producer::{OrderedMessage, OrderedReceipt};
 use super::sequencer::Stream;
 use crate::consumer::{LONGEST_PAUSE, backoff, begin};
@@ -78,6 +78,12 @@ impl Lanes {
         let Some(queue) = self.ordered.queue_of(&key) else {
             return;
         };
+        if key.len() > MAX_NAME {
+            let long = format!("a key of {} bytes, over {MAX_NAME}", key.len());
+            let error = Error::builder(ErrorKind::Invalid, long).operation(SEND);
+            let hint = "use a shorter one, such as the hash of what you have";
+            return fail(job, error.hint(hint).build(), None);
+        }
         let fresh = self.fresh_epoch();
         let mut state = self.state();
         if state.waiting >= MOST_WAITING {

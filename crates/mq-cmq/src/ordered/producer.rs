@@ -24,7 +24,7 @@ pub struct OrderedMessage {
 }
 
 impl OrderedMessage {
-    /// A message.
+    /// A message. Its key has up to 256 bytes, which is seen when it is sent.
     pub fn new(key: impl Into<Arc<str>>, body: impl Into<Arc<str>>) -> Self {
         Self {
             key: key.into(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use mq_cmq::{Client, Consumer, ErrorCode, ErrorKind, Outcome, Settle};
+use mq_core::{Clock as _, SystemClock};
 
 use crate::server::{Reply, Server};
 
@@ -135,7 +136,7 @@ async fn what_messages_show_outranks_an_attribute_that_was_read_before() {
     let server = Server::start([attributes, messages(0..1), Reply::Hang]).await;
     let queue = client(&server).queue("q").unwrap();
     assert_eq!(queue.attributes().await.unwrap().visibility.as_secs(), 600);
-    let begun = tokio::time::Instant::now().into_std();
+    let begun = SystemClock.now();
     let delivery = queue.consumer().build().unwrap().recv().await;
     let left = delivery.unwrap().unwrap().deadline() - begun;
     assert!(
