@@ -16,7 +16,7 @@ use crate::client::{Call, Shared};
 use crate::consumer::ConsumerBuilder;
 use crate::error::{Result, SendError, refused};
 use crate::message::{Message, Receipt};
-use crate::proto::action::{BatchReceiveMessage, DeleteMessage, ReceiveMessage, SendMessage};
+use crate::proto::action::{BatchReceiveMessage, ReceiveMessage, SendMessage};
 use crate::proto::limits;
 
 /// A queue of CMQ. Cheap to clone; made by [`Client::queue`](crate::Client::queue).
@@ -118,12 +118,7 @@ impl Queue {
     ///
     /// Dropped, the message may or may not be deleted.
     pub async fn delete(&self, handle: &ReceiptHandle) -> Result<()> {
-        let action = DeleteMessage {
-            queue: &self.name,
-            handle: handle.as_str(),
-        };
-        self.shared.call(&action, Call::new(DELETE)).await?;
-        Ok(())
+        batch::delete_one(self, handle, Call::new(DELETE)).await
     }
 
     /// Deletes many messages, 16 in a request. One result a handle, in their order; after a request that failed the others are still sent.
@@ -137,7 +132,23 @@ impl Queue {
     ///
     /// As for [`Queue::send_batch`].
     pub async fn delete_batch(&self, handles: &[ReceiptHandle]) -> Vec<Result<()>> {
-        batch::delete(&self.shared, &self.name, handles).await
+        batch::delete(self, handles, Call::new(DELETE)).await
+    }
+
+    /// As the two above, up to 16 of them in one request; in so much time, and not longer than the client has.
+    pub(crate) async fn delete_within(
+        &self,
+        handles: &[ReceiptHandle],
+        time: Duration,
+    ) -> Vec<Result<()>> {
+        let call = Call {
+            timeout: Some(time.min(self.shared.timeout())),
+            ..Call::new(DELETE)
+        };
+        match handles {
+            [one] => vec![batch::delete_one(self, one, call).await],
+            many => batch::delete(self, many, call).await,
+        }
     }
 
     /// Receives and handles messages, with deadlines: see [`Consumer`](crate::Consumer).

@@ -248,19 +248,24 @@ impl Core {
             return Settling::now(Err(expired()));
         };
         let (done, result) = oneshot::channel();
-        self.removals().push_back(Removal {
+        self.remove([Removal {
             handle: lease.handle,
             term,
             done,
             unsure: false,
             _place: lease.place,
-        });
+        }]);
+        Settling::later(result)
+    }
+
+    /// They are to be deleted.
+    pub(super) fn remove(&self, some: impl IntoIterator<Item = Removal>) {
+        self.removals().extend(some);
         if self.phase() == Phase::Closed {
-            // It closed meanwhile: nobody would come for it.
+            // It closed meanwhile: nobody would come for them.
             drop(std::mem::take(&mut *self.removals()));
         }
         self.removing.notify_one();
-        Settling::later(result)
     }
 
     /// It comes again; its place is free.

@@ -46,6 +46,12 @@ impl Term {
         }
     }
 
+    /// How long one delete may take: so that another can follow while the message is still ours.
+    pub(crate) fn patience(&self, now: Instant) -> Duration {
+        let left = self.deadline.saturating_duration_since(now);
+        (left / 2).max(SECOND)
+    }
+
     /// When a message that is still held is given up.
     pub(crate) const fn give_up(&self) -> Instant {
         self.forget

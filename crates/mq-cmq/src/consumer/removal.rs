@@ -13,59 +13,62 @@ use crate::error::{Error, Result};
 use crate::proto::limits::MAX_BATCH;
 use crate::queue::{Queue, ReceiptHandle};
 
-/// Deletes until the consumer is closed.
+/// Deletes until the consumer is closed. One remover more than there are pollers: a delete that hangs does not hold the others up.
 pub(super) async fn remove(core: Arc<Core>) {
-    let removing = async {
-        loop {
-            let some = core.take_removals(MAX_BATCH);
-            if some.is_empty() {
-                core.removing.notified().await;
-            } else {
-                remove_some(&core, some).await;
-            }
-        }
-    };
     tokio::select! {
         () = core.reached(Phase::Closed) => {}
-        () = removing => {}
+        () = remove_all(&core) => {}
     }
 }
 
-/// Deletes them, those without an answer again until their time is over: a second delete harms nothing.
-async fn remove_some(core: &Core, mut left: Vec<Removal>) {
-    let mut pauses = backoff();
+async fn remove_all(core: &Core) {
+    let mut pauses = None;
     loop {
-        let handles: Vec<ReceiptHandle> = left.iter().map(|it| it.handle.clone()).collect();
-        let results = request(core, &handles).await;
-        let mut again = Vec::new();
-        for (mut removal, result) in left.into_iter().zip(results) {
-            match judge(core.now(), &removal.term, &mut removal.unsure, result) {
-                Some(result) => finish(core, removal, result),
-                None => again.push(removal),
-            }
+        let some = core.take_removals(MAX_BATCH);
+        if some.is_empty() {
+            core.removing.notified().await;
+            continue;
         }
+        let again = remove_some(core, some).await;
         if again.is_empty() {
-            return;
+            pauses = None;
+            continue;
         }
-        left = again;
-        tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+        core.remove(again);
+        let pause = pauses.get_or_insert_with(backoff).next();
+        tokio::time::sleep(pause.unwrap_or(LONGEST_PAUSE)).await;
     }
 }
 
-async fn request(core: &Core, handles: &[ReceiptHandle]) -> Vec<Result<()>> {
-    match handles {
-        [one] => vec![core.queue.delete(one).await],
-        many => core.queue.delete_batch(many).await,
+/// Deletes them. The answer is what is to be tried again, until its time is over: a second delete harms nothing.
+async fn remove_some(core: &Core, some: Vec<Removal>) -> Vec<Removal> {
+    let handles: Vec<ReceiptHandle> = some.iter().map(|it| it.handle.clone()).collect();
+    let now = core.now();
+    let patience = some.iter().map(|it| it.term.patience(now)).min();
+    let results = core
+        .queue
+        .delete_within(&handles, patience.unwrap_or_default());
+    let mut again = Vec::new();
+    for (mut removal, result) in some.into_iter().zip(results.await) {
+        match judge(core.now(), &removal.term, &mut removal.unsure, result) {
+            Some(result) => finish(core, removal, result),
+            None => again.push(removal),
+        }
     }
+    again
 }
 
 /// Deletes one message, again without an answer until its time is over.
 pub(crate) async fn delete_until(queue: &Queue, handle: &ReceiptHandle, term: &Term) -> Result<()> {
     let (mut unsure, mut pauses) = (false, backoff());
+    let clock = &queue.shared().clock;
+    let handles = std::slice::from_ref(handle);
     loop {
-        let result = queue.delete(handle).await;
-        let now = queue.shared().clock.now();
-        if let Some(result) = judge(now, term, &mut unsure, result) {
+        let results = queue
+            .delete_within(handles, term.patience(clock.now()))
+            .await;
+        let result = results.into_iter().collect();
+        if let Some(result) = judge(clock.now(), term, &mut unsure, result) {
             return result;
         }
         tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;

@@ -29,6 +29,8 @@ pub(super) fn start(core: &Arc<Core>) {
     let pollers = core.config.concurrency.div_ceil(MAX_BATCH).min(MOST);
     for at in 0..pollers {
         tasks.spawn(poll::poll(Arc::clone(core), at == 0));
+    }
+    for _ in 0..=pollers {
         tasks.spawn(removal::remove(Arc::clone(core)));
     }
 }
@@ -232,5 +234,5 @@ fn note(ended: Result<(), JoinError>) {
     }
 }
 
-/// Pollers, and removers: each has its own connection.
+/// Pollers: each has its own connection.
 const MOST: usize = 8;

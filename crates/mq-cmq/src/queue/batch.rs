@@ -11,7 +11,7 @@ use crate::client::{Answered, Call, Shared};
 use crate::error::{Error, ErrorCode, Result, SendError, refused, rejected};
 use crate::message::{Message, Receipt};
 use crate::proto::Envelope;
-use crate::proto::action::{BatchDeleteMessage, BatchSendMessage, SendMessage};
+use crate::proto::action::{BatchDeleteMessage, BatchSendMessage, DeleteMessage, SendMessage};
 use crate::proto::limits::{self, Refusal};
 
 pub(super) async fn send(queue: &Queue, messages: Vec<Message>) -> Vec<Result<Receipt, SendError>> {
@@ -71,18 +71,27 @@ async fn send_together(
     shared.ids(stored, action.bodies.len(), SEND)
 }
 
+pub(super) async fn delete_one(queue: &Queue, handle: &ReceiptHandle, call: Call) -> Result<()> {
+    let action = DeleteMessage {
+        queue: &queue.name,
+        handle: handle.as_str(),
+    };
+    queue.shared.call(&action, call).await.map(|_| ())
+}
+
 pub(super) async fn delete(
-    shared: &Shared,
-    queue: &str,
+    queue: &Queue,
     handles: &[ReceiptHandle],
+    call: Call,
 ) -> Vec<Result<()>> {
+    let shared = &queue.shared;
     let mut results = Vec::with_capacity(handles.len());
     for some in handles.chunks(limits::MAX_BATCH) {
         let action = BatchDeleteMessage {
-            queue,
+            queue: &queue.name,
             handles: some.iter().map(ReceiptHandle::as_str).collect(),
         };
-        let each = match shared.ask(&action, Call::new(DELETE)).await {
+        let each = match shared.ask(&action, call).await {
             Ok(answered) => each(shared, &answered, some),
             Err(error) => Err(error),
         };

@@ -245,6 +245,36 @@ async fn a_delete_without_an_answer_is_sent_again_and_then_known() {
 }
 
 #[tokio::test]
+async fn a_delete_that_hangs_holds_nobody_up_and_is_sent_again_in_time() {
+    let script = [
+        messages(0..2),
+        Reply::Hang,
+        Reply::ok(""),
+        Reply::Hang,
+        Reply::ok(""),
+        Reply::Hang,
+    ];
+    let server = Server::start(script).await;
+    let queue = client(&server).queue("q").unwrap();
+    let consumer = queue.consumer().visibility(Duration::from_secs(4));
+    let consumer = consumer.concurrency(2).build().unwrap();
+    let hangs = consumer.recv().await.unwrap().unwrap();
+    let other = consumer.recv().await.unwrap().unwrap();
+    let deadline = hangs.deadline();
+    let hangs = hangs.ack();
+    server.saw(2).await;
+    let soon = Duration::from_secs(1);
+    let other = tokio::time::timeout(soon, other.ack()).await;
+    other.expect("it does not wait for the first").unwrap();
+    hangs.await.unwrap();
+    assert!(
+        SystemClock.now() < deadline,
+        "the client's own time is 10 s"
+    );
+    assert_eq!(consumer.counts().deleted, 2);
+}
+
+#[tokio::test]
 async fn deletes_that_come_together_go_together_and_fail_alone() {
     let partly = r#"{"code":6010,"message":"(10150)partially","requestId":"1",
         "errorList":[{"code":4430,"message":"(10260)invalid","receiptHandle":"h2"}]}"#;
