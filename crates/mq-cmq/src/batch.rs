@@ -50,6 +50,20 @@ pub(crate) fn cut<K: PartialEq + Copy>(
     requests
 }
 
+/// Cuts a request into halves until each part `fits`; one item is not cut.
+pub(crate) fn halve<T>(items: &[T], fits: impl Fn(&[T]) -> bool) -> Vec<&[T]> {
+    let (mut parts, mut rest) = (Vec::new(), vec![items]);
+    while let Some(some) = rest.pop() {
+        if some.len() <= 1 || fits(some) {
+            parts.push(some);
+        } else {
+            let (first, second) = some.split_at(some.len() / 2);
+            rest.extend([second, first]);
+        }
+    }
+    parts
+}
+
 /// A result for each message, in their order.
 pub(crate) struct Results(Vec<Option<Result<Receipt>>>);
 
@@ -133,6 +147,14 @@ mod tests {
         let keys = [(0, 1), (1, 1), (0, 1), (1, 1)];
         assert_eq!(places(&keys, 16, 100), [vec![0, 2], vec![1, 3]]);
         assert!(places(&[], 16, 100).is_empty());
+    }
+
+    #[test]
+    fn halves_until_it_fits() {
+        let fits = |some: &[u32]| some.iter().sum::<u32>() <= 6;
+        let parts = halve(&[1, 2, 3, 4, 9, 5], fits);
+        assert_eq!(parts, [&[1, 2, 3][..], &[4], &[9], &[5]]);
+        assert_eq!(halve(&[6], fits), [&[6][..]]);
     }
 
     proptest! {

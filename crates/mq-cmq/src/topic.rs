@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::batch::{Item, Results, cut};
+use crate::batch::{Item, Results, cut, halve};
 use crate::client::{Call, Shared};
 use crate::error::{Result, SendError, refused};
 use crate::message::{Receipt, TopicMessage};
@@ -78,30 +78,37 @@ impl Topic {
             }
         }
         for request in cut(items, limits::MAX_BATCH, self.shared.batch_bytes) {
-            let together = request.places.iter().filter_map(|at| messages.get(*at));
-            let ids = self.publish_together(together.collect()).await;
-            results.spread(&request.places, ids, None);
+            let together = |places: &[usize]| BatchPublishMessage {
+                topic: &self.name,
+                bodies: places
+                    .iter()
+                    .filter_map(|at| messages.get(*at).map(TopicMessage::body))
+                    .collect(),
+                tags: request.key.0.iter().map(String::as_str).collect(),
+                routing_key: request.key.1,
+            };
+            for places in halve(&request.places, |some| self.shared.fits(&together(some))) {
+                let ids = self.publish_together(together(places)).await;
+                results.spread(places, ids, None);
+            }
         }
         results.with(messages)
     }
 
     /// Messages with the same tags and routing key.
-    async fn publish_together(&self, messages: Vec<&TopicMessage>) -> Result<Vec<String>> {
-        let Some(first) = messages.first() else {
-            return Ok(Vec::new());
-        };
-        if messages.len() == 1 {
-            let receipt = self.publish_one(first, Call::new(PUBLISH)).await?;
-            return Ok(vec![receipt]);
+    async fn publish_together(&self, action: BatchPublishMessage<'_>) -> Result<Vec<String>> {
+        let call = Call::new(PUBLISH);
+        if let [body] = *action.bodies.as_slice() {
+            let action = PublishMessage {
+                topic: action.topic,
+                body,
+                tags: action.tags,
+                routing_key: action.routing_key,
+            };
+            return Ok(vec![self.shared.call(&action, call).await?.id]);
         }
-        let action = BatchPublishMessage {
-            topic: &self.name,
-            bodies: messages.iter().map(|message| message.body()).collect(),
-            tags: first.tag_texts(),
-            routing_key: first.key(),
-        };
-        let stored = self.shared.call(&action, Call::new(PUBLISH)).await?;
-        self.shared.ids(stored, messages.len(), PUBLISH)
+        let stored = self.shared.call(&action, call).await?;
+        self.shared.ids(stored, action.bodies.len(), PUBLISH)
     }
 
     async fn publish_one(&self, message: &TopicMessage, call: Call) -> Result<String> {

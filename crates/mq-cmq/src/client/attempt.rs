@@ -33,18 +33,7 @@ impl Shared {
         action: &A,
         operation: &'static str,
     ) -> Result<Request<Full<Bytes>>> {
-        let common = Common {
-            method: self.method,
-            host: &self.host,
-            path: &self.path,
-            secret_id: &self.signer.secret_id,
-            token: self.signer.token.as_ref().map(mq_core::Secret::expose),
-            region: self.region.as_deref(),
-            timestamp: self.seconds(),
-            // As many bits as a signed number of 64 bits has: servers may read it as one.
-            nonce: fastrand::u64(1..=i64::MAX.unsigned_abs()),
-        };
-        let form = request::encode(action, &common, &self.signer.key);
+        let form = request::encode(action, &self.common(), &self.signer.key);
         let request = Request::builder().header(HOST, &self.host);
         let request = match self.method {
             HttpMethod::Post => request
@@ -64,9 +53,33 @@ impl Shared {
         request.map_err(|_| invalid(operation, "the request can't be written as HTTP"))
     }
 
+    fn common(&self) -> Common<'_> {
+        Common {
+            method: self.method,
+            host: &self.host,
+            path: &self.path,
+            secret_id: &self.signer.secret_id,
+            token: self.signer.token.as_ref().map(mq_core::Secret::expose),
+            region: self.region.as_deref(),
+            timestamp: self.seconds(),
+            // As many bits as a signed number of 64 bits has: servers may read it as one.
+            nonce: fastrand::u64(1..=i64::MAX.unsigned_abs()),
+        }
+    }
+
+    /// Whether an action can be written: GET has a limit for URLs.
+    pub(crate) fn fits<A: Action>(&self, action: &A) -> bool {
+        match self.method {
+            HttpMethod::Post => true,
+            HttpMethod::Get => {
+                let form = request::encode(action, &self.common(), &self.signer.key);
+                self.url_length(&form) + SIGNATURE_SPREAD <= MAX_URL
+            }
+        }
+    }
+
     fn check_length(&self, form: &str, operation: &'static str) -> Result<()> {
-        let scheme = if self.https { "https://" } else { "http://" };
-        let length = scheme.len() + self.host.len() + self.path.len() + 1 + form.len();
+        let length = self.url_length(form);
         if length <= MAX_URL {
             return Ok(());
         }
@@ -75,6 +88,11 @@ impl Shared {
             .into_builder()
             .hint("use POST, or send fewer and smaller bodies")
             .build())
+    }
+
+    fn url_length(&self, form: &str) -> usize {
+        let scheme = if self.https { "https://" } else { "http://" };
+        scheme.len() + self.host.len() + self.path.len() + 1 + form.len()
     }
 
     fn judge<A: Action>(
@@ -162,3 +180,5 @@ impl Shared {
 
 /// Tencent's Java SDK refuses to send longer ones.
 const MAX_URL: usize = 2048;
+/// By how much two signatures may differ, written into a URL, and two nonces.
+const SIGNATURE_SPREAD: usize = 128;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use mq_core::Outcome;
 
 use super::{DELETE, Queue, ReceiptHandle, SEND, due};
-use crate::batch::{Item, Results, cut};
+use crate::batch::{Item, Results, cut, halve};
 use crate::client::{Answered, Call, Shared};
 use crate::error::{Error, ErrorCode, Result, SendError, refused, rejected};
 use crate::message::{Message, Receipt};
@@ -30,10 +30,18 @@ pub(super) async fn send(queue: &Queue, messages: Vec<Message>) -> Vec<Result<Re
         }
     }
     for request in cut(items, limits::MAX_BATCH, shared.batch_bytes) {
-        let bodies = request.places.iter().filter_map(|at| messages.get(*at));
-        let bodies = bodies.map(Message::body).collect();
-        let ids = send_together(shared, &queue.name, bodies, request.key).await;
-        results.spread(&request.places, ids, due(now, request.key));
+        let together = |places: &[usize]| BatchSendMessage {
+            queue: &queue.name,
+            bodies: places
+                .iter()
+                .filter_map(|at| messages.get(*at).map(Message::body))
+                .collect(),
+            delay_seconds: request.key,
+        };
+        for places in halve(&request.places, |some| shared.fits(&together(some))) {
+            let ids = send_together(shared, together(places)).await;
+            results.spread(places, ids, due(now, request.key));
+        }
     }
     results.with(messages)
 }
@@ -47,26 +55,16 @@ fn check(
     message.delay_seconds(now, kept)
 }
 
-async fn send_together(
-    shared: &Shared,
-    queue: &str,
-    bodies: Vec<&str>,
-    delay_seconds: Option<u32>,
-) -> Result<Vec<String>> {
+async fn send_together(shared: &Shared, action: BatchSendMessage<'_>) -> Result<Vec<String>> {
     let call = Call::new(SEND);
-    if let [body] = *bodies.as_slice() {
+    if let [body] = *action.bodies.as_slice() {
         let action = SendMessage {
-            queue,
+            queue: action.queue,
             body,
-            delay_seconds,
+            delay_seconds: action.delay_seconds,
         };
         return Ok(vec![shared.call(&action, call).await?.id]);
     }
-    let action = BatchSendMessage {
-        queue,
-        bodies,
-        delay_seconds,
-    };
     let stored = shared.call(&action, call).await?;
     shared.ids(stored, action.bodies.len(), SEND)
 }
@@ -86,12 +84,9 @@ pub(super) async fn delete(
 ) -> Vec<Result<()>> {
     let shared = &queue.shared;
     let mut results = Vec::with_capacity(handles.len());
-    for some in handles.chunks(limits::MAX_BATCH) {
-        let action = BatchDeleteMessage {
-            queue: &queue.name,
-            handles: some.iter().map(ReceiptHandle::as_str).collect(),
-        };
-        let each = match shared.ask(&action, call).await {
+    let requests = handles.chunks(limits::MAX_BATCH);
+    for some in requests.flat_map(|it| halve(it, |part| shared.fits(&together(queue, part)))) {
+        let each = match shared.ask(&together(queue, some), call).await {
             Ok(answered) => each(shared, &answered, some),
             Err(error) => Err(error),
         };
@@ -101,6 +96,13 @@ pub(super) async fn delete(
         }
     }
     results
+}
+
+fn together<'a>(queue: &'a Queue, handles: &'a [ReceiptHandle]) -> BatchDeleteMessage<'a> {
+    BatchDeleteMessage {
+        queue: &queue.name,
+        handles: handles.iter().map(ReceiptHandle::as_str).collect(),
+    }
 }
 
 /// Whose delete failed, and why.

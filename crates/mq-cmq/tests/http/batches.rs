@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mq_cmq::{ErrorCode, ErrorKind, Message, Outcome, ReceiptHandle, TopicMessage};
+use mq_cmq::{ErrorCode, ErrorKind, HttpMethod, Message, Outcome, ReceiptHandle, TopicMessage};
 
 use crate::server::{Reply, Server};
 
@@ -31,6 +31,40 @@ async fn forty_messages_are_three_requests_in_order() {
     let sent: Vec<&str> = seen.iter().flat_map(|it| it.list("msgBody")).collect();
     assert_eq!(sent, bodies);
     assert_eq!(seen[0].list("msgBody").len(), 16);
+}
+
+#[tokio::test]
+async fn with_get_a_batch_is_cut_to_what_a_url_holds() {
+    let script = [
+        stored(2),
+        stored(2),
+        stored(4),
+        stored(4),
+        Reply::ok(""),
+        Reply::ok(""),
+    ];
+    let server = Server::start(script).await;
+    let client = server.builder().method(HttpMethod::Get).build().unwrap();
+    let mut bodies = vec!["x".repeat(500); 4];
+    bodies.extend(vec!["short".to_owned(); 4]);
+    let results = client.queue("q").unwrap().send_batch(bodies.clone()).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    let results = client
+        .topic("t")
+        .unwrap()
+        .publish_batch(bodies.split_off(4))
+        .await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    let handles = vec![ReceiptHandle::new("h".repeat(600)); 4];
+    let results = client.queue("q").unwrap().delete_batch(&handles).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    let seen = server.seen();
+    let cut = |name: &str| -> Vec<usize> {
+        let counts = seen.iter().map(|it| it.list(name).len());
+        counts.filter(|count| *count > 0).collect()
+    };
+    assert_eq!(cut("msgBody"), [2, 2, 4, 4]);
+    assert_eq!(cut("receiptHandle"), [2, 2]);
 }
 
 #[tokio::test]
