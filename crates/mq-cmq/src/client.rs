@@ -165,6 +165,8 @@ pub(crate) struct Answered {
     body: Bytes,
     /// When the attempt began that was answered.
     pub(crate) begun: Instant,
+    /// An earlier attempt may have been applied.
+    pub(crate) unsure: bool,
 }
 
 impl Shared {
@@ -182,7 +184,7 @@ impl Shared {
         let (mut attempt, mut unsure) = (1, false);
         loop {
             let error = match self.attempt(action, call.operation, deadline).await {
-                Ok(answered) => return Ok(answered),
+                Ok(answered) => return Ok(Answered { unsure, ..answered }),
                 Err(error) => error,
             };
             unsure |= error.outcome() == Outcome::Unknown;

@@ -61,8 +61,8 @@ impl Message {
         self
     }
 
-    /// Visible at `time`, by this machine's clock, rounded up to whole seconds; at once if it has passed. See
-    /// [`Message::deliver_after`].
+    /// Visible at `time`, by this machine's clock, rounded up to whole seconds; at once if it has passed. The delay is reckoned when the
+    /// request is made: one that has to be made again, after throttling, is later by as much. See [`Message::deliver_after`].
     #[must_use]
     pub const fn deliver_at(mut self, time: SystemTime) -> Self {
         self.due = Due::At(time);

@@ -62,12 +62,12 @@ impl<H> PushReceiver<H> {
         Self {
             handler: Arc::new(handler),
             format,
-            max_body: 2 * 1024 * 1024,
+            max_body: 6 * 1024 * 1024 + 64 * 1024,
         }
     }
 
-    /// The largest body of a request, in bytes; default 2 MiB: a message of 1 MiB, and room for what JSON makes of it. What is larger is
-    /// answered with 413, and not read further.
+    /// The largest body of a request, in bytes; default 6 MiB and 64 KiB: a message of 1 MiB, whatever JSON makes of it, and what is around it.
+    /// What is larger is answered with 413, and not read further.
     #[must_use]
     pub const fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use self::known::Known;
+pub(crate) use self::known::Visibility;
 pub use self::received::{ReceiptHandle, Received};
 use crate::client::{Call, Shared};
 use crate::consumer::ConsumerBuilder;

@@ -121,6 +121,7 @@ impl Shared {
                 envelope,
                 body,
                 begun,
+                unsure: false,
             }),
         }
     }
@@ -173,6 +174,9 @@ impl Shared {
             .outcome(Outcome::Unknown)
             .source(cause)
             .build(),
+            Failure::TooLarge => self
+                .not_the_protocol(operation, "the answer is larger than any of CMQ's")
+                .build(),
             Failure::Closed => closed(operation),
         }
     }

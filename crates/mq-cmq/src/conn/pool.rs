@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full, Limited};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::{Request, StatusCode};
 use mq_core::{Clock, Endpoint};
 
@@ -62,6 +62,8 @@ pub(crate) enum Failure {
     Timeout { sent: bool },
     /// The connection broke after bytes may have left.
     Broken(Box<dyn std::error::Error + Send + Sync>),
+    /// The answer is larger than any can be.
+    TooLarge,
     /// The client is closed: nothing has left.
     Closed,
 }
@@ -129,7 +131,13 @@ impl Pool {
             let body = Limited::new(answer.into_body(), MAX_ANSWER)
                 .collect()
                 .await
-                .map_err(Failure::Broken)?
+                .map_err(|error| {
+                    if error.is::<LengthLimitError>() {
+                        Failure::TooLarge
+                    } else {
+                        Failure::Broken(error)
+                    }
+                })?
                 .to_bytes();
             self.keep(sender);
             return Ok(Answer { status, body });
@@ -187,8 +195,8 @@ impl Pool {
     }
 }
 
-/// Sixteen bodies of 1 MiB, if each second byte is escaped.
-const MAX_ANSWER: usize = 32 * 1024 * 1024;
+/// Sixteen bodies of 1 MiB, if each byte is escaped, and what is around them.
+const MAX_ANSWER: usize = 97 * 1024 * 1024;
 /// Shorter than servers and load balancers keep them.
 const KEPT_FOR: Duration = Duration::from_secs(15);
 const MOST_KEPT: usize = 64;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -17,7 +17,7 @@ use super::lease::{Due, Leases, Term};
 use super::options::Config;
 use super::ready::Ready;
 use crate::error::{Error, Result, closed};
-use crate::queue::{Queue, ReceiptHandle, Received};
+use crate::queue::{Queue, ReceiptHandle, Received, Visibility};
 
 /// How far a consumer is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -180,7 +180,7 @@ impl Core {
     }
 
     /// How long messages are invisible, as far as it is known.
-    pub(super) fn visibility(&self) -> Duration {
+    pub(super) fn visibility(&self) -> Visibility {
         self.queue.known().visibility(self.config.visibility)
     }
 
@@ -209,7 +209,7 @@ impl Core {
                     place: Place::new(permit, &self.in_flight),
                 };
                 let id = leases.begin(term, lease);
-                offered.push((id, Held::new(message, term.deadline, expiry)));
+                offered.push((id, Held::new(message, term, expiry)));
             }
             leases.next_due() != before
         };
@@ -297,7 +297,7 @@ impl Core {
                 Due::Warn(_) => {
                     drop(leases);
                     count(&self.tally.warned, 1);
-                    let visibility = self.visibility();
+                    let visibility = self.visibility().time;
                     tracing::warn!(
                         queue = self.queue.name(),
                         ?visibility,

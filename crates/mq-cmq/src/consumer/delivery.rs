@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::core::Core;
+use super::lease::Term;
 use crate::error::{Error, Result, closed};
 use crate::proto::ErrorCode;
 use crate::queue::Received;
@@ -37,7 +38,7 @@ pub enum Settle {
 #[derive(Debug, Clone)]
 pub struct Held {
     received: Received,
-    deadline: Instant,
+    term: Term,
     expiry: CancellationToken,
 }
 
@@ -75,23 +76,24 @@ enum Progress {
 }
 
 impl Held {
-    pub(super) const fn new(
-        received: Received,
-        deadline: Instant,
-        expiry: CancellationToken,
-    ) -> Self {
+    pub(super) const fn new(received: Received, term: Term, expiry: CancellationToken) -> Self {
         Self {
             received,
-            deadline,
+            term,
             expiry,
         }
+    }
+
+    /// When its handler is aborted.
+    pub(super) const fn give_up(&self) -> Instant {
+        self.term.give_up()
     }
 
     /// Until when the message is certainly ours, by this machine's monotonic clock: the queue's visibility timeout after the *beginning of
     /// the request* that brought it. The service took it later than that, so that it is invisible for longer, by up to the time that
     /// the request took. Time in the consumer's buffer counts. CMQ can't move it.
     pub const fn deadline(&self) -> Instant {
-        self.deadline
+        self.term.deadline
     }
 
     /// Cancelled at the [deadline](Self::deadline): from then on somebody else may have the message. Also cancelled when the consumer

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use mq_core::later;
 
+use crate::queue::Visibility;
+
 /// What has become due of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Due {
@@ -36,13 +38,16 @@ pub(crate) struct Term {
 
 impl Term {
     /// Of a message that came with a request of this beginning, and its answer.
-    pub(crate) fn new(begun: Instant, answered: Instant, visibility: Duration) -> Self {
+    pub(crate) fn new(begun: Instant, answered: Instant, visibility: Visibility) -> Self {
+        let Visibility { time, is_guess } = visibility;
+        // Where it is a guess, the service has to say that its time is over.
+        let longest = if is_guess { LONGEST } else { time };
         Self {
-            warn: later(begun, visibility / 5 * 4),
-            deadline: later(begun, visibility),
+            warn: later(begun, time / 5 * 4),
+            deadline: later(begun, time),
             // Its end is told in whole seconds.
-            over: later(answered, visibility.saturating_add(SECOND)),
-            forget: later(begun, visibility.saturating_mul(2)),
+            over: later(answered, longest.saturating_add(SECOND)),
+            forget: later(begun, longest.saturating_mul(2)),
         }
     }
 
@@ -150,12 +155,21 @@ impl<T> Leases<T> {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
+/// What a queue can be told at most.
+const LONGEST: Duration = Duration::from_secs(12 * 3600);
 
 #[cfg(test)]
 mod tests {
     use mq_core::{Clock as _, SystemClock};
 
     use super::*;
+
+    const fn known(time: Duration) -> Visibility {
+        Visibility {
+            time,
+            is_guess: false,
+        }
+    }
 
     fn all(leases: &mut Leases<&'static str>, now: Instant) -> Vec<Due> {
         std::iter::from_fn(|| leases.poll_due(now)).collect()
@@ -166,7 +180,7 @@ mod tests {
         let start = SystemClock.now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut leases = Leases::new();
-        let term = Term::new(start, at(3_000), Duration::from_secs(10));
+        let term = Term::new(start, at(3_000), known(Duration::from_secs(10)));
         assert_eq!((term.deadline, term.over), (at(10_000), at(14_000)));
         let id = leases.begin(term, "a");
         assert_eq!(leases.next_due(), Some(at(8_000)));
@@ -181,11 +195,24 @@ mod tests {
     }
 
     #[test]
+    fn by_a_guess_nothing_is_refused() {
+        let start = SystemClock.now();
+        let time = Duration::from_secs(30);
+        let guess = Visibility {
+            time,
+            is_guess: true,
+        };
+        let term = Term::new(start, start, guess);
+        assert_eq!(term.deadline, start + time);
+        assert!(term.over > start + LONGEST && term.give_up() > start + LONGEST);
+    }
+
+    #[test]
     fn what_is_settled_is_not_due() {
         let start = SystemClock.now();
         let mut leases = Leases::new();
         let visibility = Duration::from_secs(1);
-        let term = Term::new(start, start, visibility);
+        let term = Term::new(start, start, known(visibility));
         let ids: Vec<_> = (0..3).map(|_| leases.begin(term, "x")).collect();
         assert_eq!(all(&mut leases, start + visibility).len(), 6);
         for id in &ids {
@@ -193,7 +220,7 @@ mod tests {
             assert_eq!(leases.end(*id), None);
         }
         assert_eq!(leases.next_due(), None);
-        leases.begin(Term::new(start, start, Duration::MAX), "forever");
+        leases.begin(Term::new(start, start, known(Duration::MAX)), "forever");
         assert_eq!(all(&mut leases, start + visibility), []);
         assert_eq!(leases.clear(), ["forever"]);
     }

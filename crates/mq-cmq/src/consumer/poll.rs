@@ -66,7 +66,7 @@ async fn receive(core: &Core, most: usize) -> Result<(Instant, Vec<Received>)> {
 }
 
 fn wait(core: &Core) -> Duration {
-    wait_within(core.config.wait, core.visibility())
+    wait_within(core.config.wait, core.visibility().time)
 }
 
 /// Waits for one free place, and takes the others that are free.

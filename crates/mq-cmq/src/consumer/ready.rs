@@ -74,6 +74,16 @@ impl<T> Ready<T> {
         Vec::new()
     }
 
+    /// Takes out items that nobody is to get any more.
+    pub(crate) fn take_if(&self, is_over: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut state = self.lock();
+        let (over, items) = std::mem::take(&mut state.items)
+            .into_iter()
+            .partition::<VecDeque<T>, _>(is_over);
+        state.items = items;
+        over.into()
+    }
+
     /// Nothing more comes. The answer is what nobody has taken.
     pub(crate) fn end(&self, error: Option<Error>) -> Vec<T> {
         let mut state = self.lock();

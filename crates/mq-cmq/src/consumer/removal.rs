@@ -1,14 +1,14 @@
 //! Deleting what was acknowledged: what comes together goes together, and each has its own result.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mq_core::{ErrorKind, Outcome, Retry};
 
 use super::core::{Core, Phase, Removal};
 use super::counts::count;
 use super::lease::Term;
-use super::poll::{LONGEST_PAUSE, backoff};
+use crate::client::pauses;
 use crate::error::{Error, Result};
 use crate::proto::limits::MAX_BATCH;
 use crate::queue::{Queue, ReceiptHandle};
@@ -22,7 +22,7 @@ pub(super) async fn remove(core: Arc<Core>) {
 }
 
 async fn remove_all(core: &Core) {
-    let mut pauses = None;
+    let mut waits = None;
     loop {
         let some = core.take_removals(MAX_BATCH);
         if some.is_empty() {
@@ -31,11 +31,11 @@ async fn remove_all(core: &Core) {
         }
         let again = remove_some(core, some).await;
         if again.is_empty() {
-            pauses = None;
+            waits = None;
             continue;
         }
         core.remove(again);
-        let pause = pauses.get_or_insert_with(backoff).next();
+        let pause = waits.get_or_insert_with(|| pauses(LONGEST_PAUSE)).next();
         tokio::time::sleep(pause.unwrap_or(LONGEST_PAUSE)).await;
     }
 }
@@ -60,7 +60,7 @@ async fn remove_some(core: &Core, some: Vec<Removal>) -> Vec<Removal> {
 
 /// Deletes one message, again without an answer until its time is over.
 pub(crate) async fn delete_until(queue: &Queue, handle: &ReceiptHandle, term: &Term) -> Result<()> {
-    let (mut unsure, mut pauses) = (false, backoff());
+    let (mut unsure, mut waits) = (false, pauses(LONGEST_PAUSE));
     let clock = &queue.shared().clock;
     let handles = std::slice::from_ref(handle);
     loop {
@@ -71,7 +71,7 @@ pub(crate) async fn delete_until(queue: &Queue, handle: &ReceiptHandle, term: &T
         if let Some(result) = judge(clock.now(), term, &mut unsure, result) {
             return result;
         }
-        tokio::time::sleep(pauses.next().unwrap_or(LONGEST_PAUSE)).await;
+        tokio::time::sleep(waits.next().unwrap_or(LONGEST_PAUSE)).await;
     }
 }
 
@@ -116,3 +116,6 @@ fn finish(core: &Core, removal: Removal, result: Result<()>) {
 fn unknown(error: Error) -> Error {
     error.into_builder().outcome(Outcome::Unknown).build()
 }
+
+/// Short: messages run out of time meanwhile.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);

@@ -63,7 +63,7 @@ impl Consumer {
     /// Gives every message to `handler`, up to [`concurrency`](crate::ConsumerBuilder::concurrency) at a time, and settles it by what the
     /// handler answers. An `Err` and a panic are [`Settle::Retry`]; the consumer lives on. A handler that runs past the message's
     /// [`deadline`](Held::deadline) has its [`expiry`](Held::expiry) cancelled, and is aborted after as long again. Returns when the
-    /// consumer is closed, after the handlers that still ran.
+    /// consumer is closed, after the handlers that still ran and the deletes of what they acknowledged.
     ///
     /// # Errors
     ///
@@ -73,6 +73,18 @@ impl Consumer {
     ///
     /// Dropped, running handlers are aborted and their messages delivered again.
     pub async fn run<F, Fut, E>(&self, handler: F) -> Result<()>
+    where
+        F: Fn(Held) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Settle, E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
+        let ended = self.run_each(handler).await;
+        // Whoever returns now may drop the consumer, and the deletes with it.
+        self.core().reached(Phase::Closed).await;
+        ended
+    }
+
+    async fn run_each<F, Fut, E>(&self, handler: F) -> Result<()>
     where
         F: Fn(Held) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Settle, E>> + Send + 'static,
@@ -113,6 +125,17 @@ impl Consumer {
         Fut: Future<Output = Result<Settle, E>> + Send + 'static,
         E: Display + Send + 'static,
     {
+        let ended = self.run_batches(max, linger, handler).await;
+        self.core().reached(Phase::Closed).await;
+        ended
+    }
+
+    async fn run_batches<F, Fut, E>(&self, max: usize, linger: Duration, handler: F) -> Result<()>
+    where
+        F: Fn(Vec<Held>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Settle, E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
         let max = max.min(self.concurrency());
         let handler = Arc::new(handler);
         let mut workers = Workers::default();
@@ -140,9 +163,9 @@ impl Consumer {
     /// How long a handler may run: until the time of its messages has passed twice.
     fn patience(&self, deliveries: &[&Delivery]) -> Duration {
         let core = self.core();
-        let first = deliveries.iter().map(|it| it.deadline()).min();
+        let first = deliveries.iter().map(|it| it.give_up()).min();
         let left = first.map(|at| at.saturating_duration_since(core.now()));
-        left.unwrap_or_default() + core.visibility()
+        left.unwrap_or_default()
     }
 
     fn span(&self, count: usize) -> tracing::Span {

@@ -252,7 +252,8 @@ impl OrderedConsumer {
 
     /// Gives every message to `handler`, one of each shard at a time, and settles it by what the handler answers. An `Err` and a panic are
     /// [`Settle::Retry`]. A handler that runs past the message's [`deadline`](OrderedHeld::deadline) has its
-    /// [`expiry`](OrderedHeld::expiry) cancelled, and is aborted after as long again. Returns when the consumer is closed, after the handlers that still ran.
+    /// [`expiry`](OrderedHeld::expiry) cancelled, and is aborted after as long again. Returns when the consumer is closed, after the handlers that still ran
+    /// and the deletes of what they acknowledged.
     ///
     /// # Errors
     ///
@@ -262,6 +263,18 @@ impl OrderedConsumer {
     ///
     /// Dropped, running handlers are aborted and their messages delivered again.
     pub async fn run<F, Fut, E>(&self, handler: F) -> Result<()>
+    where
+        F: Fn(OrderedHeld) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Settle, E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
+        let ended = self.run_each(handler).await;
+        // Whoever returns now may drop the consumer, and the deletes with it.
+        self.close().await;
+        ended
+    }
+
+    async fn run_each<F, Fut, E>(&self, handler: F) -> Result<()>
     where
         F: Fn(OrderedHeld) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Settle, E>> + Send + 'static,

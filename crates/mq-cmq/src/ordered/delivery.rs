@@ -124,6 +124,11 @@ impl OrderedDelivery {
         Settling::now(Ok(()))
     }
 
+    /// Whether the shard has given it up.
+    pub(super) fn is_over(&self) -> bool {
+        self.settle.is_closed()
+    }
+
     pub(super) fn settle(self, decision: Settle) -> Settling {
         match decision {
             Settle::Ack => self.ack(),

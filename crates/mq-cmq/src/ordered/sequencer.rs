@@ -7,11 +7,14 @@
 //!                                                                                └ no: gap ─► skip │ wait
 //! ```
 
+mod state;
+
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use mq_core::later;
 
+use self::state::State;
 use super::gap::SequenceGap;
 
 /// What one producer sends with one key in one epoch.
@@ -83,20 +86,6 @@ pub(super) struct Rules {
     pub(super) most_streams: usize,
 }
 
-#[derive(Debug)]
-struct State {
-    /// 0: not known yet.
-    next: u64,
-    /// Behind this number nobody else has handled anything: what is missing there is a gap.
-    ours_from: u64,
-    /// Since when something waits for the next.
-    blocked: Option<Instant>,
-    /// First and last of what was passed over.
-    passed: Option<(u64, u64)>,
-    resumed: bool,
-    used: u64,
-}
-
 /// A message that is offered, or held.
 #[derive(Debug)]
 pub(super) struct Held<M> {
@@ -155,6 +144,7 @@ impl<M> Sequencer<M> {
         if seq != state.next && !late && state.blocked.is_none() {
             state.blocked = Some(now);
         }
+        state.let_go.remove(&seq);
         let replaced = self.held.insert((stream, seq), offered);
         replaced.map_or(Offer::Held, |old| Offer::Twice(old.message))
     }
@@ -191,6 +181,7 @@ impl<M> Sequencer<M> {
         let state = self.state(stream);
         if seq == state.next {
             state.next = seq.saturating_add(1);
+            state.let_go = state.let_go.split_off(&state.next);
             state.blocked = None;
             state.resumed = false;
         }
@@ -227,17 +218,25 @@ impl<M> Sequencer<M> {
             let state = self.streams.get(stream)?;
             let is_gap = state.next > state.ours_from && *found > state.next;
             let since = state.blocked.filter(|_| is_gap)?;
-            self.waited(since, now)
+            self.waited(state.quiet(since, *found), since, now)
                 .then(|| SequenceGap::new(stream, state.next, *found))
         })
     }
 
     /// Whether what has not come since then will not come: nothing else was there any more, or the wait was ten times as long.
-    fn waited(&self, since: Instant, now: Instant) -> bool {
-        let quiet = self.disturbed.map_or(since, |at| at.max(since));
-        let ripe = later(quiet, self.rules.gap_after);
-        let at_last = later(since, self.rules.gap_after.saturating_mul(10));
-        self.empty.is_some_and(|empty| empty >= ripe) || now >= at_last
+    fn waited(&self, quiet: Instant, since: Instant, now: Instant) -> bool {
+        let ripe = self.ripe(quiet);
+        self.empty.is_some_and(|empty| empty >= ripe) || now >= self.at_last(since)
+    }
+
+    /// When everything that was there has had the time to come.
+    fn ripe(&self, quiet: Instant) -> Instant {
+        let quiet = self.disturbed.map_or(quiet, |at| at.max(quiet));
+        later(quiet, self.rules.gap_after)
+    }
+
+    fn at_last(&self, since: Instant) -> Instant {
+        later(since, self.rules.gap_after.saturating_mul(10))
     }
 
     /// The missing numbers are passed over.
@@ -255,21 +254,18 @@ impl<M> Sequencer<M> {
     /// Lets go of messages that can't be held any longer: they come again.
     pub(super) fn release_overdue(&mut self, now: Instant) {
         let streams = &mut self.streams;
+        let remembered = self.rules.gap_after;
         self.held.retain(|(stream, seq), held| {
             let keep = held.keep_until > now;
-            // It is missing from now on, if it was the next.
-            if !keep
-                && let Some(state) = streams.get_mut(stream)
-                && *seq == state.next
-            {
-                state.blocked = Some(now);
+            if !keep && let Some(state) = streams.get_mut(stream) {
+                state.lose(*seq, now, remembered);
             }
             keep
         });
     }
 
     /// Makes room for one: lets go of the message that is farthest from its turn.
-    pub(super) fn release_farthest(&mut self) {
+    pub(super) fn release_farthest(&mut self, now: Instant) {
         let distance = |(stream, seq): &(Stream, u64)| {
             let next = self.streams.get(stream).map_or(0, |state| state.next);
             seq.saturating_sub(next)
@@ -277,13 +273,16 @@ impl<M> Sequencer<M> {
         let farthest = self.held.keys().max_by_key(|at| distance(at)).cloned();
         if let Some(at) = farthest {
             self.held.remove(&at);
+            let remembered = self.rules.gap_after;
+            if let Some(state) = self.streams.get_mut(&at.0) {
+                state.lose(at.1, now, remembered);
+            }
         }
     }
 
     /// Streams that were met in the middle begin at what there is of them, after a while; and where an earlier consumer may have handled
     /// what is missing, they go on behind it.
     fn resume(&mut self, now: Instant) {
-        let gap_after = self.rules.gap_after;
         let mut stuck: Vec<(Stream, Option<u64>)> = Vec::new();
         let mut seen = None;
         // In order: the first of each stream that is not late is the lowest.
@@ -302,8 +301,10 @@ impl<M> Sequencer<M> {
                 }
                 continue;
             };
-            let met = state.next == 0 && now >= later(since, gap_after);
-            let left = (1..=state.ours_from).contains(&state.next) && self.waited(since, now);
+            let quiet = state.quiet(since, *seq);
+            let met = state.next == 0 && now >= self.ripe(quiet).min(self.at_last(since));
+            let left =
+                (1..=state.ours_from).contains(&state.next) && self.waited(quiet, since, now);
             if *seq > state.next && (met || left) {
                 stuck.push((stream.clone(), Some(*seq)));
             }
@@ -329,6 +330,7 @@ impl<M> Sequencer<M> {
             ours_from: if whole { 0 } else { u64::MAX },
             blocked: None,
             passed: None,
+            let_go: BTreeMap::new(),
             resumed: false,
             used,
         });
@@ -354,17 +356,6 @@ impl<M> Sequencer<M> {
                 self.forgot = true;
             }
         }
-    }
-}
-
-impl State {
-    /// Goes on at `to`; what lies between was not handled here. Ranges are joined: rather twice than never.
-    fn pass(&mut self, to: u64) {
-        if to > self.next {
-            let first = self.passed.map_or(self.next, |(first, _)| first);
-            self.passed = Some((first, to.saturating_sub(1)));
-        }
-        self.next = to;
     }
 }
 

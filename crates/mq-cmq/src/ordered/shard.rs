@@ -21,7 +21,7 @@ use crate::consumer::{
 };
 use crate::error::Result;
 use crate::proto::limits::MAX_BATCH;
-use crate::queue::{Queue, ReceiptHandle, Received};
+use crate::queue::{Queue, ReceiptHandle, Received, Visibility};
 
 /// A message that is held.
 struct Message {
@@ -113,10 +113,10 @@ impl Shard {
 
     async fn receive(&mut self) -> Result<()> {
         if self.sequencer.len() >= self.core.options.window {
-            self.sequencer.release_farthest();
+            self.sequencer.release_farthest(self.now());
         }
         let room = self.core.options.window - self.sequencer.len();
-        let wait = wait_within(self.core.options.wait, self.visibility());
+        let wait = wait_within(self.core.options.wait, self.visibility().time);
         let mut pauses = backoff();
         loop {
             let error = match self.queue.take(room.min(MAX_BATCH), wait).await {
@@ -172,7 +172,7 @@ impl Shard {
                 term,
             };
             // With less than a quarter of its time left, a message is better received anew.
-            let keep_until = later(begun, visibility / 4 * 3);
+            let keep_until = later(begun, visibility.time / 4 * 3);
             let id = message.received.message_id().to_owned();
             let handle = message.received.handle().clone();
             let held = Held {
@@ -277,6 +277,8 @@ impl Shard {
             expiry: expiry.clone(),
         };
         let (settle, mut settled) = oneshot::channel();
+        // What nobody took in its time would pile up.
+        drop(self.core.ready.take_if(OrderedDelivery::is_over));
         drop(
             self.core
                 .ready
@@ -301,12 +303,12 @@ impl Shard {
         now(&self.queue)
     }
 
-    fn visibility(&self) -> Duration {
+    fn visibility(&self) -> Visibility {
         self.queue.known().visibility(self.core.options.visibility)
     }
 
     fn gap_after(&self) -> Duration {
-        let default = || self.visibility() + Duration::from_secs(5);
+        let default = || self.visibility().time + Duration::from_secs(5);
         self.core.options.gap_after.unwrap_or_else(default)
     }
 }

@@ -39,8 +39,17 @@ pub(super) async fn send(queue: &Queue, messages: Vec<Message>) -> Vec<Result<Re
             delay_seconds: request.key,
         };
         for places in halve(&request.places, |some| shared.fits(&together(some))) {
-            let ids = send_together(shared, together(places)).await;
-            results.spread(places, ids, due(now, request.key));
+            // The requests before this one took their time: what is due at a time has less to wait.
+            let now = shared.clock.wall();
+            let left = places.iter().filter_map(|at| messages.get(*at));
+            let left = left.filter_map(|it| it.delay_seconds(now, None).ok().flatten());
+            let action = BatchSendMessage {
+                delay_seconds: left.max(),
+                ..together(places)
+            };
+            let due = due(now, action.delay_seconds);
+            let ids = send_together(shared, action).await;
+            results.spread(places, ids, due);
         }
     }
     results.with(messages)
@@ -132,8 +141,16 @@ fn each(
         }
     });
     let result = |handle: &ReceiptHandle| {
-        let error = told.get(handle.as_str()).or(unnamed.as_ref());
-        error.map_or(Ok(()), |error| Err(error.clone()))
+        let Some(error) = told.get(handle.as_str()).or(unnamed.as_ref()) else {
+            return Ok(());
+        };
+        let error = error.clone();
+        // An earlier attempt may have deleted it, and this be the reason why it is gone.
+        Err(if answered.unsure {
+            error.into_builder().outcome(Outcome::Unknown).build()
+        } else {
+            error
+        })
     };
     Ok(handles.iter().map(result).collect())
 }

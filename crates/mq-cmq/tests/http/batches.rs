@@ -1,6 +1,6 @@
 //! Batches: how they are cut, and whose result is whose.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mq_cmq::{ErrorCode, ErrorKind, HttpMethod, Message, Outcome, ReceiptHandle, TopicMessage};
 
@@ -65,6 +65,38 @@ async fn with_get_a_batch_is_cut_to_what_a_url_holds() {
     };
     assert_eq!(cut("msgBody"), [2, 2, 4, 4]);
     assert_eq!(cut("receiptHandle"), [2, 2]);
+}
+
+#[tokio::test]
+async fn what_is_due_at_a_time_waits_as_long_as_is_left_when_it_is_sent() {
+    let ids: Vec<_> = (0..16).map(|at| format!(r#"{{"msgId":"{at}"}}"#)).collect();
+    let first = format!(r#"{{"code":0,"message":"","msgList":[{}]}}"#, ids.join(","));
+    let first = Reply::After(Duration::from_millis(1_100), first);
+    let server = Server::start([first, Reply::stored("17")]).await;
+    let due = SystemTime::now() + Duration::from_secs(5);
+    let all = (0..17).map(|at| Message::new(at.to_string()).deliver_at(due));
+    let results = server.queue().send_batch(all).await;
+    let seen = server.seen();
+    let delays = [0, 1].map(|at: usize| seen[at].value("delaySeconds"));
+    assert_eq!(delays, [Some("5"), Some("4")]);
+    let last = results[16].as_ref().unwrap().due().unwrap();
+    let late = last.duration_since(due).unwrap_or_default();
+    assert!(late < Duration::from_secs(1), "{late:?}");
+}
+
+#[tokio::test]
+async fn a_delete_that_may_have_been_done_is_unknown_when_it_is_said_to_be_gone() {
+    let none = r#"{"code":6020,"message":"(10290)none","requestId":"1","errorList":[
+        {"code":4430,"message":"(10260)invalid","receiptHandle":"a"},
+        {"code":4430,"message":"(10260)invalid","receiptHandle":"b"}]}"#;
+    let server = Server::start([Reply::Drop, Reply::Json(none.into())]).await;
+    let client = server.builder().resend_unknown(true).build().unwrap();
+    let handles = ["a", "b"].map(ReceiptHandle::new);
+    for result in client.queue("q").unwrap().delete_batch(&handles).await {
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Stale);
+        assert_eq!(error.outcome(), Outcome::Unknown);
+    }
 }
 
 #[tokio::test]

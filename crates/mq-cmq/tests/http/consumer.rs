@@ -342,6 +342,57 @@ async fn a_handler_settles_by_its_answer_and_a_panic_is_a_retry() {
 }
 
 #[tokio::test]
+async fn who_runs_and_then_drops_it_has_deleted_what_was_handled() {
+    let late = r#"{"code":0,"message":""}"#;
+    let late = Reply::After(Duration::from_millis(300), late.into());
+    let server = Server::start([messages(0..1), late, Reply::Hang]).await;
+    let consumer = consumer(&server, 1);
+    let handle = consumer.handle();
+    let ended = consumer.run(move |_| {
+        let handle = handle.clone();
+        async move {
+            tokio::spawn(async move { handle.close().await });
+            Ok::<_, &str>(Settle::Ack)
+        }
+    });
+    ended.await.unwrap();
+    assert_eq!(consumer.counts().deleted, 1);
+    drop(consumer);
+}
+
+#[tokio::test]
+async fn a_visibility_that_no_queue_can_have_is_not_believed() {
+    let fields = format!(
+        r#""visibilityTimeout":{},"msgRetentionSeconds":60"#,
+        u64::MAX
+    );
+    let script = [Reply::ok(&fields), messages(0..1), Reply::ok("")];
+    let server = Server::start(script).await;
+    let queue = client(&server).queue("q").unwrap();
+    queue.attributes().await.unwrap();
+    let consumer = queue.consumer().build().unwrap();
+    let handle = consumer.handle();
+    let running = consumer.run(|_| async { Ok::<_, &str>(Settle::Ack) });
+    let closing = async {
+        server.saw(3).await;
+        handle.close().await;
+    };
+    let (ended, ()) = tokio::join!(running, closing);
+    ended.unwrap();
+}
+
+#[tokio::test]
+async fn sixteen_bodies_of_escapes_are_an_answer() {
+    let body = "\\u4e2d".repeat(349_525);
+    let one = one(0).replace("m0", &body);
+    let all = vec![one; 16].join(",");
+    let server = Server::start([Reply::ok(&format!(r#""msgInfoList":[{all}]"#))]).await;
+    let queue = client(&server).queue("q").unwrap();
+    let got = queue.receive_batch(16, Duration::ZERO).await.unwrap();
+    assert_eq!((got.len(), got[0].body().len()), (16, 1_048_575));
+}
+
+#[tokio::test]
 async fn a_batch_is_handed_over_full_or_after_its_linger() {
     let server = Server::start([messages(0..3), Reply::Hang]).await;
     let consumer = consumer(&server, 3);

@@ -167,6 +167,38 @@ fn what_an_earlier_consumer_handled_is_no_gap() {
     assert_eq!((gap.expected, gap.found), (7, 8));
 }
 
+/// The shard was busy elsewhere while they were visible again.
+#[test]
+fn what_was_let_go_is_waited_for() {
+    let (mut it, start) = sequencer(10);
+    it.offer(start, old("k"), 5, held(at(start, 22), 5));
+    it.offer(at(start, 14), old("k"), 6, held(at(start, 40), 6));
+    it.release_overdue(at(start, 23));
+    assert_eq!(drain(&mut it, at(start, 36)), [], "5 was here");
+    it.offer(at(start, 37), old("k"), 5, held(at(start, 60), 5));
+    it.offer(at(start, 38), old("k"), 6, held(at(start, 60), 6));
+    let resumed = [(5, Continuity::Resumed), (6, Continuity::InOrder)];
+    assert_eq!(drain(&mut it, at(start, 39)), resumed);
+    // The same for a gap: 7 was here, and is behind 8, which is not told missing.
+    it.offer(at(start, 40), old("k"), 9, held(at(start, 90), 9));
+    it.offer(at(start, 41), old("k"), 8, held(at(start, 60), 8));
+    it.release_overdue(at(start, 61));
+    it.found_empty(at(start, 80));
+    assert_eq!(it.gap(at(start, 80)), None, "8 was here");
+    it.offer(at(start, 81), old("k"), 8, held(at(start, 120), 8));
+    let gap = it.gap(at(start, 81)).unwrap();
+    assert_eq!((gap.expected, gap.found), (7, 8));
+}
+
+#[test]
+fn a_stream_that_was_disturbed_is_not_resumed_yet() {
+    let (mut it, start) = sequencer(10);
+    offer(&mut it, start, old("k"), 5);
+    it.disturbed(at(start, 10));
+    assert_eq!(drain(&mut it, at(start, 44)), []);
+    assert_eq!(drain(&mut it, at(start, 45)), [(5, Continuity::Resumed)]);
+}
+
 #[test]
 fn a_late_one_that_was_not_handled_is_not_waited_for() {
     let (mut it, start) = sequencer(10);
@@ -189,7 +221,7 @@ fn room_is_made_from_the_far_end_and_in_time() {
     for seq in [9, 3, 5] {
         offer(&mut it, start, key("k"), seq);
     }
-    it.release_farthest();
+    it.release_farthest(start);
     it.offer(start, key("k"), 4, held(at(start, 5), 4));
     assert_eq!(it.len(), 3);
     it.release_overdue(at(start, 5));
