@@ -1,8 +1,9 @@
 //! Batches: how they are cut, and whose result is whose.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use mq_cmq::{ErrorCode, ErrorKind, HttpMethod, Message, Outcome, ReceiptHandle, TopicMessage};
+use mq_core::{Clock as _, SystemClock};
 
 use crate::server::{Reply, Server};
 
@@ -73,7 +74,7 @@ async fn what_is_due_at_a_time_waits_as_long_as_is_left_when_it_is_sent() {
     let first = format!(r#"{{"code":0,"message":"","msgList":[{}]}}"#, ids.join(","));
     let first = Reply::After(Duration::from_millis(1_100), first);
     let server = Server::start([first, Reply::stored("17")]).await;
-    let due = SystemTime::now() + Duration::from_secs(5);
+    let due = SystemClock.wall() + Duration::from_secs(5);
     let all = (0..17).map(|at| Message::new(at.to_string()).deliver_at(due));
     let results = server.queue().send_batch(all).await;
     let seen = server.seen();
