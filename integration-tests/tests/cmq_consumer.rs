@@ -7,15 +7,15 @@
     reason = "a test fails by panicking, and prints figures"
 )]
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use integration_tests::harness::size;
 use mq_cmq::{
-    Client, ConsumerHandle, Credentials, DeadLetter, ErrorCode, ErrorKind, Filter, Message,
-    Outcome, Queue, Settle, TopicMessage,
+    Client, ConsumerHandle, Credentials, DeadLetter, Delivery, ErrorCode, ErrorKind, Filter,
+    Message, Outcome, Queue, ReceiptHandle, Settle, TopicMessage,
 };
 use mq_dev::cmq::{DevServer, Fault, QueueSpec};
 
@@ -156,6 +156,34 @@ struct Seen {
     bodies: Mutex<BTreeMap<String, usize>>,
     /// Handles whose delete was confirmed.
     deleted: Mutex<HashSet<String>>,
+    /// By message, the handles that were not tried yet as old ones, and of which receive they are.
+    handles: Mutex<HashMap<String, BTreeMap<u64, ReceiptHandle>>>,
+    /// How many old handles were tried.
+    replayed: AtomicUsize,
+}
+
+impl Seen {
+    /// Notes a receive; the handles of its message that are older than the newest. Two receives can be told here in either order.
+    fn outdated(&self, delivery: &Delivery) -> Vec<ReceiptHandle> {
+        let mut handles = self.handles.lock().unwrap();
+        let of_it = handles.entry(delivery.message_id().to_owned()).or_default();
+        of_it.insert(delivery.attempt(), delivery.handle().clone());
+        let (newest, handle) = of_it.pop_last().unwrap();
+        let newest = BTreeMap::from([(newest, handle)]);
+        std::mem::replace(of_it, newest).into_values().collect()
+    }
+}
+
+/// Tries to delete by a handle that is worth nothing any more, until the server has said so.
+async fn replay(queue: &Queue, old: &ReceiptHandle, seen: &Seen) {
+    while let Some(error) = queue.delete(old).await.map_or_else(Some, |()| None) {
+        if error.kind() == ErrorKind::Stale {
+            seen.replayed.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        assert_ne!(error.kind(), ErrorKind::Auth);
+    }
+    panic!("an old handle was accepted");
 }
 
 async fn consume(queue: Queue, seen: Arc<Seen>, handles: Arc<Mutex<Vec<ConsumerHandle>>>) {
@@ -166,15 +194,27 @@ async fn consume(queue: Queue, seen: Arc<Seen>, handles: Arc<Mutex<Vec<ConsumerH
     while let Some(delivery) = consumer.recv().await.unwrap() {
         let body = delivery.body().to_owned();
         *seen.bodies.lock().unwrap().entry(body).or_default() += 1;
-        let handle = delivery.handle().as_str().to_owned();
         assert!(consumer.counts().in_flight <= 8);
-        let seen = Arc::clone(&seen);
+        let (seen, queue) = (Arc::clone(&seen), queue.clone());
         acks.spawn(async move {
+            // While the message is held by a new one: an old one that is accepted takes it away.
+            for old in seen.outdated(&delivery) {
+                replay(&queue, &old, &seen).await;
+            }
+            let handle = delivery.handle().clone();
             if delivery.ack().await.is_ok() {
-                let new = seen.deleted.lock().unwrap().insert(handle);
+                let new = seen
+                    .deleted
+                    .lock()
+                    .unwrap()
+                    .insert(handle.as_str().to_owned());
                 assert!(new, "a handle was accepted twice");
+                replay(&queue, &handle, &seen).await;
             }
         });
+        while let Some(ended) = acks.try_join_next() {
+            ended.unwrap();
+        }
     }
     while let Some(ended) = acks.join_next().await {
         ended.unwrap();
@@ -230,7 +270,11 @@ async fn cmq_sixteen_producers_and_consumers_lose_nothing_under_faults() {
     let bodies = seen.bodies.lock().unwrap();
     let times: usize = bodies.values().sum();
     assert!(times > each * 16, "no fault had an effect: {times}");
-    println!("{} messages, handed out {times} times", each * 16);
+    let replayed = seen.replayed.load(Ordering::Relaxed);
+    let deleted = seen.deleted.lock().unwrap().len();
+    assert!(replayed > deleted, "no handle was outdated by a receive");
+    let all = each * 16;
+    println!("{all} messages, handed out {times} times, {replayed} old handles refused");
 }
 
 #[tokio::test]

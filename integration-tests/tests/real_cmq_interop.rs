@@ -14,6 +14,14 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "real_cmq_interop/batch.rs"]
+mod batch;
+#[path = "real_cmq_interop/dead_letter.rs"]
+mod dead_letter;
+#[path = "real_cmq_interop/delay.rs"]
+mod delay;
+#[path = "real_cmq_interop/long_poll.rs"]
+mod long_poll;
 #[path = "real_cmq_interop/manage.rs"]
 mod manage;
 #[path = "real_cmq_interop/queue.rs"]
@@ -22,3 +30,5 @@ mod queue;
 mod topic;
 #[path = "real_cmq_interop/world.rs"]
 mod world;
+#[path = "real_cmq_interop/wrong_key.rs"]
+mod wrong_key;

@@ -23,7 +23,8 @@
 //!
 //! **What it is like.** The data plane, and the older management actions of the same plane. Where the documents leave something open, it is
 //! chosen, and said here: a time stamp may be 5 minutes off, and a request is accepted once; ids and handles are decimal numbers of 64 bits;
-//! a delay is shorter than the queue keeps messages, from when they were sent; a queue's deletion unbinds the dead letters that went there; a message that becomes a
+//! a delay is shorter than the queue keeps messages, from when they were sent; a queue's deletion unbinds the dead letters that went there; a topic that
+//! has subscriptions is not deleted; a message that becomes a
 //! dead letter keeps its id and is as new otherwise; the larger `maxMsgSize` of TDMQ is accepted, the older default of 64 KiB kept; a
 //! request may have 4 MiB on the wire, since encoding makes three bytes of one.
 //!

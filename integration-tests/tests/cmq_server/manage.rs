@@ -140,6 +140,7 @@ async fn what_is_done_to_topics_has_its_code() {
             (0, 0),
         ),
         ("PublishMessage topicName=t msgBody=x", (0, 0)),
+        ("DeleteTopic topicName=t", (4000, 10540)),
         ("Unsubscribe topicName=t subscriptionName=s", (0, 0)),
         ("Unsubscribe topicName=t subscriptionName=s", (4440, 10600)),
         ("DeleteTopic topicName=t", (0, 0)),

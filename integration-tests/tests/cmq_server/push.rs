@@ -140,6 +140,28 @@ async fn a_message_arrives_with_its_headers_in_both_formats() {
     assert_eq!(body, expected);
 }
 
+/// Whose endpoint it is may keep its secrets in the URL: they go to it, or nowhere.
+#[tokio::test]
+async fn the_secrets_of_a_url_are_in_no_log_and_no_host() {
+    let (server, client) = server(PushTargets::Any).await;
+    let (address, mut came) = endpoint(&[NO]).await;
+    let url = format!("http://push-user:push-password@{address}/hook?token=push-token#push-part");
+    server
+        .subscribe(SubscriptionSpec::to_url("t", "secretive", url))
+        .unwrap();
+    let id = publish(&client, "x").await;
+    let request = came.recv().await.unwrap();
+    let host = request.lines().find(|line| line.starts_with("host:"));
+    assert_eq!(host, Some(&*format!("host: {address}")));
+    assert!(request.starts_with("POST /hook?token=push-token HTTP/1.1"));
+    assert!(!request.contains("push-password"), "{request}");
+    let url = format!("url=\"http://{address}/hook\"");
+    audited(&["secretive", &id, &url, "done=false"]).await;
+    for secret in ["push-user", "push-password", "push-token", "push-part"] {
+        assert!(!log().text().contains(secret), "{secret} is in the log");
+    }
+}
+
 #[tokio::test]
 async fn a_push_that_failed_is_tried_again_by_its_strategy() {
     let (server, client) = server(PushTargets::Any).await;

@@ -10,6 +10,7 @@ use mq_cmq::{Client, HttpMethod, Received, SignatureMethod};
 use mq_dev::cmq::{DevServer, QueueSpec, VirtualClock};
 use serde_json::{Value, json};
 
+pub(crate) const QUEUE: &str = "orders_1";
 pub(crate) const NOW: Duration = Duration::ZERO;
 pub(crate) const VISIBILITY: Duration = Duration::from_secs(30);
 pub(crate) const DEFAULT: &[Signed] = Sdk::Node.ways().split_at(1).0;

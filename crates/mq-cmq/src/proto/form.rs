@@ -21,24 +21,44 @@ pub fn encode<K: AsRef<str>, V: AsRef<str>>(pairs: &[(K, V)]) -> String {
     out
 }
 
+/// Why a form is not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// There are more pairs than were wanted.
+    #[error("it has more than {most} parameters")]
+    TooMany {
+        /// What was wanted.
+        most: usize,
+    },
+    /// A key or value is not text.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+}
+
 /// Reads what [`encode`] wrote, and what others write: `+` is a blank, a `%` without two hexadecimal digits is itself, a key without `=`
-/// has an empty value, empty pairs are skipped.
+/// has an empty value, empty pairs are skipped. What comes behind the `most`th pair is not looked at, so that a form of separators costs
+/// no more than its own bytes.
 ///
 /// # Errors
 ///
-/// The decoded bytes of a key or value are not UTF-8.
-pub fn decode(form: &[u8]) -> Result<Vec<(String, String)>, Malformed> {
-    form.split(|byte| *byte == b'&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let at = pair.iter().position(|byte| *byte == b'=');
-            let (key, value) = match at.and_then(|at| pair.split_at_checked(at)) {
-                Some((key, value)) => (key, value.get(1..).unwrap_or_default()),
-                None => (pair, &[][..]),
-            };
-            Ok((unescape(key)?, unescape(value)?))
-        })
-        .collect()
+/// There are more than `most` pairs, or the decoded bytes of a key or value are not UTF-8.
+pub fn decode(form: &[u8], most: usize) -> Result<Vec<(String, String)>, Unread> {
+    let mut pairs = Vec::new();
+    for pair in form.split(|byte| *byte == b'&') {
+        if pair.is_empty() {
+            continue;
+        }
+        if pairs.len() >= most {
+            return Err(Unread::TooMany { most });
+        }
+        let at = pair.iter().position(|byte| *byte == b'=');
+        let (key, value) = match at.and_then(|at| pair.split_at_checked(at)) {
+            Some((key, value)) => (key, value.get(1..).unwrap_or_default()),
+            None => (pair, &[][..]),
+        };
+        pairs.push((unescape(key)?, unescape(value)?));
+    }
+    Ok(pairs)
 }
 
 fn escape(text: &str, out: &mut String) {
@@ -102,7 +122,7 @@ mod tests {
 
     #[test]
     fn reads_what_other_clients_write() {
-        let read = |form: &str| decode(form.as_bytes()).unwrap();
+        let read = |form: &str| decode(form.as_bytes(), 9).unwrap();
         let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
         // Python's quote_plus, Java's lower-case digits, a key alone, a stray percent, no pairs at all.
         assert_eq!(
@@ -119,18 +139,28 @@ mod tests {
             ]
         );
         assert_eq!(read(""), []);
-        assert!(decode(b"a=%ff").is_err());
+        assert!(decode(b"a=%ff", 9).is_err());
+    }
+
+    /// The last pair can't be read: who reads on finds that instead.
+    #[test]
+    fn stops_at_the_first_pair_too_many() {
+        let form = [b"a&".repeat(1 << 20), b"%ff".to_vec()].concat();
+        assert_eq!(decode(&form, 200), Err(Unread::TooMany { most: 200 }));
+        assert_eq!(decode(b"a&&b&", 2).unwrap().len(), 2);
+        assert_eq!(decode(b"a&&b&c", 2), Err(Unread::TooMany { most: 2 }));
+        assert_eq!(decode(b"&&&", 0), Ok(Vec::new()));
     }
 
     proptest! {
         #[test]
         fn comes_back(pairs in proptest::collection::vec((".+", ".*"), 0..8)) {
-            prop_assert_eq!(decode(encode(&pairs).as_bytes()).unwrap(), pairs);
+            prop_assert_eq!(decode(encode(&pairs).as_bytes(), 8).unwrap(), pairs);
         }
 
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = decode(&bytes);
+            let _ = decode(&bytes, 100);
         }
     }
 }

@@ -98,7 +98,7 @@ mod tests {
             delay_seconds: Some(3),
         };
         let key = SigningKey::new(SignatureMethod::HmacSha256, "secret").unwrap();
-        let pairs = form::decode(encode(&action, &common, &key).as_bytes()).unwrap();
+        let pairs = form::decode(encode(&action, &common, &key).as_bytes(), 99).unwrap();
         let value = |key: &str| &pairs.iter().find(|pair| pair.0 == key).unwrap().1;
         assert_eq!(value("Action"), "SendMessage");
         assert_eq!(value("msgBody"), "hello world & 中=文");

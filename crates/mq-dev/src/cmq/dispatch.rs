@@ -62,9 +62,72 @@ impl Stamp {
     }
 }
 
-/// Carries an action out (its name in lower case); `lose` for a message that is accepted and lost.
-pub(super) async fn act(
-    shared: &Arc<Shared>,
+/// A receive: all that there is to keep of its request.
+#[derive(Debug)]
+pub(super) struct Wanted(Result<(bool, Wants)>);
+
+#[derive(Debug)]
+struct Wants {
+    queue: String,
+    count: usize,
+    wait_seconds: Option<u32>,
+}
+
+impl Wanted {
+    /// If the action (its name in lower case) is one.
+    pub(super) fn of(action: &str, given: &Given<'_>) -> Option<Self> {
+        match action {
+            "receivemessage" => Some(Self(receive_one(given).map(|wants| (false, wants)))),
+            "batchreceivemessage" => Some(Self(receive_some(given).map(|wants| (true, wants)))),
+            _ => None,
+        }
+    }
+}
+
+fn receive_one(given: &Given<'_>) -> Result<Wants> {
+    let it = ReceiveMessage::from_params(given)?;
+    wants(it.queue, 1, it.wait_seconds)
+}
+
+fn receive_some(given: &Given<'_>) -> Result<Wants> {
+    let it = BatchReceiveMessage::from_params(given)?;
+    let count = usize::try_from(it.count).unwrap_or(usize::MAX);
+    wants(it.queue, count, it.wait_seconds)
+}
+
+fn wants(queue: &str, count: usize, wait_seconds: Option<u32>) -> Result<Wants> {
+    check_wait(wait_seconds)?;
+    limits::batch_count(count)?;
+    Ok(Wants {
+        queue: queue.to_owned(),
+        count,
+        wait_seconds,
+    })
+}
+
+/// Carries a receive out, which may wait.
+pub(super) async fn receive(shared: &Arc<Shared>, wanted: Wanted, stamp: &Stamp) -> Bytes {
+    let (many, wants) = match wanted.0 {
+        Ok(wanted) => wanted,
+        Err(refusal) => return stamp.refuse(&refusal),
+    };
+    let received = shared.receive(&wants.queue, wants.count, wants.wait_seconds);
+    let messages = match received.await {
+        Ok(messages) => messages,
+        Err(refusal) => return stamp.refuse(&refusal),
+    };
+    let mut messages = messages.iter().map(self::received);
+    if many {
+        let messages = messages.collect();
+        return stamp.reply(Ok(Messages { messages }));
+    }
+    let nothing = || Refusal::new(ErrorCode::NO_MESSAGE, "no message");
+    stamp.reply(messages.next().ok_or_else(nothing))
+}
+
+/// Carries any other action out (its name in lower case); `lose` for a message that is accepted and lost.
+pub(super) fn act(
+    shared: &Shared,
     action: &str,
     given: &Given<'_>,
     stamp: &Stamp,
@@ -73,8 +136,6 @@ pub(super) async fn act(
     match action {
         "sendmessage" => stamp.reply(send(shared, given, lose)),
         "batchsendmessage" => stamp.reply(send_batch(shared, given, lose)),
-        "receivemessage" => stamp.reply(receive(shared, given).await),
-        "batchreceivemessage" => stamp.reply(receive_batch(shared, given).await),
         "deletemessage" => stamp.reply(delete(shared, given)),
         "batchdeletemessage" => delete_batch(shared, given, stamp),
         "publishmessage" => stamp.reply(publish(shared, given, lose)),
@@ -133,26 +194,6 @@ fn losing<T>(shared: &Shared, lose: bool, act: impl FnOnce(&mut Engine, u64) -> 
         engine.lose_none();
         done
     })
-}
-
-async fn receive(shared: &Arc<Shared>, given: &Given<'_>) -> Result<ReceivedMessage> {
-    let it = ReceiveMessage::from_params(given)?;
-    check_wait(it.wait_seconds)?;
-    let messages = shared.receive(it.queue, 1, it.wait_seconds).await?;
-    let message = messages.first();
-    message
-        .map(received)
-        .ok_or_else(|| Refusal::new(ErrorCode::NO_MESSAGE, "no message"))
-}
-
-async fn receive_batch(shared: &Arc<Shared>, given: &Given<'_>) -> Result<Messages> {
-    let it = BatchReceiveMessage::from_params(given)?;
-    check_wait(it.wait_seconds)?;
-    let count = usize::try_from(it.count).unwrap_or(usize::MAX);
-    limits::batch_count(count)?;
-    let messages = shared.receive(it.queue, count, it.wait_seconds).await?;
-    let messages = messages.iter().map(received).collect();
-    Ok(Messages { messages })
 }
 
 fn check_wait(seconds: Option<u32>) -> Result<()> {

@@ -1,12 +1,19 @@
 //! HTTP: connections, requests read whole, answers.
 //!
 //! ```text
-//!  accept ─► one task a connection (hyper, HTTP/1) ─► head ─► room for the body ─► body ─► pairs ─► dispatch ─► answer
-//!              └ too many: closed at once              └ 30 s    └ 256 MiB in all     └ 30 s
+//!  accept ─► one task a connection (hyper, HTTP/1) ─► head ─► body, piece by piece ─► pairs ─► dispatch ─► answer
+//!              └ too many: closed at once              └ 30 s   └ 30 s, each piece when there is room for it
 //! ```
+//!
+//! What bounds the memory of requests: bodies that are read, and the pairs of those that are carried out, have 256 MiB together
+//! ([`Limits::requests`](crate::cmq::Limits::requests)); while a body is decoded it is there twice, which is 4 MiB a thread. A receive that waits has
+//! nothing left of its request but the queue's name. Beside that a connection has hyper's buffer: 32 KiB at most behind a body ([`sips`]), 256
+//! behind a long head.
 
 mod answer;
 mod request;
+mod room;
+mod sips;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,13 +27,14 @@ use mq_cmq::proto::action::Given;
 use mq_cmq::proto::limits::Refusal;
 use mq_core::{Clock as _, SystemClock};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use self::answer::Answer;
 use self::request::{Read, read};
+use self::room::Room;
+use self::sips::Sips;
 use super::auth::Signed;
-use super::dispatch::{self, Stamp};
+use super::dispatch::{self, Stamp, Wanted};
 use super::faults::Kind;
 use super::shared::Shared;
 
@@ -37,7 +45,7 @@ pub(super) struct Patience {
     pub(super) connections: usize,
     /// How long a head may take, from the end of the request before it.
     pub(super) head: Duration,
-    /// How long a body may take.
+    /// How long a body may take, and the wait for room for it.
     pub(super) body: Duration,
 }
 
@@ -46,17 +54,21 @@ pub(super) struct Patience {
 struct Front {
     shared: Arc<Shared>,
     patience: Patience,
-    /// KiB of bodies that may be in memory at a time.
-    room: Arc<Semaphore>,
+    room: Room,
 }
 
-/// Accepts until it is dropped; all connections end with it.
-pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>, patience: Patience) {
+/// Accepts until it is dropped; all connections end with it. Requests have `room` bytes together.
+pub(super) async fn serve(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    patience: Patience,
+    room: usize,
+) {
     let mut life = shared.life.subscribe();
     let front = Arc::new(Front {
         shared,
         patience,
-        room: Arc::new(Semaphore::new(ROOM)),
+        room: Room::new(room),
     });
     let mut connections = JoinSet::new();
     loop {
@@ -86,7 +98,7 @@ async fn connection(socket: TcpStream, front: Arc<Front>) {
         .timer(TokioTimer::new())
         .header_read_timeout(head)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(socket), service)
+        .serve_connection(TokioIo::new(Sips::new(socket)), service)
         .await;
     if let Err(error) = served {
         tracing::debug!(%error, "connection ended");
@@ -107,7 +119,7 @@ async fn handle(front: Arc<Front>, request: Request<Incoming>) -> Result<Respons
     let given = Given::new(&request.pairs);
     stamp.echo(&given);
     match authorize(&front.shared, &request, &given) {
-        Ok(action) => act(&front.shared, &action, &given, &stamp).await,
+        Ok(action) => act(&front.shared, &action, request, &stamp).await,
         Err(refusal) => Ok(answer::whole(stamp.refuse(&refusal))),
     }
 }
@@ -131,7 +143,7 @@ fn authorize(shared: &Shared, request: &Read, given: &Given<'_>) -> Result<Strin
 async fn act(
     shared: &Arc<Shared>,
     action: &str,
-    given: &Given<'_>,
+    request: Read,
     stamp: &Stamp,
 ) -> Result<Response<Answer>, Struck> {
     let faults = shared.faults.strike(action);
@@ -146,7 +158,14 @@ async fn act(
         return Ok(answer::status_500());
     }
     let lose = faults.contains(&Kind::LoseOne);
-    let bytes = dispatch::act(shared, action, given, stamp, lose).await;
+    let bytes = match Wanted::of(action, &Given::new(&request.pairs)) {
+        Some(wanted) => {
+            // It may wait for long, and what it is about fits into a line.
+            drop(request);
+            dispatch::receive(shared, wanted, stamp).await
+        }
+        None => dispatch::act(shared, action, &Given::new(&request.pairs), stamp, lose),
+    };
     for fault in &faults {
         if let Kind::Delay(time) = fault {
             tokio::time::sleep(*time).await;
@@ -161,6 +180,5 @@ async fn act(
     Ok(answer::whole(bytes))
 }
 
-const ROOM: usize = 256 * 1024;
 /// As long as hyper lets a URL be, and headers.
 const MAX_HEAD: usize = 128 * 1024;

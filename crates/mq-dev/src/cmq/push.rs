@@ -64,7 +64,7 @@ fn audit(job: &PushJob, pushed: &Result<u16, String>) {
     };
     tracing::info!(
         target: "mq_dev::cmq::push",
-        url = job.url,
+        url = shown(&job.url),
         topic = job.topic,
         subscription = job.subscription,
         id = job.id,
@@ -72,6 +72,24 @@ fn audit(job: &PushJob, pushed: &Result<u16, String>) {
         why,
         "push"
     );
+}
+
+/// What may be shown of an endpoint: user, password and query can be secrets of whom it belongs to.
+fn shown(url: &str) -> String {
+    url.parse().map_or_else(
+        |_| "(unreadable)".to_owned(),
+        |uri: Uri| {
+            let scheme = uri.scheme_str().unwrap_or_default();
+            format!("{scheme}://{}{}", host(&uri), uri.path())
+        },
+    )
+}
+
+/// Host and port, if the URL names one: without user and password, which are part of its authority.
+fn host(uri: &Uri) -> String {
+    let host = uri.host().unwrap_or_default();
+    let port = uri.port().map(|port| format!(":{port}"));
+    host.to_owned() + &port.unwrap_or_default()
 }
 
 /// Pushes once; the status if it is a good one.
@@ -89,7 +107,7 @@ async fn push(job: &PushJob, targets: PushTargets) -> Result<u16, String> {
     .await?;
     let socket = TcpStream::connect(address).await;
     let socket = socket.map_err(|error| format!("no connection: {error}"))?;
-    let request = request(job, &uri, authority.as_str())?;
+    let request = request(job, &uri)?;
     let handshake = http1::handshake(TokioIo::new(socket)).await;
     let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
     // Both in this task: the connection ends with it. It may have ended just behind the answer.
@@ -121,14 +139,14 @@ async fn resolve(host: &str, port: u16, targets: PushTargets) -> Result<SocketAd
 }
 
 /// Source: Tencent Cloud, product 406, document 7420.
-fn request(job: &PushJob, uri: &Uri, host: &str) -> Result<Request<Full<Bytes>>, String> {
+fn request(job: &PushJob, uri: &Uri) -> Result<Request<Full<Bytes>>, String> {
     let body = match job.format {
         ContentFormat::Simplified => job.body.to_string(),
         ContentFormat::Json => json(job)?,
     };
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let mut request = Request::post(path)
-        .header(HOST, host)
+        .header(HOST, host(uri))
         .header(USER_AGENT, "Qcloud Notification Service Agent")
         .header(CONTENT_TYPE, "text/plain")
         .header("x-cmq-request-id", job.push)

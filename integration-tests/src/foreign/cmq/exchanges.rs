@@ -75,7 +75,7 @@ impl Exchange {
         let target = head.split(' ').nth(1).unwrap_or_default();
         let query = target.split_once('?').map_or("", |(_, query)| query);
         let form = if body.is_empty() { query } else { body };
-        form::decode(form.as_bytes()).unwrap_or_default()
+        form::decode(form.as_bytes(), 200).unwrap_or_default()
     }
 
     /// The action, as the client wrote it.

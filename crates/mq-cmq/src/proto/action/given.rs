@@ -139,7 +139,7 @@ mod tests {
         params.text("Action", "x");
         params.text("UserpollingWaitSeconds", "10000");
         action.params(&mut params);
-        form::decode(form::encode(params.pairs()).as_bytes()).unwrap()
+        form::decode(form::encode(params.pairs()).as_bytes(), 200).unwrap()
     }
 
     fn read<'p, A: FromParams<'p>>(pairs: &'p [(String, String)]) -> A {

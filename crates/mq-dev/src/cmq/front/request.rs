@@ -1,15 +1,18 @@
 //! A request, read whole.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::{Body as _, Bytes, Incoming};
+use http_body_util::BodyExt as _;
+use hyper::body::{Body as _, Incoming};
 use hyper::header::HOST;
 use hyper::{Method, Request};
+use mq_cmq::proto::form::Unread;
 use mq_cmq::proto::limits::Refusal;
 use mq_cmq::proto::{ErrorCode, form};
-use tokio::sync::Semaphore;
+use mq_core::{Clock as _, SystemClock, later};
+use tokio::time::{Instant, timeout_at};
+
+use super::room::{Collected, Full, Held, Room};
 
 /// What of a request counts.
 #[derive(Debug)]
@@ -19,13 +22,16 @@ pub(super) struct Read {
     pub(super) path: String,
     /// Of the query and, with POST, of the body, whatever its `Content-Type`.
     pub(super) pairs: Vec<(String, String)>,
+    /// Room for as many bytes as the body had, of which the pairs are.
+    #[expect(dead_code, reason = "it is there to be dropped with the pairs")]
+    pub(super) room: Option<Held>,
 }
 
 /// Reads a request, if it is one of CMQ's.
 pub(super) async fn read(
     request: Request<Incoming>,
     patience: Duration,
-    room: &Arc<Semaphore>,
+    room: &Room,
 ) -> Result<Read, Refusal> {
     let method = match *request.method() {
         Method::GET => "GET",
@@ -44,60 +50,59 @@ pub(super) async fn read(
     let header = header.and_then(|host| host.to_str().ok().map(ToOwned::to_owned));
     let host = header.or(authority).unwrap_or_default();
     let query = request.uri().query().unwrap_or_default();
-    let mut pairs = decode(query.as_bytes())?;
+    let mut pairs = decode(query.as_bytes(), MAX_PAIRS)?;
+    let mut held = None;
     if method == "POST" {
-        // As much as it says, or as it may have: nobody is read who would not fit.
-        let size = request.body().size_hint().exact().unwrap_or(MAX_FORM);
-        if size > MAX_FORM {
-            return Err(too_large());
-        }
-        let room = permits(room, size).await?;
-        let body = tokio::time::timeout(patience, collect(request.into_body())).await;
-        let body = body.unwrap_or_else(|_| Err(unreadable("the body did not come in time")))?;
-        let more = decode(&body)?;
-        drop(room);
-        if pairs.is_empty() {
-            pairs = more;
-        } else {
-            pairs.extend(more);
-        }
+        let (body, room) = collect(request.into_body(), patience, room).await?;
+        let left = MAX_PAIRS.saturating_sub(pairs.len());
+        pairs.append(&mut decode(&body, left)?);
+        held = room;
     }
     Ok(Read {
         method,
         host,
         path,
         pairs,
+        room: held,
     })
 }
 
-async fn permits(
-    room: &Arc<Semaphore>,
-    size: u64,
-) -> Result<tokio::sync::OwnedSemaphorePermit, Refusal> {
-    let kib = u32::try_from(size / 1024 + 1).unwrap_or(u32::MAX);
-    let permits = Arc::clone(room).acquire_many_owned(kib).await;
-    permits.map_err(|_| unreadable("the server ends"))
-}
-
-async fn collect(body: Incoming) -> Result<Bytes, Refusal> {
-    let most = usize::try_from(MAX_FORM).unwrap_or(usize::MAX);
-    let collected = Limited::new(body, most).collect().await;
-    let collected = collected.map_err(|error| {
-        if error.is::<LengthLimitError>() {
-            too_large()
-        } else {
-            unreadable("the body could not be read")
-        }
-    })?;
-    Ok(collected.to_bytes())
-}
-
-fn decode(form: &[u8]) -> Result<Vec<(String, String)>, Refusal> {
-    let pairs = form::decode(form).map_err(|error| unreadable(&error.to_string()))?;
-    if pairs.len() > MAX_PAIRS {
-        return Err(unreadable("it has more than 200 parameters"));
+/// The body, and its room. A body that says that it is too large is not read at all.
+async fn collect(
+    mut body: Incoming,
+    patience: Duration,
+    room: &Room,
+) -> Result<(Vec<u8>, Option<Held>), Refusal> {
+    let until = Instant::from_std(later(SystemClock.now(), patience));
+    let said = body.size_hint().exact().map(usize::try_from);
+    let most = said.map_or(MAX_FORM, |said| said.unwrap_or(usize::MAX));
+    if most > MAX_FORM {
+        return Err(too_large());
     }
-    Ok(pairs)
+    let mut collected = Collected::new();
+    loop {
+        let frame = timeout_at(until, body.frame()).await;
+        let frame = frame.map_err(|_| unreadable("the body did not come in time"))?;
+        let Some(frame) = frame else {
+            return Ok(collected.end());
+        };
+        let frame = frame.map_err(|_| unreadable("the body could not be read"))?;
+        let Ok(piece) = frame.into_data() else {
+            continue;
+        };
+        if collected.len() + piece.len() > MAX_FORM {
+            return Err(too_large());
+        }
+        let pushed = collected.push(&piece, most, room, until).await;
+        pushed.map_err(|Full| full())?;
+    }
+}
+
+fn decode(form: &[u8], most: usize) -> Result<Vec<(String, String)>, Refusal> {
+    form::decode(form, most).map_err(|error| match error {
+        Unread::TooMany { .. } => unreadable("it has more than 200 parameters"),
+        Unread::Malformed(error) => unreadable(&error.to_string()),
+    })
 }
 
 fn unreadable(why: &str) -> Refusal {
@@ -111,6 +116,12 @@ fn too_large() -> Refusal {
     unreadable("it is larger than 4 MiB")
 }
 
+/// Nothing was carried out, and it may be tried again: what the service says when it has too much to do.
+fn full() -> Refusal {
+    let message = "the server is full: other requests take up its memory";
+    Refusal::new(ErrorCode::THROTTLED, message)
+}
+
 /// 1 MiB of bodies, as three characters a byte, and the rest.
-const MAX_FORM: u64 = 4 * 1024 * 1024;
+const MAX_FORM: usize = 4 * 1024 * 1024;
 const MAX_PAIRS: usize = 200;

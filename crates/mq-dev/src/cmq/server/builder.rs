@@ -166,7 +166,7 @@ impl Builder {
     }
 
     /// How long a request's head may take, counted from the end of the one before it, so that it is the time after which an idle connection
-    /// is closed as well; and how long a body may take. Default 30 s.
+    /// is closed as well; and how long a body may take, and the wait for room for it. Default 30 s.
     pub const fn patience(mut self, time: Duration) -> Self {
         self.patience.head = time;
         self.patience.body = time;
@@ -204,7 +204,9 @@ impl Builder {
         // What fell due while nobody ran is told now.
         shared.tick();
         let mut tasks = JoinSet::new();
-        tasks.spawn(front::serve(listener, Arc::clone(&shared), self.patience));
+        let room = self.limits.requests;
+        let serving = front::serve(listener, Arc::clone(&shared), self.patience, room);
+        tasks.spawn(serving);
         tasks.spawn(Arc::clone(&shared).keep_time());
         let pushing = push_all(Arc::clone(&shared), jobs, self.push, self.push_timeout);
         tasks.spawn(pushing);

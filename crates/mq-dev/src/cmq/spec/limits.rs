@@ -16,6 +16,9 @@ pub struct Limits {
     pub bytes: usize,
     /// Messages that wait to be pushed to URLs; default 10 000.
     pub pushes: usize,
+    /// Bytes of requests that are being read or carried out, together; default 256 MiB. Who finds no room while a body may be waited for
+    /// ([`Builder::patience`](crate::cmq::Builder::patience)) is refused with 4420/10250, which clients try again.
+    pub requests: usize,
 }
 
 impl Default for Limits {
@@ -27,6 +30,7 @@ impl Default for Limits {
             delayed: 20_000,
             bytes: 2 << 30,
             pushes: 10_000,
+            requests: 256 << 20,
         }
     }
 }
