@@ -27,6 +27,7 @@ pub mod malformed;
 pub mod params;
 pub mod request;
 pub mod sign;
+pub mod tcp;
 
 pub use self::action::{Action, FromParams, Given};
 pub use self::answer::Envelope;
