@@ -10,23 +10,24 @@ mod stage;
 
 use std::time::Duration;
 
-use mq_dev::cmq::{Builder, DevServer, Fault};
+use mq_dev::cmq::{Builder, DevServer};
 
 use self::stage::Row;
 use crate::adapter::{Broker, Options, Target};
 use crate::args::Demo;
+use crate::dev::with_faults;
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::{Output, say};
+use crate::run::runtime;
 
 /// Runs it to its end, or until the user wants to end.
 pub(crate) fn run(typed: &Demo) -> Result<Exit, Failure> {
-    let builder = plan(typed)?;
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|cause| Failure::Local("start".to_owned(), cause))?;
+    let builder = stage::queues(DevServer::builder());
+    let builder = with_faults(builder, typed.fault.as_deref())?;
+    let runtime = runtime()?;
     let exit = runtime.block_on(async {
-        let interrupt = Interrupt::listen()
-            .map_err(|cause| Failure::Local("listen for signals".into(), cause))?;
+        let interrupt = Interrupt::listen()?;
         tokio::select! {
             shown = show(builder) => shown,
             () = interrupt.wanted() => Ok(Exit::Done),
@@ -34,16 +35,6 @@ pub(crate) fn run(typed: &Demo) -> Result<Exit, Failure> {
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     exit
-}
-
-fn plan(typed: &Demo) -> Result<Builder, Failure> {
-    let builder = stage::queues(DevServer::builder());
-    let Some(spec) = &typed.fault else {
-        return Ok(builder);
-    };
-    let faults = Fault::parse_list(spec);
-    let faults = faults.map_err(|why| Failure::Usage(format!("--fault: {why}")))?;
-    Ok(faults.into_iter().fold(builder, Builder::fault))
 }
 
 async fn show(builder: Builder) -> Result<Exit, Failure> {

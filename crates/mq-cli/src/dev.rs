@@ -10,6 +10,7 @@ use crate::args::{Dev, DevBroker, DevCmq, PushTo};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::{Output, say};
+use crate::run::runtime;
 
 /// What is logged unless `RUST_LOG` says otherwise: each push to a URL, too.
 pub(crate) const LOG: &str = "warn,mq_dev::cmq::push=info";
@@ -18,9 +19,14 @@ pub(crate) const LOG: &str = "warn,mq_dev::cmq::push=info";
 pub(crate) fn run(typed: Dev) -> Result<Exit, Failure> {
     let DevBroker::Cmq(typed) = typed.broker;
     let builder = plan(&typed)?;
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|cause| Failure::Local("start".to_owned(), cause))?;
-    runtime.block_on(serve(builder, typed.snapshot))
+    runtime()?.block_on(serve(builder, typed.snapshot))
+}
+
+/// Breaks what `--fault` says.
+pub(crate) fn with_faults(builder: Builder, spec: Option<&str>) -> Result<Builder, Failure> {
+    let faults = spec.map_or(Ok(Vec::new()), Fault::parse_list);
+    let faults = faults.map_err(|why| Failure::Usage(format!("--fault: {why}")))?;
+    Ok(faults.into_iter().fold(builder, Builder::fault))
 }
 
 /// What was typed, judged: files are read here.
@@ -31,11 +37,7 @@ fn plan(typed: &DevCmq) -> Result<Builder, Failure> {
         PushTo::Public => PushTargets::Public,
         PushTo::Any => PushTargets::Any,
     });
-    if let Some(spec) = &typed.fault {
-        let faults = Fault::parse_list(spec);
-        let faults = faults.map_err(|why| Failure::Usage(format!("--fault: {why}")))?;
-        builder = faults.into_iter().fold(builder, Builder::fault);
-    }
+    builder = with_faults(builder, typed.fault.as_deref())?;
     if let Some(path) = &typed.seed {
         builder = builder.seed(read_seed(path)?);
     }
@@ -68,8 +70,7 @@ fn read_seed(path: &Path) -> Result<Seed, Failure> {
 }
 
 async fn serve(builder: Builder, snapshot: Option<PathBuf>) -> Result<Exit, Failure> {
-    let interrupt =
-        Interrupt::listen().map_err(|cause| Failure::Local("listen for signals".into(), cause))?;
+    let interrupt = Interrupt::listen()?;
     let server = builder.start().await.map_err(|cause| match cause.kind() {
         io::ErrorKind::InvalidInput => Failure::Usage(cause.to_string()),
         _ => Failure::Local("start the server".to_owned(), cause),

@@ -1,6 +1,6 @@
 //! `mq … topics`, `groups`, `describe` and `lag`: looking without changing anything.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use crate::adapter::{Broker, Description, QueueCount, QueueLag, QueueRange};
 use crate::exit::{Exit, Failure};
@@ -69,11 +69,7 @@ fn ranges(
     rows.extend(queues.iter().map(range_row));
     print(&rows, output)?;
     let messages: i64 = queues.iter().map(QueueRange::messages).sum();
-    say(format_args!(
-        "{messages} messages in {} queues",
-        queues.len()
-    ));
-    Ok(Exit::Done)
+    Ok(total(messages, queues.len()))
 }
 
 fn counts(queues: &[QueueCount], json: bool, output: &mut Output) -> Result<Exit, Failure> {
@@ -91,11 +87,12 @@ fn counts(queues: &[QueueCount], json: bool, output: &mut Output) -> Result<Exit
     }));
     print(&rows, output)?;
     let messages: u64 = queues.iter().map(QueueCount::messages).sum();
-    say(format_args!(
-        "{messages} messages in {} queues",
-        queues.len()
-    ));
-    Ok(Exit::Done)
+    Ok(total(messages, queues.len()))
+}
+
+fn total(messages: impl fmt::Display, queues: usize) -> Exit {
+    say(format_args!("{messages} messages in {queues} queues"));
+    Exit::Done
 }
 
 pub(crate) async fn lag(

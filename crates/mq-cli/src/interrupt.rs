@@ -4,6 +4,7 @@ use std::io;
 
 use tokio::sync::watch;
 
+use crate::exit::Failure;
 use crate::output::say;
 
 /// Whether the user wants to end.
@@ -12,9 +13,10 @@ pub(crate) struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
     /// Starts listening.
-    pub(crate) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> Result<Self, Failure> {
         let (sender, receiver) = watch::channel(false);
-        let mut signals = Signals::new()?;
+        let mut signals = Signals::new()
+            .map_err(|cause| Failure::Local("listen for signals".to_owned(), cause))?;
         tokio::spawn(async move {
             signals.next().await;
             // Nobody may be interested any more.

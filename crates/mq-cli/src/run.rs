@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 
 use crate::adapter::Broker;
@@ -44,9 +45,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         say(format_args!("warning: {warning}"));
     }
     start_log("warn");
-    let runtime = match tokio::runtime::Runtime::new() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(cause) => return report(&Failure::Local("start".to_owned(), cause)).into(),
+        Err(failure) => return report(&failure).into(),
     };
     let exit = runtime.block_on(act(plan));
     // A thread that still waits for stdin must not hold up the end.
@@ -54,9 +55,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     exit.unwrap_or_else(|failure| report(&failure)).into()
 }
 
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    Runtime::new().map_err(|cause| Failure::Local("start".to_owned(), cause))
+}
+
 async fn act(plan: Plan) -> Result<Exit, Failure> {
-    let interrupt =
-        Interrupt::listen().map_err(|cause| Failure::Local("listen for signals".into(), cause))?;
+    let interrupt = Interrupt::listen()?;
     let broker = tokio::select! {
         connected = Broker::connect(plan.target, plan.options) => connected?,
         () = interrupt.clone().wanted() => return Ok(Exit::Done),

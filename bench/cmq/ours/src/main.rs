@@ -22,8 +22,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = client.build()?;
     let queue = client.queue(&job.topic)?;
     match job.mode.as_str() {
-        "send" => send(&queue, &job).await?,
-        "drain" => drain(&queue, &job).await?,
+        "send" => timed(&queue, &job, send_some).await?,
+        "drain" => timed(&queue, &job, drain_some).await?,
         "fill" => fill(&queue, &job).await?,
         "idle" => idle(&queue, &job).await?,
         other => return Err(format!("there is no mode {other}").into()),
@@ -31,18 +31,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn send(queue: &Queue, job: &Job) -> Result<(), Box<dyn Error>> {
-    all(queue, job, job.warm, send_some).await?;
+/// Once to warm up, and once that counts.
+async fn timed<F>(
+    queue: &Queue,
+    job: &Job,
+    some: impl Fn(Queue, Arc<Sends>, usize) -> F,
+) -> Result<(), Box<dyn Error>>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    all(queue, job, job.warm, &some).await?;
     let window = Window::begin();
-    let sends = all(queue, job, job.count, send_some).await?;
-    window.end().print_sends(&job.mode, job.count, sends);
-    Ok(())
-}
-
-async fn drain(queue: &Queue, job: &Job) -> Result<(), Box<dyn Error>> {
-    all(queue, job, job.warm, drain_some).await?;
-    let window = Window::begin();
-    let sends = all(queue, job, job.count, drain_some).await?;
+    let sends = all(queue, job, job.count, some).await?;
     window.end().print_sends(&job.mode, job.count, sends);
     Ok(())
 }

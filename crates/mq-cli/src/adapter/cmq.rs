@@ -179,9 +179,8 @@ impl Cmq {
     }
 
     pub(super) async fn topics(&self) -> Result<Vec<Topic>> {
-        let mut names: Vec<_> = self.client.queues().all().await?;
-        let queues = names.drain(..).map(|queue| queue.name);
-        let mut all: Vec<String> = queues.collect();
+        let queues = self.client.queues().all().await?.into_iter();
+        let mut all: Vec<String> = queues.map(|queue| queue.name).collect();
         let topics = self.client.topics().all().await?.into_iter();
         all.extend(topics.map(|topic| format!("{}{}", place::TOPIC, topic.name)));
         all.sort();

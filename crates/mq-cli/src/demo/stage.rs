@@ -1,6 +1,6 @@
 //! What the flows have in common: queues, sending, receiving until all is there or nothing comes any more.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mq_core::ErrorKind;
@@ -99,16 +99,16 @@ pub(super) fn text(delivery: &Delivery) -> String {
     String::from_utf8_lossy(&delivery.message.body).into_owned()
 }
 
-/// Receives a queue until it has as many different bodies as were sent; how often each came.
-pub(super) async fn receive(broker: &Broker, queue: &str, wanted: usize) -> BTreeMap<String, u32> {
-    let mut seen = BTreeMap::new();
+/// Receives a queue until it has as many different bodies as were sent.
+pub(super) async fn receive(broker: &Broker, queue: &str, wanted: usize) -> BTreeSet<String> {
+    let mut seen = BTreeSet::new();
     let Some(subscription) = consume(broker, queue, false).await else {
         return seen;
     };
     while seen.len() < wanted
         && let Some(delivery) = next(&subscription).await
     {
-        *seen.entry(text(&delivery)).or_default() += 1;
+        seen.insert(text(&delivery));
         ack(delivery).await;
     }
     subscription.close().await;
