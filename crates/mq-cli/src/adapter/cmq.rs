@@ -7,6 +7,7 @@
 //!  topic:NAME/ROUTING.KEY    a topic with binding keys
 //! ```
 
+mod batch;
 mod place;
 mod receive;
 
@@ -119,46 +120,6 @@ impl Cmq {
         known.insert(destination.to_owned(), producer.clone());
         drop(known);
         Ok(producer)
-    }
-
-    /// Of one destination: in batches where it is a queue or a topic.
-    pub(super) async fn send_batch(&self, messages: Vec<Outgoing>) -> Vec<Result<Sent, Failed>> {
-        let place = messages
-            .first()
-            .map(|first| Place::parse(&first.destination));
-        let Some(Ok(Place::Queue(name))) = place else {
-            return join_all(messages.into_iter().map(|message| self.send(message))).await;
-        };
-        let queue = match self.client.queue(&name) {
-            Ok(queue) => queue,
-            Err(error) => {
-                let fail = |message| Err(failed(message, error.clone().into()));
-                return messages.into_iter().map(fail).collect();
-            }
-        };
-        let checked = |message: &Outgoing| {
-            without_ordering_key(message)?;
-            check(message).map(|text| scheduled(message, text))
-        };
-        let checked: Vec<_> = messages.iter().map(checked).collect();
-        let good: Vec<_> = checked
-            .iter()
-            .filter_map(|one| one.as_ref().ok())
-            .cloned()
-            .collect();
-        let mut results = queue.send_batch(good).await.into_iter();
-        let finish = |(message, checked): (Outgoing, Result<Message>)| {
-            let sent = match checked {
-                Ok(_) => match results.next() {
-                    Some(Ok(receipt)) => Ok(told(&message, receipt.message_id(), name.clone())),
-                    Some(Err(error)) => Err(error.error.into()),
-                    None => Err(invalid("a batch has fewer results than messages")),
-                },
-                Err(error) => Err(error),
-            };
-            sent.map_err(|error| failed(message, error))
-        };
-        messages.into_iter().zip(checked).map(finish).collect()
     }
 
     /// As many at a time as the options say; results in the order of the input.
