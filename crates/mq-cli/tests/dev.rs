@@ -7,14 +7,15 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use mq_cmq::{Client, Queue, Received};
+use mq_cmq::{Client, DeadLetter, Queue, Received, TopicMessage};
 
 /// A server that is ended, whatever becomes of the test.
 struct Server {
     process: Child,
+    stdout: BufReader<ChildStdout>,
     url: String,
 }
 
@@ -22,11 +23,15 @@ impl Server {
     fn start(arguments: &[&str]) -> Self {
         let mut process = command(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut url = String::new();
-        let stdout = process.stdout.as_mut().unwrap();
-        BufReader::new(stdout).read_line(&mut url).unwrap();
+        let mut stdout = BufReader::new(process.stdout.take().unwrap());
+        stdout.read_line(&mut url).unwrap();
         assert!(url.ends_with('\n'), "the line has come whole: {url:?}");
         let url = url.trim_end().to_owned();
-        Self { process, url }
+        Self {
+            process,
+            stdout,
+            url,
+        }
     }
 
     fn queue(&self, name: &str) -> Queue {
@@ -34,11 +39,14 @@ impl Server {
         client.unwrap().queue(name).unwrap()
     }
 
-    /// Ends it as Ctrl-C does; its exit code.
+    /// Ends it as Ctrl-C does; its exit code. Its URL was all of its output.
     #[cfg(unix)]
     fn interrupt(mut self) -> Option<i32> {
         let id = rustix::process::Pid::from_child(&self.process);
         rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        assert_eq!(rest, "", "one line, and no more");
         self.process.wait().unwrap().code()
     }
 }
@@ -58,7 +66,9 @@ fn command(arguments: &[&str]) -> Command {
 }
 
 fn failed(arguments: &[&str]) -> (Option<i32>, String) {
-    let ended = command(arguments).stdin(Stdio::null()).output().unwrap();
+    // A server that starts instead of failing is killed: it has no exit code then.
+    let mut command = assert_cmd::Command::from_std(command(arguments));
+    let ended = command.timeout(Duration::from_secs(10)).output().unwrap();
     assert!(ended.stdout.is_empty(), "talk goes to stderr");
     let stderr = String::from_utf8(ended.stderr).unwrap();
     (ended.status.code(), stderr)
@@ -110,7 +120,7 @@ async fn what_was_seeded_is_there_and_a_snapshot_keeps_it() {
     );
     server.queue("orders").send("1").await.unwrap();
     let client = Client::from_url(&server.url).unwrap().build().unwrap();
-    let message = mq_cmq::TopicMessage::new("2").routing_key("a.b");
+    let message = TopicMessage::new("2").routing_key("a.b");
     client
         .topic("news")
         .unwrap()
@@ -133,6 +143,39 @@ async fn what_was_seeded_is_there_and_a_snapshot_keeps_it() {
     assert_eq!(again.interrupt(), Some(0));
     let left = fs::read_dir(dir.path()).unwrap().count();
     assert_eq!(left, 2, "nothing is left beside seed and snapshot");
+}
+
+/// What the README shows as a file is one.
+#[tokio::test]
+async fn the_seed_in_the_readme_is_taken_as_it_stands() {
+    let readme = include_str!("../README.md");
+    let (_, seed) = readme.split_once("```toml\n").unwrap();
+    let (seed, _) = seed.split_once("```").unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, seed).unwrap();
+    let server = Server::start(&["--seed", file.path().to_str().unwrap()]);
+    let client = Client::from_url(&server.url).unwrap().build().unwrap();
+    let rule = server.queue("alarms").attributes().await.unwrap();
+    assert_eq!(rule.visibility, Duration::from_secs(10));
+    let dead = DeadLetter::after_receives("lost", 3);
+    assert_eq!(rule.dead_letter, Some(dead));
+    let news = client.topic("news").unwrap();
+    let storm = TopicMessage::new("storm");
+    news.publish(storm.clone().tag("fog")).await.unwrap_err();
+    news.publish(storm.tag("alarm")).await.unwrap();
+    let weather = client.topic("weather").unwrap();
+    let sun = TopicMessage::new("sun");
+    let asia = sun.clone().routing_key("asia.tokyo");
+    weather.publish(asia).await.unwrap_err();
+    weather
+        .publish(sun.routing_key("europe.rome"))
+        .await
+        .unwrap();
+    assert_eq!(
+        body(&server.queue("alarms")).await.as_deref(),
+        Some("storm")
+    );
+    assert_eq!(body(&server.queue("europe")).await.as_deref(), Some("sun"));
 }
 
 #[tokio::test]
@@ -161,7 +204,7 @@ fn what_is_wrong_is_said() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     for (arguments, code, part) in [
-        (["--fault", "explode"], 2, "no kind of fault"),
+        (["--fault", "explode"], 2, "--fault: "),
         (["--seed", bad], 2, "names"),
         (["--seed", refused], 2, "a b"),
         (["--seed", "/absent.toml"], 1, "/absent.toml"),
@@ -181,15 +224,10 @@ fn what_is_wrong_is_said() {
 #[test]
 fn it_starts_at_once() {
     let before = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
-    let mut server = Server::start(&[]);
+    let _server = Server::start(&[]);
     let took = std::time::SystemTime::UNIX_EPOCH
         .elapsed()
         .unwrap()
         .saturating_sub(before);
     assert!(took < Duration::from_secs(5), "{took:?}");
-    let _ = server.process.kill();
-    let mut rest = String::new();
-    let stdout = server.process.stdout.as_mut().unwrap();
-    stdout.read_to_string(&mut rest).unwrap();
-    assert_eq!(rest, "", "one line, and no more");
 }
