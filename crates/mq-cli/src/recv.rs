@@ -35,9 +35,10 @@ pub(crate) async fn recv(
     ended
 }
 
-/// Waiting for a topic to be created is allowed, and is what a mistyped name looks like.
+/// Waiting for a topic to be created is allowed, and is what a mistyped name looks like. Of a queue that is missing CMQ's consumer says so and ends.
 async fn warn_of_absence(broker: &Broker, topic: &str) {
-    if let Err(error) = broker.describe(topic).await
+    if matches!(broker, Broker::RocketMq(_))
+        && let Err(error) = broker.describe(topic).await
         && error.kind() == ErrorKind::NotFound
     {
         say(format_args!(

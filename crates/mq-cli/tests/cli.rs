@@ -82,7 +82,12 @@ fn help_is_data_and_stays_as_it_is() {
         ("bench", "rocketmq bench --help"),
         ("create", "rocketmq create --help"),
         ("delete", "rocketmq delete --help"),
+        ("cmq", "cmq --help"),
+        ("cmq_send", "cmq send --help"),
+        ("cmq_recv", "cmq recv --help"),
+        ("cmq_create", "cmq create --help"),
         ("dev_cmq", "dev cmq --help"),
+        ("demo", "demo --help"),
     ] {
         let told = mq(line).output().unwrap();
         assert_eq!(told.status.code(), Some(0), "{line}");

@@ -111,6 +111,11 @@ async fn what_the_server_or_the_client_refuses_is_told_with_its_code() {
         refused("send --topic orders/2 x", 2, "ordering key");
         refused("recv --topic topic:news", 2, "subscribed to it");
         refused("recv --topic work --ordered", 2, "orders/4");
+        let ended = mq("recv --topic none --count 1", Some(&url));
+        assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
+        let told = stderr(&ended);
+        assert!(told.contains("4440/10100"), "{told}");
+        assert!(!told.contains("waiting"), "nobody waits: {told}");
         let ended = mq("send --topic work x", Some(&wrong));
         assert_eq!(ended.status.code(), Some(4), "{}", stderr(&ended));
         assert!(!stderr(&ended).contains("canary"), "{}", stderr(&ended));
