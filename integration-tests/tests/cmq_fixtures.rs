@@ -9,7 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, UNIX_EPOCH};
 
 use integration_tests::foreign::cmq::{Exchange, Recorder, Sdk, Signed, bodies, fixture};
@@ -76,6 +76,35 @@ fn recorded_signatures_verify() {
     }
     // Two batches by POST, with either signature.
     assert_eq!(left_out, 4);
+}
+
+#[test]
+fn the_readme_says_which_actions_are_recorded() {
+    let mut recorded = BTreeMap::<_, BTreeSet<_>>::new();
+    for (sdk, way, exchange) in every_one() {
+        let places = recorded.entry(exchange.action()).or_default();
+        places.insert((sdk, way));
+    }
+    let readme = include_str!("../../crates/mq-cmq/tests/fixtures/README.md");
+    for row in readme.lines().filter(|line| line.starts_with("| `")) {
+        let (actions, from) = row.trim_matches('|').split_once('|').unwrap();
+        let is_named = |sdk: &Sdk| from.contains("each SDK") || from.contains(&format!("{sdk:?}"));
+        let mut said = BTreeSet::new();
+        for sdk in Sdk::ALL.into_iter().filter(is_named) {
+            let every = from.contains("each of its ways");
+            let ways = if every {
+                sdk.ways()
+            } else {
+                &[Signed::default()]
+            };
+            said.extend(ways.iter().map(|way| (sdk, *way)));
+        }
+        for action in actions.split('`').skip(1).step_by(2) {
+            let found = recorded.remove(action).unwrap_or_default();
+            assert_eq!(found, said, "{action}");
+        }
+    }
+    assert!(recorded.is_empty(), "not in the README: {recorded:?}");
 }
 
 #[test]
