@@ -34,9 +34,14 @@ mod tests {
     fn what_cargo_says_of_this_package_is_not_passed_on() {
         // Cargo has started this test, and said it.
         assert!(std::env::var("CARGO_PKG_NAME").is_ok());
-        let seen = without_package(&mut Command::new("env")).output().unwrap();
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", "export -p"]);
+        let seen = without_package(&mut shell).output().unwrap();
         let seen = String::from_utf8_lossy(&seen.stdout).into_owned();
-        assert!(seen.lines().any(|line| line.starts_with("PATH=")), "{seen}");
+        assert!(
+            seen.lines().any(|line| line.starts_with("export PATH=")),
+            "{seen}"
+        );
         assert!(!seen.contains("CARGO_PKG_") && !seen.contains("CARGO_MANIFEST_"));
     }
 }

@@ -220,13 +220,17 @@ impl Stat {
 
 const GRACE: Duration = Duration::from_millis(300);
 
+/// Waits until it is ended, and needs no other program.
+#[cfg(test)]
+pub(super) fn sleeper() -> Child {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "read -r _"]).stdin(Stdio::piped());
+    shell.spawn().unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sleeper() -> Child {
-        Command::new("sleep").arg("60").spawn().unwrap()
-    }
 
     #[test]
     fn stat_is_read_behind_a_hostile_program_name() {
@@ -270,8 +274,9 @@ mod tests {
 
     #[test]
     fn the_tree_holds_children_of_children() {
-        let mut child = Command::new("sh")
-            .args(["-c", "sh -c 'sleep 60; :'; :"])
+        let mut child = Command::new("/bin/sh")
+            .args(["-c", "/bin/sh -c '(read -r _); :'; :"])
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();

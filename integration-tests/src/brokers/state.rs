@@ -201,9 +201,10 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Child, Command};
+    use std::process::Child;
 
     use super::*;
+    use crate::brokers::process;
 
     /// Stands for a broker of a launcher that was killed: `owner` decides.
     fn left_behind(home: &Path, owner: Identity, detached: bool, process: Identity) -> PathBuf {
@@ -229,7 +230,7 @@ mod tests {
     }
 
     fn sleeper() -> (Child, Identity) {
-        let child = Command::new("sleep").arg("60").spawn().unwrap();
+        let child = process::sleeper();
         let identity = Identity::of(child.id()).unwrap();
         (child, identity)
     }
