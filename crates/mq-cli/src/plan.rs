@@ -114,6 +114,9 @@ impl Plan {
             checked.map_err(|error| Failure::Usage(format!("{error:#}")))?;
         }
         if let Task::Bench(bench) = &mut task {
+            if matches!(target, Target::Cmq(_)) {
+                bench.check_cmq_batch()?;
+            }
             // Last, since it makes files.
             bench.reports.open()?;
         }

@@ -111,6 +111,9 @@ async fn what_the_server_or_the_client_refuses_is_told_with_its_code() {
         refused("send --topic orders/2 x", 2, "ordering key");
         refused("recv --topic topic:news", 2, "subscribed to it");
         refused("recv --topic work --ordered", 2, "orders/4");
+        let batch = "bench send --topic work --count 32 --batch";
+        refused(&format!("{batch} 17"), 2, "16 messages");
+        refused(&format!("{batch} 16 --size 4097"), 2, "64 KiB");
         let ended = mq("recv --topic none --count 1", Some(&url));
         assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
         let told = stderr(&ended);

@@ -109,6 +109,20 @@ fn check_batch(typed: &args::Bench) -> Result<(), Failure> {
     Ok(())
 }
 
+impl Bench {
+    /// CMQ's requests are smaller than RocketMQ's.
+    pub(super) fn check_cmq_batch(&self) -> Result<(), Failure> {
+        let fits = self.batch <= MOST_OF_CMQ && self.size <= LARGEST_OF_CMQ / self.batch;
+        if self.batch > 1 && !fits {
+            return Err(usage(format!(
+                "--batch {} of --size {} does not fit into one request of CMQ's: {MOST_OF_CMQ} messages and 64 KiB",
+                self.batch, self.size
+            )));
+        }
+        Ok(())
+    }
+}
+
 impl Reports {
     /// Opens them, and makes those that are not there.
     pub(super) fn open(&mut self) -> Result<(), Failure> {
@@ -135,5 +149,7 @@ impl Mode {
 }
 
 const LARGEST_REQUEST: usize = 4 << 20;
+const MOST_OF_CMQ: usize = 16;
+const LARGEST_OF_CMQ: usize = 64 << 10;
 /// More than the client adds to a message of a batch.
 const ENVELOPE: usize = 128;
