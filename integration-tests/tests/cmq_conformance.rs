@@ -6,9 +6,12 @@
     reason = "a test fails by panicking"
 )]
 
+use std::time::Duration;
+
 use integration_tests::conformance::{Check, Subject, run};
 use integration_tests::harness::cmq;
-use mq_cli::adapter::{Broker, Options, Target};
+use mq_cli::adapter::{Broker, Options, Outgoing, Target};
+use mq_dev::cmq::{DevServer, Fault, QueueSpec};
 
 macro_rules! suite {
     ($($test:ident $check:ident)*) => {
@@ -43,4 +46,20 @@ async fn every_check_that_is_promised_has_its_test() {
     let promised = Check::ALL.into_iter();
     let promised: Vec<_> = promised.filter(|it| it.is_promised(&features)).collect();
     assert_eq!(LISTED, promised);
+}
+
+/// What `mq cmq send` does with a line of a key, when nobody knows whether the line before it was stored.
+#[tokio::test]
+async fn cmq_a_key_goes_on_after_a_send_of_which_nothing_is_known() {
+    let server = DevServer::builder().start().await.unwrap();
+    server.create_queue(QueueSpec::new("unknown-0")).unwrap();
+    let target = Target::cmq(&server.url()).unwrap();
+    let mut options = Options::default();
+    options.send_timeout = Some(Duration::from_millis(500));
+    let broker = Broker::connect(target, options).await.unwrap();
+    let line = |text: &'static str| Outgoing::new("unknown/1", text).ordering_key("k");
+    let silent = server.inject(Fault::drop_reply().on("send"));
+    broker.send(line("first")).await.unwrap_err();
+    silent.disarm();
+    broker.send(line("second")).await.unwrap();
 }

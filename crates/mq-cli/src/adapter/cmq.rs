@@ -103,7 +103,14 @@ impl Cmq {
                     return Err(invalid("a message with an ordering key can't be delayed"));
                 }
                 let producer = self.producer(&message.destination, &name, count)?;
-                let sent = producer.send(OrderedMessage::new(key, text)).await;
+                let mut sent = producer.send(OrderedMessage::new(key, text)).await;
+                // Behind one of which nobody knows whether it was stored, which was told: here nobody sends that again.
+                if let Err(failed) = &sent
+                    && failed.error.kind() == ErrorKind::Stale
+                    && producer.abandon(key)
+                {
+                    sent = producer.send(OrderedMessage::new(key, text)).await;
+                }
                 let receipt = sent.map_err(CmqError::from)?;
                 let queue = format!("{name}-{}", receipt.shard);
                 Ok(told(message, &receipt.message_id, queue))
