@@ -81,6 +81,14 @@ async fn what_is_sent_is_received_from_queues_shards_and_topics() {
         let received = run("recv --topic orders/2 --ordered --count 5 --timeout 20s -f %k:%b\\n");
         assert_eq!(received, "k:n0\nk:n1\nk:n2\nk:n3\nk:n4\n");
         run("delete orders/2");
+        let ended = mq("delete topic:news", Some(&url));
+        assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
+        assert!(stderr(&ended).contains("TOPIC_HAS_SUBSCRIPTIONS"));
+    });
+    let client = mq_cmq::Client::from_url(&url).unwrap().build().unwrap();
+    let subscription = client.topic("news").unwrap().subscription("all").unwrap();
+    subscription.unsubscribe().await.unwrap();
+    tokio::task::block_in_place(|| {
         run("delete topic:news");
         assert_eq!(run("topics"), "work\n");
     });
