@@ -201,14 +201,20 @@ impl ClientBuilder {
     pub fn build(self) -> Result<Client> {
         let tls = self.tls()?;
         let text = self.endpoint.as_deref();
-        let text = text.ok_or_else(|| invalid(BUILD, "no endpoint is given"))?;
+        let text =
+            text.ok_or_else(|| invalid(BUILD, "no endpoint is given: call http() or https()"))?;
         let endpoint = Endpoint::parse(text, Some(default_port(self.https)))
             .map_err(|what| invalid(BUILD, what))?;
         if !self.path.starts_with('/') || self.path.contains(['?', '#', ' ']) {
             return Err(invalid(BUILD, "the path is not one of a URL"));
         }
         let credentials = self.credentials.as_ref();
-        let credentials = credentials.ok_or_else(|| invalid(BUILD, "no credentials are given"))?;
+        let credentials = credentials.ok_or_else(|| {
+            invalid(
+                BUILD,
+                "no credentials are given: write cmq+http://ID:KEY@host, or call credentials()",
+            )
+        })?;
         let shared = Shared {
             signer: Signer::new(credentials, self.signature)?,
             method: self.method,
