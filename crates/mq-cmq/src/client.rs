@@ -8,6 +8,8 @@
 
 mod attempt;
 mod builder;
+mod carrier;
+mod packet;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,10 +20,12 @@ use bytes::Bytes;
 use mq_core::{Clock, ErrorKind, Outcome};
 
 pub use self::builder::ClientBuilder;
+pub(crate) use self::carrier::Carrier;
 use crate::auth::Signer;
 use crate::conn::{Pool, Tasks};
 use crate::error::{Error, Result};
 use crate::proto::action::StoredBatch;
+use crate::proto::tcp::Packet;
 use crate::proto::{Action, Envelope, HttpMethod, answer};
 use crate::queue::Queue;
 use crate::topic::Topic;
@@ -53,6 +57,8 @@ pub struct Client {
 /// What all handles of one client have in common.
 pub(crate) struct Shared {
     pool: Pool,
+    /// Where what can be goes over TCP.
+    carrier: Option<Carrier>,
     signer: Signer,
     method: HttpMethod,
     https: bool,
@@ -105,13 +111,17 @@ impl Client {
         Topic::new(Arc::clone(&self.shared), name)
     }
 
+    pub(crate) const fn of(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
     pub(crate) const fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
     /// Closes all connections. Requests under way end as `Unknown`, later ones with kind `Closed`.
     pub fn close(&self) {
-        self.shared.pool.close();
+        self.shared.close();
     }
 }
 
@@ -162,11 +172,16 @@ impl Call {
 /// An answer with code 0, or one of the action's [`Action::ANSWERS`].
 pub(crate) struct Answered {
     pub(crate) envelope: Envelope,
-    body: Bytes,
+    body: Body,
     /// When the attempt began that was answered.
     pub(crate) begun: Instant,
     /// An earlier attempt may have been applied.
     pub(crate) unsure: bool,
+}
+
+enum Body {
+    Json(Bytes),
+    Packet(Box<Packet>),
 }
 
 impl Shared {
@@ -212,11 +227,13 @@ impl Shared {
         answered: &Answered,
         operation: &'static str,
     ) -> Result<A::Reply> {
-        answer::parse(&answered.body).map_err(|cause| {
-            self.not_the_protocol(operation, "the answer lacks what belongs to it")
-                .source(cause)
-                .build()
-        })
+        let lacking = || self.not_the_protocol(operation, "the answer lacks what belongs to it");
+        match &answered.body {
+            Body::Json(json) => {
+                answer::parse(json).map_err(|cause| lacking().source(cause).build())
+            }
+            Body::Packet(packet) => A::unpack(packet).ok_or_else(|| lacking().build()),
+        }
     }
 
     /// The ids of a batch, one a message.
@@ -246,6 +263,13 @@ impl Shared {
     /// Tasks that end with the client.
     pub(crate) const fn tasks(&self) -> &Tasks {
         self.pool.tasks()
+    }
+
+    fn close(&self) {
+        self.pool.close();
+        if let Some(carrier) = &self.carrier {
+            carrier.close();
+        }
     }
 
     fn is_worth_it(&self, error: &Error, call: Call) -> bool {

@@ -1,5 +1,7 @@
-//! The endpoint's connections: one pool, one deadline a request, and the word on whether bytes have left.
+//! The endpoint's connections: one pool, and a link to each gateway; one deadline a request, and the word on whether bytes have left.
 
+mod gateways;
+mod link;
 mod pool;
 mod tasks;
 #[cfg(feature = "tls")]
@@ -13,6 +15,8 @@ use std::time::{Instant, SystemTime};
 
 use mq_core::Clock;
 
+pub(crate) use self::gateways::Gateways;
+pub(crate) use self::link::{LinkOptions, OnQuery};
 pub(crate) use self::pool::{Answer, Failure, Pool, PoolOptions};
 pub(crate) use self::tasks::Tasks;
 pub(crate) use self::tls::TlsConfig;

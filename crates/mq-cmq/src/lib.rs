@@ -16,6 +16,7 @@ mod proto;
 #[cfg(feature = "push")]
 pub mod push;
 mod queue;
+mod tcp;
 mod topic;
 
 pub use mq_core::{Clock, ErrorKind, Outcome, Retry, Secret};
@@ -34,5 +35,9 @@ pub use self::consumer::{
 pub use self::error::{Error, ErrorCode, Result, SendError};
 pub use self::message::{Message, Receipt, Scheduled, TopicMessage};
 pub use self::proto::{HttpMethod, SignatureMethod};
-pub use self::queue::{Queue, ReceiptHandle, Received, Send};
+pub use self::queue::{DeadLetterOrigin, Queue, ReceiptHandle, Received, Send};
+pub use self::tcp::{
+    Begin, Pending, Prepared, TcpClient, TcpClientBuilder, TcpQueue, TransactError,
+    TransactionalProducer, Verdict,
+};
 pub use self::topic::{Publish, Topic};

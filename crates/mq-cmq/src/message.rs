@@ -74,6 +74,10 @@ impl Message {
         &self.body
     }
 
+    pub(crate) fn is_scheduled(&self) -> bool {
+        self.due != Due::AtOnce
+    }
+
     /// The seconds to send; `None` for a message without a schedule. `kept`: how long the queue keeps messages, where that is known.
     pub(crate) fn delay_seconds(
         &self,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use self::known::Known;
 pub(crate) use self::known::Visibility;
-pub use self::received::{ReceiptHandle, Received};
+pub use self::received::{DeadLetterOrigin, ReceiptHandle, Received};
 use crate::client::{Call, Shared};
 use crate::consumer::ConsumerBuilder;
 use crate::error::{Result, SendError, refused};
@@ -29,6 +29,8 @@ pub struct Queue {
     shared: Arc<Shared>,
     name: Arc<str>,
     known: Arc<Known>,
+    /// For how long messages are asked for, if not as the queue was told; over TCP only.
+    lease: Option<u32>,
 }
 
 impl Queue {
@@ -38,6 +40,7 @@ impl Queue {
             shared,
             name: name.into(),
             known: Arc::default(),
+            lease: None,
         })
     }
 
@@ -157,6 +160,26 @@ impl Queue {
         ConsumerBuilder::new(self.clone())
     }
 
+    /// Receives ask for so long from now on.
+    pub(crate) const fn leased(mut self, seconds: u32) -> Self {
+        self.lease = Some(seconds);
+        self
+    }
+
+    /// How long messages are invisible: as it is asked for, else as a consumer was told, else as far as it is known.
+    pub(crate) fn visibility(&self, told: Option<Duration>) -> Visibility {
+        let lease = self.lease.map(|it| Duration::from_secs(it.into()));
+        self.known.visibility(lease.or(told))
+    }
+
+    /// Remembers what messages show that were received just now.
+    pub(crate) fn seen(&self, messages: &[Received]) {
+        // What was asked for says nothing of the queue.
+        if self.lease.is_none() {
+            self.known.seen(messages);
+        }
+    }
+
     pub(crate) fn known(&self) -> &Known {
         &self.known
     }
@@ -171,6 +194,7 @@ impl Queue {
         let action = ReceiveMessage {
             queue: &self.name,
             wait_seconds: Some(seconds),
+            visibility_seconds: self.lease,
         };
         let call = Call::new(RECEIVE).wait(Duration::from_secs(seconds.into()));
         let answered = self.shared.ask(&action, call).await?;
@@ -196,6 +220,7 @@ impl Queue {
             queue: &self.name,
             count: u32::try_from(most).unwrap_or(u32::MAX),
             wait_seconds: Some(seconds),
+            visibility_seconds: self.lease,
         };
         let call = Call::new(RECEIVE).wait(Duration::from_secs(seconds.into()));
         let answered = self.shared.ask(&action, call).await?;

@@ -8,7 +8,7 @@ use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use mq_core::{ErrorBuilder, ErrorKind, Outcome, Retry};
 
-use super::{Answered, Shared};
+use super::{Answered, Body, Shared};
 use crate::conn::{Answer, Failure};
 use crate::error::{Error, ErrorCode, Result, closed, invalid, rejected};
 use crate::proto::{Action, Common, Envelope, HttpMethod, request};
@@ -20,11 +20,26 @@ impl Shared {
         operation: &'static str,
         deadline: Instant,
     ) -> Result<Answered> {
+        if let Some(carrier) = &self.carrier
+            && let Some((to, packet)) = action.packet()
+        {
+            let answered = self.attempt_packet::<A>(carrier, to, packet, operation, deadline);
+            return answered.await;
+        }
+        self.attempt_http(action, operation, deadline).await
+    }
+
+    pub(super) async fn attempt_http<A: Action + Sync>(
+        &self,
+        action: &A,
+        operation: &'static str,
+        deadline: Instant,
+    ) -> Result<Answered> {
         let begun = self.clock.now();
         let request = self.request(action, operation)?;
         match self.pool.call(request, deadline).await {
             Ok(answer) => self.judge::<A>(answer, operation, begun),
-            Err(failure) => Err(self.failed(failure, operation)),
+            Err(failure) => Err(self.failed(failure, operation, &self.host)),
         }
     }
 
@@ -71,6 +86,7 @@ impl Shared {
     pub(crate) fn fits<A: Action>(&self, action: &A) -> bool {
         match self.method {
             HttpMethod::Post => true,
+            HttpMethod::Get if self.carrier.is_some() => true,
             HttpMethod::Get => {
                 let form = request::encode(action, &self.common(), &self.signer.key);
                 self.url_length(&form) + SIGNATURE_SPREAD <= MAX_URL
@@ -119,7 +135,7 @@ impl Shared {
             None if status != StatusCode::OK => Err(self.not_cmq(status, operation)),
             _ => Ok(Answered {
                 envelope,
-                body,
+                body: Body::Json(body),
                 begun,
                 unsure: false,
             }),
@@ -152,10 +168,15 @@ impl Shared {
             .outcome(Outcome::Unknown)
     }
 
-    fn failed(&self, failure: Failure, operation: &'static str) -> Error {
+    pub(super) fn failed(
+        &self,
+        failure: Failure,
+        operation: &'static str,
+        endpoint: &str,
+    ) -> Error {
         let error = |kind, message: &str| {
             let error = Error::builder(kind, message).operation(operation);
-            error.endpoint(&self.host)
+            error.endpoint(endpoint)
         };
         match failure {
             Failure::Connect(cause) => error(ErrorKind::Connect, "no connection")
@@ -177,6 +198,7 @@ impl Shared {
             Failure::TooLarge => self
                 .not_the_protocol(operation, "the answer is larger than any of CMQ's")
                 .build(),
+            Failure::Unwritable(what) => invalid(operation, what.to_string()),
             Failure::Closed => closed(operation),
         }
     }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use mq_core::{Clock, Endpoint, ServiceUrl};
 
-use super::{Client, Shared};
+use super::{Carrier, Client, Shared};
 use crate::auth::{Credentials, Signer};
 use crate::conn::{Pool, PoolOptions, TimerClock, TlsConfig};
 use crate::error::{Result, invalid};
 use crate::proto::{HttpMethod, SignatureMethod};
+use crate::tcp::TcpClientBuilder;
 
 /// Options of a [`Client`]. `Debug` shows no secret.
 #[must_use = "a client is made by build()"]
@@ -199,6 +200,23 @@ impl ClientBuilder {
     /// Kind `Invalid`: endpoint or credentials are missing or not acceptable, or the CA can't be read. Kind `Unsupported`: HTTPS is asked for, and
     /// the feature `tls` was left out of this build. Not retryable.
     pub fn build(self) -> Result<Client> {
+        Ok(Client::of(Arc::new(self.shared(None)?)))
+    }
+
+    /// A client that speaks TCP where it can; the endpoint is its name server.
+    pub fn tcp(self) -> TcpClientBuilder {
+        TcpClientBuilder::new(self)
+    }
+
+    /// What else signs and connects for the client.
+    pub(crate) fn parts(&self) -> Result<(Signer, Duration, Arc<dyn Clock>)> {
+        let credentials = self.credentials.as_ref();
+        let credentials = credentials.ok_or_else(|| invalid(BUILD, NO_KEYS))?;
+        let signer = Signer::new(credentials, self.signature)?;
+        Ok((signer, self.connect_timeout, Arc::clone(&self.clock)))
+    }
+
+    pub(crate) fn shared(self, carrier: Option<Carrier>) -> Result<Shared> {
         let tls = self.tls()?;
         let text = self.endpoint.as_deref();
         let text =
@@ -208,15 +226,9 @@ impl ClientBuilder {
         if !self.path.starts_with('/') || self.path.contains(['?', '#', ' ']) {
             return Err(invalid(BUILD, "the path is not one of a URL"));
         }
-        let credentials = self.credentials.as_ref();
-        let credentials = credentials.ok_or_else(|| {
-            invalid(
-                BUILD,
-                "no credentials are given: write cmq+http://ID:KEY@host, or call credentials()",
-            )
-        })?;
-        let shared = Shared {
-            signer: Signer::new(credentials, self.signature)?,
+        let (signer, ..) = self.parts()?;
+        Ok(Shared {
+            signer,
             method: self.method,
             https: self.https,
             host: host_header(&endpoint, self.https),
@@ -227,15 +239,13 @@ impl ClientBuilder {
             resend_unknown: self.resend_unknown,
             batch_bytes: self.batch_bytes,
             clock: Arc::clone(&self.clock),
+            carrier,
             pool: Pool::new(PoolOptions {
                 endpoint,
                 tls,
                 connect_timeout: self.connect_timeout,
                 clock: self.clock,
             }),
-        };
-        Ok(Client {
-            shared: Arc::new(shared),
         })
     }
 
@@ -286,6 +296,8 @@ const fn default_port(https: bool) -> u16 {
 const PATH: &str = "/v2/index.php";
 const READ: &str = "read url";
 const BUILD: &str = "build";
+const NO_KEYS: &str =
+    "no credentials are given: write cmq+http://ID:KEY@host, or call credentials()";
 
 #[cfg(test)]
 mod tests {

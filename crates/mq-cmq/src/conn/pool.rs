@@ -21,6 +21,7 @@ use mq_core::{Clock, Endpoint};
 use super::tasks::Tasks;
 use super::tls::TlsConfig;
 use super::transport::{Sender, connect};
+use crate::proto::Malformed;
 
 /// What a pool is made of.
 #[derive(Debug)]
@@ -64,6 +65,8 @@ pub(crate) enum Failure {
     Broken(Box<dyn std::error::Error + Send + Sync>),
     /// The answer is larger than any can be.
     TooLarge,
+    /// The request is larger than any can be: nothing has left.
+    Unwritable(Malformed),
     /// The client is closed: nothing has left.
     Closed,
 }

@@ -181,7 +181,7 @@ impl Core {
 
     /// How long messages are invisible, as far as it is known.
     pub(super) fn visibility(&self) -> Visibility {
-        self.queue.known().visibility(self.config.visibility)
+        self.queue.visibility(self.config.visibility)
     }
 
     /// Takes messages on, each with a permit, and offers them.
@@ -191,7 +191,7 @@ impl Core {
         messages: Vec<Received>,
         permits: &mut Vec<OwnedSemaphorePermit>,
     ) {
-        self.queue.known().seen(&messages);
+        self.queue.seen(&messages);
         count(&self.tally.received, messages.len());
         let term = Term::new(begun, self.now(), self.visibility());
         let mut offered = Vec::with_capacity(messages.len());

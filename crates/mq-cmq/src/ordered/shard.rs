@@ -150,7 +150,7 @@ impl Shard {
             self.sequencer.found_empty(now);
         }
         count(&self.core.tally.received, messages.len());
-        self.queue.known().seen(&messages);
+        self.queue.seen(&messages);
         let visibility = self.visibility();
         let mut twice = Vec::new();
         for received in messages {
@@ -304,7 +304,7 @@ impl Shard {
     }
 
     fn visibility(&self) -> Visibility {
-        self.queue.known().visibility(self.core.options.visibility)
+        self.queue.visibility(self.core.options.visibility)
     }
 
     fn gap_after(&self) -> Duration {

@@ -9,9 +9,11 @@ mod lists;
 mod publish;
 mod queues;
 mod receive;
+mod route;
 mod send;
 mod subscriptions;
 mod topics;
+mod transaction;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,7 +30,8 @@ pub use self::queues::{
     ClearQueue, CreateQueue, DeleteQueue, Done, GetQueueAttributes, QueueCreated, QueueName,
     QueueSettings, QueueState, RewindQueue, SetQueueAttributes, UnbindDeadLetter,
 };
-pub use self::receive::{BatchReceiveMessage, Messages, ReceiveMessage, ReceivedMessage};
+pub use self::receive::{BatchReceiveMessage, Messages, Origin, ReceiveMessage, ReceivedMessage};
+pub use self::route::{QueryQueueRoute, QueryTopicRoute, Route};
 pub use self::send::{BatchSendMessage, MessageId, SendMessage, Stored, StoredBatch};
 pub use self::subscriptions::{
     ClearSubscriptionFilterTags, GetSubscriptionAttributes, SetSubscriptionAttributes, Subscribe,
@@ -38,8 +41,10 @@ pub use self::topics::{
     CreateTopic, DeleteTopic, GetTopicAttributes, SetTopicAttributes, TopicCreated, TopicName,
     TopicState,
 };
+pub use self::transaction::{ConfirmTransaction, Confirmation, SendHalf};
 use super::Params;
 use super::limits::Refusal;
+use super::tcp::Packet;
 
 /// Something that CMQ can be asked for.
 pub trait Action {
@@ -52,6 +57,25 @@ pub trait Action {
 
     /// Adds its parameters, without the common ones.
     fn params<'a>(&'a self, to: &mut Params<'a>);
+
+    /// It as a packet of the TCP protocol, without a number, and for whom; `None` where that protocol does not have it.
+    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+        None
+    }
+
+    /// The reply in the packet that answers [`Action::packet`]; `None` if something is missing there.
+    fn unpack(_answer: &Packet) -> Option<Self::Reply> {
+        None
+    }
+}
+
+/// Whose route a packet takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Destination<'a> {
+    /// A queue's, by its name.
+    Queue(&'a str),
+    /// A topic's, by its name.
+    Topic(&'a str),
 }
 
 /// The server's side of an [`Action`]: read from the parameters of a request.

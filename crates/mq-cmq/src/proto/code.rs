@@ -29,6 +29,19 @@ impl ErrorCode {
         Self { number, module }
     }
 
+    /// What the `result` of a TCP packet means: a module code, two numbers of the protocol's own, or, failing these, a number.
+    pub fn of_result(result: i32) -> Self {
+        let result = result.unsigned_abs();
+        match result {
+            306 => return Self::NOT_AUTHENTICATED,
+            307 => return Self::ALREADY_AUTHENTICATED,
+            _ => {}
+        }
+        // Of module codes with two rows, the queue's comes first.
+        let row = TABLE.iter().find(|row| row.code.module == Some(result));
+        row.map_or_else(|| Self::new(result, None), |row| row.code)
+    }
+
     /// The `code` of the answer, such as 4440.
     pub const fn number(self) -> u32 {
         self.number

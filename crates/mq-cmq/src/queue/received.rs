@@ -16,6 +16,18 @@ pub struct Received {
     handle: ReceiptHandle,
 }
 
+/// Where a dead letter was before it died.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeadLetterOrigin {
+    /// The id of the queue, as the service gave it.
+    pub queue_id: String,
+    /// When it was sent there, to the second.
+    pub enqueued: SystemTime,
+    /// How often it was received there.
+    pub attempts: u32,
+}
+
 /// What a message is deleted by: valid for the last receive of the message, until it is visible again.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ReceiptHandle(String);
@@ -84,6 +96,22 @@ impl Received {
         (1..=MAX_VISIBILITY_SECONDS)
             .contains(&seconds)
             .then(|| Duration::from_secs(seconds))
+    }
+
+    /// The body as it came: over TCP it may be something else than text, which [`body`](Self::body) shows with `\u{fffd}` for what is none.
+    pub fn bytes(&self) -> &[u8] {
+        let bytes = self.message.bytes.as_deref();
+        bytes.unwrap_or(self.message.body.as_bytes())
+    }
+
+    /// Of a dead letter, where it was before; `None` of other messages, and over HTTP, which does not say it.
+    pub fn origin(&self) -> Option<DeadLetterOrigin> {
+        let origin = self.message.origin.as_ref()?;
+        Some(DeadLetterOrigin {
+            queue_id: origin.queue_id.clone(),
+            enqueued: time(origin.enqueued),
+            attempts: origin.dequeue_count,
+        })
     }
 
     /// When it becomes visible to others again, by the service's clock, to the second. CMQ can't move it.

@@ -279,5 +279,7 @@ fn received(message: &Delivered) -> ReceivedMessage {
         first_dequeued: message.first_received / 1000,
         next_visible: message.next_visible / 1000,
         dequeue_count: message.receives.into(),
+        origin: None,
+        bytes: None,
     }
 }

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Action, Done, FromParams, Given};
+use super::{Action, Destination, Done, FromParams, Given};
 use crate::proto::answer::{number, text};
 use crate::proto::limits::Refusal;
+use crate::proto::tcp::{BatchDelete, Delete, Packet, cmd};
 use crate::proto::{Envelope, ErrorCode, Params};
 
 /// Deletes a message that was received.
@@ -23,6 +24,22 @@ impl Action for DeleteMessage<'_> {
     fn params<'a>(&'a self, to: &mut Params<'a>) {
         to.text("queueName", self.queue);
         to.text("receiptHandle", self.handle);
+    }
+
+    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+        let delete = Delete {
+            queue: self.queue.to_owned(),
+            handle: handle(self.handle),
+        };
+        let packet = Packet {
+            delete: Some(delete),
+            ..Packet::new(0, cmd::DELETE)
+        };
+        Some((Destination::Queue(self.queue), packet))
+    }
+
+    fn unpack(_answer: &Packet) -> Option<Done> {
+        Some(Done {})
     }
 }
 
@@ -53,6 +70,29 @@ impl Action for BatchDeleteMessage<'_> {
     fn params<'a>(&'a self, to: &mut Params<'a>) {
         to.text("queueName", self.queue);
         to.list("receiptHandle", self.handles.iter().copied());
+    }
+
+    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+        let batch_delete = BatchDelete {
+            queue: self.queue.to_owned(),
+            handles: self.handles.iter().map(|text| handle(text)).collect(),
+        };
+        let packet = Packet {
+            batch_delete: Some(batch_delete),
+            ..Packet::new(0, cmd::BATCH_DELETE)
+        };
+        Some((Destination::Queue(self.queue), packet))
+    }
+
+    fn unpack(answer: &Packet) -> Option<DeleteErrors> {
+        let errors = answer.not_deleted.iter().map(|one| NotDeleted {
+            code: ErrorCode::of_result(one.code).number().into(),
+            message: format!("({}){}", one.code, one.message),
+            handle: one.handle.to_string(),
+        });
+        Some(DeleteErrors {
+            errors: errors.collect(),
+        })
     }
 }
 
@@ -102,4 +142,9 @@ impl NotDeleted {
         let envelope = self.envelope();
         envelope.error().unwrap_or(ErrorCode::HANDLE_EXPIRED)
     }
+}
+
+/// A handle as packets have it. Those that CMQ gives are numbers; of any other, 0, which no message has, is as unknown.
+fn handle(text: &str) -> u64 {
+    text.parse().unwrap_or_default()
 }

@@ -244,6 +244,8 @@ mod tests {
             first_dequeued: 4,
             next_visible: 5,
             dequeue_count: 6,
+            origin: None,
+            bytes: None,
         };
         assert_eq!(
             serde_json::to_string(&message).unwrap(),
@@ -291,10 +293,10 @@ mod tests {
 
         #[test]
         fn a_receive_and_a_delete_are_read_as_they_were_written(queue in ".*", handle in ".*", count in any::<u32>(), wait_seconds in any::<Option<u32>>()) {
-            let pairs = sent(&ReceiveMessage { queue: &queue, wait_seconds });
+            let pairs = sent(&ReceiveMessage { queue: &queue, wait_seconds, visibility_seconds: None });
             let got: ReceiveMessage<'_> = read(&pairs);
             prop_assert_eq!((got.queue, got.wait_seconds), (queue.as_str(), wait_seconds));
-            let pairs = sent(&BatchReceiveMessage { queue: &queue, count, wait_seconds });
+            let pairs = sent(&BatchReceiveMessage { queue: &queue, count, wait_seconds, visibility_seconds: None });
             let got: BatchReceiveMessage<'_> = read(&pairs);
             prop_assert_eq!((got.queue, got.count, got.wait_seconds), (queue.as_str(), count, wait_seconds));
             let pairs = sent(&DeleteMessage { queue: &queue, handle: &handle });
@@ -307,6 +309,7 @@ mod tests {
             let message = ReceivedMessage {
                 body, id: id.clone(), handle: handle.clone(),
                 enqueued: times[0], first_dequeued: times[1], next_visible: times[2], dequeue_count: times[3],
+                origin: None, bytes: None,
             };
             comes_back(&message);
             comes_back(&Messages { messages: vec![message.clone(), message] });

@@ -1,8 +1,12 @@
 //! `PublishMessage` and `BatchPublishMessage`.
 
-use super::{Action, FromParams, Given, Stored, StoredBatch};
+use bytes::Bytes;
+
+use super::send::{bodies, stored, stored_batch};
+use super::{Action, Destination, FromParams, Given, Stored, StoredBatch};
 use crate::proto::Params;
 use crate::proto::limits::Refusal;
+use crate::proto::tcp::{BatchPublish, Packet, Publish, cmd};
 
 /// Hands one message to the subscriptions of a topic.
 #[derive(Debug, Clone)]
@@ -26,6 +30,24 @@ impl Action for PublishMessage<'_> {
         to.text("msgBody", self.body);
         to.list("msgTag", self.tags.iter().copied());
         to.text_if("routingKey", self.routing_key);
+    }
+
+    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+        let publish = Publish {
+            topic: self.topic.to_owned(),
+            body: Bytes::copy_from_slice(self.body.as_bytes()),
+            tags: owned(&self.tags),
+            routing_key: self.routing_key.map(ToOwned::to_owned),
+        };
+        let packet = Packet {
+            publish: Some(publish),
+            ..Packet::new(0, cmd::PUBLISH)
+        };
+        Some((Destination::Topic(self.topic), packet))
+    }
+
+    fn unpack(answer: &Packet) -> Option<Stored> {
+        stored(answer)
     }
 }
 
@@ -63,6 +85,24 @@ impl Action for BatchPublishMessage<'_> {
         to.list("msgTag", self.tags.iter().copied());
         to.text_if("routingKey", self.routing_key);
     }
+
+    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+        let batch_publish = BatchPublish {
+            topic: self.topic.to_owned(),
+            bodies: bodies(&self.bodies),
+            tags: owned(&self.tags),
+            routing_key: self.routing_key.map(ToOwned::to_owned),
+        };
+        let packet = Packet {
+            batch_publish: Some(batch_publish),
+            ..Packet::new(0, cmd::BATCH_PUBLISH)
+        };
+        Some((Destination::Topic(self.topic), packet))
+    }
+
+    fn unpack(answer: &Packet) -> Option<StoredBatch> {
+        Some(stored_batch(answer))
+    }
 }
 
 impl<'p> FromParams<'p> for BatchPublishMessage<'p> {
@@ -74,4 +114,8 @@ impl<'p> FromParams<'p> for BatchPublishMessage<'p> {
             routing_key: given.text_if("routingKey")?,
         })
     }
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
 }

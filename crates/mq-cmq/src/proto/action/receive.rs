@@ -1,10 +1,12 @@
 //! `ReceiveMessage` and `BatchReceiveMessage`.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, FromParams, Given};
+use super::{Action, Destination, FromParams, Given};
 use crate::proto::answer::{number, text};
 use crate::proto::limits::Refusal;
+use crate::proto::tcp::{BatchPull, Packet, Pull, Pulled, cmd};
 use crate::proto::{ErrorCode, Params};
 
 /// Takes one message: it is invisible to others until its visibility timeout ends.
@@ -14,6 +16,8 @@ pub struct ReceiveMessage<'a> {
     pub queue: &'a str,
     /// How long to wait for a message, 0 to 30; if not given, as the queue's attribute says.
     pub wait_seconds: Option<u32>,
+    /// For how long others don't receive it, if not as the queue's attribute says. Over TCP only.
+    pub visibility_seconds: Option<u32>,
 }
 
 impl Action for ReceiveMessage<'_> {
@@ -25,6 +29,23 @@ impl Action for ReceiveMessage<'_> {
         to.text("queueName", self.queue);
         to.number_if(WAIT, self.wait_seconds);
     }
+
+    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+        let pull = Pull {
+            queue: self.queue.to_owned(),
+            wait_seconds: self.wait_seconds.map(u32::cast_signed),
+            visibility_seconds: self.visibility_seconds,
+        };
+        let packet = Packet {
+            pull: Some(pull),
+            ..Packet::new(0, cmd::PULL)
+        };
+        Some((Destination::Queue(self.queue), packet))
+    }
+
+    fn unpack(answer: &Packet) -> Option<ReceivedMessage> {
+        received(answer.pulled.as_ref()?)
+    }
 }
 
 impl<'p> FromParams<'p> for ReceiveMessage<'p> {
@@ -32,6 +53,7 @@ impl<'p> FromParams<'p> for ReceiveMessage<'p> {
         Ok(Self {
             queue: given.text("queueName")?,
             wait_seconds: given.number_if(WAIT, ErrorCode::OUT_OF_RANGE)?,
+            visibility_seconds: None,
         })
     }
 }
@@ -45,6 +67,8 @@ pub struct BatchReceiveMessage<'a> {
     pub count: u32,
     /// As for [`ReceiveMessage`].
     pub wait_seconds: Option<u32>,
+    /// As for [`ReceiveMessage`].
+    pub visibility_seconds: Option<u32>,
 }
 
 impl Action for BatchReceiveMessage<'_> {
@@ -57,6 +81,26 @@ impl Action for BatchReceiveMessage<'_> {
         to.number("numOfMsg", self.count);
         to.number_if(WAIT, self.wait_seconds);
     }
+
+    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+        let batch_pull = BatchPull {
+            queue: self.queue.to_owned(),
+            most: self.count.cast_signed(),
+            wait_seconds: self.wait_seconds.map(u32::cast_signed),
+            visibility_seconds: self.visibility_seconds,
+        };
+        let packet = Packet {
+            batch_pull: Some(batch_pull),
+            ..Packet::new(0, cmd::BATCH_PULL)
+        };
+        Some((Destination::Queue(self.queue), packet))
+    }
+
+    fn unpack(answer: &Packet) -> Option<Messages> {
+        let batch = answer.pulled_batch.as_ref()?.messages.iter();
+        let messages = batch.map(received).collect::<Option<_>>()?;
+        Some(Messages { messages })
+    }
 }
 
 impl<'p> FromParams<'p> for BatchReceiveMessage<'p> {
@@ -65,6 +109,7 @@ impl<'p> FromParams<'p> for BatchReceiveMessage<'p> {
             queue: given.text("queueName")?,
             count: given.number("numOfMsg", ErrorCode::BATCH_SIZE)?,
             wait_seconds: given.number_if(WAIT, ErrorCode::OUT_OF_RANGE)?,
+            visibility_seconds: None,
         })
     }
 }
@@ -101,6 +146,46 @@ pub struct ReceivedMessage {
     /// How often it was received, this time included.
     #[serde(default, rename = "dequeueCount", deserialize_with = "number")]
     pub dequeue_count: u64,
+    /// Of a dead letter, over TCP only: where it was before.
+    #[serde(skip)]
+    pub origin: Option<Origin>,
+    /// The body as it came, where it is no text. Over TCP only.
+    #[serde(skip)]
+    pub bytes: Option<Bytes>,
+}
+
+/// Where a dead letter was before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// The id of the queue.
+    pub queue_id: String,
+    /// When it was sent there, in seconds since the Unix epoch.
+    pub enqueued: u64,
+    /// How often it was received there.
+    pub dequeue_count: u32,
+}
+
+/// A message as it is received over HTTP, from a packet; `None` without a handle.
+fn received(from: &Pulled) -> Option<ReceivedMessage> {
+    let seconds = |of: Option<i64>| of.and_then(|it| u64::try_from(it).ok()).unwrap_or_default();
+    let body = from.body.clone().unwrap_or_default();
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let origin = from.original_queue.as_ref().map(|queue| Origin {
+        queue_id: queue.clone(),
+        enqueued: from.original_enqueued.unwrap_or_default(),
+        dequeue_count: from.original_dequeue_count.unwrap_or_default(),
+    });
+    Some(ReceivedMessage {
+        bytes: (text.as_bytes() != body).then_some(body),
+        body: text,
+        id: from.message_id.to_string(),
+        handle: from.handle?.to_string(),
+        enqueued: seconds(from.enqueued),
+        first_dequeued: seconds(from.first_dequeued),
+        next_visible: seconds(from.next_visible),
+        dequeue_count: seconds(from.dequeue_count),
+        origin,
+    })
 }
 
 const WAIT: &str = "pollingWaitSeconds";

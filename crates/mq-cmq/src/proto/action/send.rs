@@ -1,10 +1,12 @@
 //! `SendMessage` and `BatchSendMessage`.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Action, FromParams, Given};
+use super::{Action, Destination, FromParams, Given};
 use crate::proto::answer::text;
 use crate::proto::limits::Refusal;
+use crate::proto::tcp::{BatchSend, Packet, Send, cmd};
 use crate::proto::{ErrorCode, Params};
 
 /// Puts one message into a queue.
@@ -26,6 +28,24 @@ impl Action for SendMessage<'_> {
         to.text("queueName", self.queue);
         to.text("msgBody", self.body);
         to.number_if("delaySeconds", self.delay_seconds);
+    }
+
+    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+        let send = Send {
+            queue: self.queue.to_owned(),
+            body: Some(Bytes::copy_from_slice(self.body.as_bytes())),
+            delay_seconds: self.delay_seconds,
+            ..Send::default()
+        };
+        let packet = Packet {
+            send: Some(send),
+            ..Packet::new(0, cmd::SEND)
+        };
+        Some((Destination::Queue(self.queue), packet))
+    }
+
+    fn unpack(answer: &Packet) -> Option<Stored> {
+        stored(answer)
     }
 }
 
@@ -58,6 +78,24 @@ impl Action for BatchSendMessage<'_> {
         to.text("queueName", self.queue);
         to.list("msgBody", self.bodies.iter().copied());
         to.number_if("delaySeconds", self.delay_seconds);
+    }
+
+    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+        let batch_send = BatchSend {
+            queue: self.queue.to_owned(),
+            bodies: bodies(&self.bodies),
+            delay_seconds: self.delay_seconds,
+            ..BatchSend::default()
+        };
+        let packet = Packet {
+            batch_send: Some(batch_send),
+            ..Packet::new(0, cmd::BATCH_SEND)
+        };
+        Some((Destination::Queue(self.queue), packet))
+    }
+
+    fn unpack(answer: &Packet) -> Option<StoredBatch> {
+        Some(stored_batch(answer))
     }
 }
 
@@ -93,4 +131,25 @@ pub struct MessageId {
     /// The message's id.
     #[serde(rename = "msgId", deserialize_with = "text")]
     pub id: String,
+}
+
+/// Bodies as packets have them.
+pub(super) fn bodies(texts: &[&str]) -> Vec<Bytes> {
+    let bytes = texts
+        .iter()
+        .map(|text| Bytes::copy_from_slice(text.as_bytes()));
+    bytes.collect()
+}
+
+/// The id in an answer to one message.
+pub(super) fn stored(answer: &Packet) -> Option<Stored> {
+    let id = answer.message_ids.first()?.to_string();
+    Some(Stored { id })
+}
+
+/// The ids in an answer to a batch.
+pub(super) fn stored_batch(answer: &Packet) -> StoredBatch {
+    let ids = answer.message_ids.iter();
+    let ids = ids.map(|id| MessageId { id: id.to_string() });
+    StoredBatch { ids: ids.collect() }
 }
