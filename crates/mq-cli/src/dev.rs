@@ -10,7 +10,7 @@ use crate::args::{Dev, DevBroker, DevCmq, PushTo};
 use crate::exit::{Exit, Failure};
 use crate::interrupt::Interrupt;
 use crate::output::{Output, say};
-use crate::run::runtime;
+use crate::run::small_runtime;
 
 /// What is logged unless `RUST_LOG` says otherwise: each push to a URL, too.
 pub(crate) const LOG: &str = "warn,mq_dev::cmq::push=info";
@@ -19,7 +19,7 @@ pub(crate) const LOG: &str = "warn,mq_dev::cmq::push=info";
 pub(crate) fn run(typed: Dev) -> Result<Exit, Failure> {
     let DevBroker::Cmq(typed) = typed.broker;
     let builder = plan(&typed)?;
-    runtime()?.block_on(serve(builder, typed.snapshot))
+    small_runtime()?.block_on(serve(builder, typed.snapshot))
 }
 
 /// Breaks what `--fault` says.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
 use crate::adapter::Broker;
@@ -56,7 +56,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 pub(crate) fn runtime() -> Result<Runtime, Failure> {
-    Runtime::new().map_err(|cause| Failure::Local("start".to_owned(), cause))
+    started(Runtime::new())
+}
+
+/// Of one thread: for what has one lock and little to do beside, handing tasks between threads costs more than it brings.
+pub(crate) fn small_runtime() -> Result<Runtime, Failure> {
+    started(Builder::new_current_thread().enable_all().build())
+}
+
+fn started(runtime: io::Result<Runtime>) -> Result<Runtime, Failure> {
+    runtime.map_err(|cause| Failure::Local("start".to_owned(), cause))
 }
 
 async fn act(plan: Plan) -> Result<Exit, Failure> {
