@@ -139,15 +139,18 @@ fn unknown(id: &str) -> Refusal {
     Refusal::new(ErrorCode::SECRET_ID_FORMAT, message)
 }
 
-/// With the text that should have been signed: what the client sent, without tokens, and no more of a value than shows which one it is.
+/// With the text that should have been signed: what the client sent, without tokens and bodies, and no more of a value than shows which one
+/// it is.
 fn wrong_signature(key: &SigningKey, signed: &Signed<'_>) -> Refusal {
     let shown: Vec<(&str, String)> = signed
         .pairs
         .iter()
         .map(|(key, value)| {
-            let hidden = key == "Token";
-            let value = if hidden {
+            let value = if key == "Token" {
                 "***".into()
+            } else if key == "msgBody" || key.starts_with("msgBody.") {
+                // A client shows this text, and logs it.
+                cut(value, 0)
             } else {
                 cut(value, 128)
             };
