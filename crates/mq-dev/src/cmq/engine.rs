@@ -106,7 +106,7 @@ pub(crate) struct Engine {
     lose: u32,
     /// By how much `now` may be behind, in milliseconds: a delay begins that much later, or it would end early.
     lag: u64,
-    /// Of all bodies.
+    /// Of all messages.
     bytes: usize,
     effects: Vec<Effect>,
 }
@@ -133,6 +133,11 @@ impl Engine {
             bytes: 0,
             effects: Vec::new(),
         }
+    }
+
+    /// Gives no number again that the other has given.
+    pub(crate) fn go_on_behind(&mut self, other: &Self) {
+        self.ids.go_on_behind(&other.ids);
     }
 
     /// Whether a queue that does not exist is made by the first use.

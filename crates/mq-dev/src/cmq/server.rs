@@ -214,12 +214,14 @@ impl DevServer {
     /// It is no snapshot, or one of another version; nothing has changed then.
     pub fn restart_from(&self, from: impl io::Read) -> io::Result<()> {
         let saved = read(from)?;
-        let now = self.shared.time.now();
-        let mut engine = self.settings.engine(now, self.limits);
-        engine.restore(now, saved).map_err(damaged)?;
-        self.restart();
-        self.shared.replace(engine);
-        Ok(())
+        self.shared.replace(|running, now| {
+            let mut engine = self.settings.engine(now, self.limits);
+            // Pushes that are on their way, and handles that clients have, are those of the running one.
+            engine.go_on_behind(running);
+            engine.restore(now, saved).map_err(damaged)?;
+            self.restart();
+            Ok(engine)
+        })
     }
 
     /// Closes everything.

@@ -85,15 +85,20 @@ impl Shared {
         self.with(Engine::advance);
     }
 
-    /// Another state in the place of this one. Who waits hears that there is no message.
-    pub(super) fn replace(&self, engine: Engine) {
+    /// Another state in the place of this one, made at this moment from it; if that fails, this one stays. Who waits hears that there is no
+    /// message.
+    pub(super) fn replace<E>(
+        &self,
+        make: impl FnOnce(&Engine, u64) -> Result<Engine, E>,
+    ) -> Result<(), E> {
         let mut state = self.lock();
-        state.engine = engine;
+        state.engine = make(&state.engine, self.time.now())?;
         for (_, waiting) in state.waiting.drain() {
             let _ = waiting.send(Err(ErrorCode::NO_MESSAGE));
         }
         let now = self.time.now();
         self.tell(&mut state, now);
+        Ok(())
     }
 
     /// Takes up to `count` messages, or waits for them.
