@@ -4,6 +4,7 @@ use mq_cmq::proto::ErrorCode;
 use mq_cmq::proto::limits::{self, Refusal};
 
 use super::push::Waiting;
+use super::queue::weight;
 use super::queues::check_bodies;
 use super::{Body, Engine, Result, folded, matches};
 use crate::cmq::spec::{Filter, SubscriptionSpec, Target};
@@ -43,7 +44,7 @@ impl Engine {
             let message = "no subscription matches: the message is not kept";
             return Err(Refusal::new(ErrorCode::NOTHING_MATCHES, message));
         }
-        let size: usize = bodies.iter().map(|body| body.len()).sum();
+        let size: usize = bodies.iter().map(|body| weight(body)).sum();
         self.check_memory(size.saturating_mul(chosen.len()))?;
         let urls = chosen
             .iter()

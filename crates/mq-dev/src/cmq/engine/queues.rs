@@ -6,7 +6,7 @@ use mq_cmq::proto::ErrorCode;
 use mq_cmq::proto::action::{DeadLetterState, QueueName, QueueState};
 use mq_cmq::proto::limits::{self, Refusal};
 
-use super::queue::Queue;
+use super::queue::{Queue, weight};
 use super::{Body, Effect, Engine, QueueKey, Result, folded};
 use crate::cmq::spec::{DeadLetterPolicy, DeadLetterSpec, QueueSpec};
 
@@ -169,7 +169,7 @@ impl Engine {
             let message = format!("{} messages are delayed already", queue.delayed());
             return Err(Refusal::new(ErrorCode::TOO_MANY_UNACKED, message));
         }
-        self.check_memory(bodies.iter().map(|body| body.len()).sum())?;
+        self.check_memory(bodies.iter().map(|body| weight(body)).sum())?;
         let delay = u64::from(delay_seconds) * 1000;
         let visible = match delay {
             0 => self.now,

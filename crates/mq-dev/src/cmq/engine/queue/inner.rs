@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Dead, Delivered, Message, Queue, State};
+use super::{Dead, Delivered, Message, Queue, State, weight};
 use crate::cmq::spec::DeadLetterPolicy;
 
 impl Queue {
@@ -19,7 +19,7 @@ impl Queue {
             let Some(mut message) = self.kept.remove(&entry) else {
                 continue;
             };
-            self.bytes = self.bytes.saturating_sub(message.body.len());
+            self.bytes = self.bytes.saturating_sub(weight(&message.body));
             let since = message.enqueued;
             message.receives = 0;
             message.first_received = 0;
@@ -100,7 +100,7 @@ impl Queue {
         else {
             return false;
         };
-        self.bytes = self.bytes.saturating_sub(message.body.len());
+        self.bytes = self.bytes.saturating_sub(weight(&message.body));
         dead.push(Dead {
             target: rule.queue.to_ascii_lowercase().into(),
             id: message.id,
@@ -142,7 +142,7 @@ impl Queue {
     /// Takes a message out, whatever its state.
     pub(super) fn remove(&mut self, entry: u64) -> Option<Message> {
         let message = self.messages.remove(&entry)?;
-        self.bytes = self.bytes.saturating_sub(message.body.len());
+        self.bytes = self.bytes.saturating_sub(weight(&message.body));
         match message.state {
             State::Ready { since } => self.hide(since, entry),
             State::Delayed { until } => {
@@ -159,7 +159,7 @@ impl Queue {
 
     pub(super) fn forget_oldest(&mut self) {
         if let Some((_, message)) = self.kept.pop_first() {
-            self.bytes = self.bytes.saturating_sub(message.body.len());
+            self.bytes = self.bytes.saturating_sub(weight(&message.body));
         }
     }
 
