@@ -161,10 +161,7 @@ impl Engine {
             );
             return Err(Refusal::new(ErrorCode::DELAY_OUT_OF_RANGE, message));
         }
-        if queue.len() as u64 + bodies.len() as u64 > spec.max_messages {
-            let message = format!("the queue holds {} messages already", queue.len());
-            return Err(Refusal::new(ErrorCode::HEAP_FULL, message));
-        }
+        check_heap(queue, bodies.len())?;
         if delay_seconds > 0 && queue.delayed() + bodies.len() > self.limits.delayed {
             let message = format!("{} messages are delayed already", queue.delayed());
             return Err(Refusal::new(ErrorCode::TOO_MANY_UNACKED, message));
@@ -299,6 +296,16 @@ pub(super) fn check_bodies(bodies: &[&str], max_body: u32) -> Result<()> {
     }
     let most = usize::try_from(max_body).unwrap_or(limits::MAX_BODY);
     bodies.iter().try_for_each(|body| limits::body(body, most))
+}
+
+/// Room for so many messages more.
+pub(super) fn check_heap(queue: &Queue, more: usize) -> Result<()> {
+    if queue.len() as u64 + more as u64 <= queue.spec().max_messages {
+        return Ok(());
+    }
+    let name = &queue.spec().name;
+    let message = format!("the queue {name} holds {} messages already", queue.len());
+    Err(Refusal::new(ErrorCode::HEAP_FULL, message))
 }
 
 fn told(rule: &DeadLetterSpec) -> DeadLetterState {
