@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mq_cmq::proto::action::Given;
 use mq_cmq::proto::limits::Refusal;
-use mq_cmq::proto::{ErrorCode, SignatureMethod, SigningKey, sign};
+use mq_cmq::proto::{ErrorCode, SignatureMethod, SigningKey, sign, tcp};
 
 use self::replays::Replays;
 use super::engine::Result;
@@ -100,6 +100,34 @@ impl Auth {
                 cut(nonce, 24)
             );
             return Err(failed(&message));
+        }
+        Ok(())
+    }
+
+    /// Whether a connection may make requests. Its signature has neither time nor nonce: whoever reads it can use it again, as the
+    /// protocol has it. A temporary key has no place for its token there.
+    ///
+    /// # Errors
+    /// What is wrong, with the code for it.
+    pub(super) fn check_login(&self, login: &tcp::Auth) -> Result<()> {
+        let Some(keys) = self.keys.get(&login.secret_id) else {
+            return Err(unknown(&login.secret_id));
+        };
+        let key = if login.method == SignatureMethod::HmacSha256.wire_name() {
+            &keys.sha256
+        } else {
+            &keys.sha1
+        };
+        let expected = format!("{}{}", login.client_id, login.secret_id);
+        if !key.verify(&expected, &login.signature) {
+            let method = key.method().wire_name();
+            let shown = cut(&expected, 256);
+            return Err(failed(&format!(
+                "the Signature does not fit; expected {method} over: {shown}"
+            )));
+        }
+        if keys.token.is_some() {
+            return Err(failed("a temporary key can't be used over TCP"));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use mq_cmq::ErrorCode;
 use mq_cmq::proto::limits::Refusal;
@@ -21,6 +22,7 @@ use super::spec::{Limits, QueueSpec, Seed, SubscriptionSpec, TopicSpec};
 /// A CMQ server in this process. Dropping it closes its port and its connections, and forgets what it holds.
 pub struct DevServer {
     address: SocketAddr,
+    gateway: Option<SocketAddr>,
     credentials: (String, String),
     limits: Limits,
     settings: EngineSettings,
@@ -53,6 +55,10 @@ pub struct QueueCounts {
     pub rewindable: u64,
     /// Receives that wait.
     pub waiting: u64,
+    /// Half messages of which nobody knows yet whether they will be messages: in none of the others.
+    pub half: u64,
+    /// Half messages that were rolled back because their sender was asked as often as may be.
+    pub unanswered: u64,
 }
 
 /// Why the server did not do it: the code that a client would have got, and a text.
@@ -98,20 +104,18 @@ impl DevServer {
         format!("http://{}", self.reachable())
     }
 
-    /// An address that can be connected to.
     fn reachable(&self) -> SocketAddr {
-        let mut address = self.address;
-        match address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-            _ => {}
-        }
-        address
+        reachable(self.address)
     }
 
     /// Where it listens.
     pub const fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its TCP gateway listens, if it was started with [`Builder::gateway`].
+    pub const fn gateway_addr(&self) -> Option<SocketAddr> {
+        self.gateway
     }
 
     /// Secret id and secret key, the first that it accepts.
@@ -161,12 +165,15 @@ impl DevServer {
     pub fn counts(&self, queue: &str) -> Option<QueueCounts> {
         self.shared.with(|engine, now| {
             let state = engine.queue_state(now, queue).ok()?;
+            let (half, unanswered) = engine.halves(queue);
             Some(QueueCounts {
                 active: state.active,
                 held: state.inactive,
                 delayed: state.delayed,
                 rewindable: state.rewindable,
                 waiting: engine.waiting(queue) as u64,
+                half,
+                unanswered,
             })
         })
     }
@@ -206,6 +213,12 @@ impl DevServer {
     /// Closes all connections, as a restart does; the state stays. New connections are accepted.
     pub fn restart(&self) {
         self.shared.life.send_modify(|life| *life += 1);
+    }
+
+    /// Forgets all logins of TCP connections, which stay open: the next request of each is refused with 306 until it logs in again, as the
+    /// service does after a while.
+    pub fn expire_logins(&self) {
+        self.shared.logins.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Closes all connections and goes on with what a [`snapshot`](Self::snapshot) holds, in the place of all that there is.
@@ -279,6 +292,16 @@ fn plant(engine: &mut Engine, now: u64, seed: Seed) -> Result<(), Refused> {
         there(engine.subscribe(now, one), ErrorCode::SUBSCRIPTION_EXISTS)?;
     }
     Ok(())
+}
+
+/// An address that can be connected to: this machine's for one that means all of its addresses.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 fn read(from: impl io::Read) -> io::Result<Saved> {

@@ -96,6 +96,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether there is such a queue, made now if it may be.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn queue_exists(&mut self, now: u64, name: &str) -> Result<()> {
+        self.advance(now);
+        self.used(name).map(|_| ())
+    }
+
     /// Deletes all messages of a queue, those that could be had again too.
     ///
     /// # Errors
@@ -153,6 +162,10 @@ impl Engine {
         };
         let spec = queue.spec();
         check_bodies(bodies, spec.max_body)?;
+        if spec.transaction.is_some() && delay_seconds > 0 {
+            let message = "a transactional queue takes no delays";
+            return Err(Refusal::new(ErrorCode::DELAY_OUT_OF_RANGE, message));
+        }
         // Not longer: a message is kept from when it was sent, and would go in the moment in which it is visible.
         if delay_seconds >= spec.retention_seconds {
             let message = format!(
@@ -186,15 +199,23 @@ impl Engine {
 
     /// Puts one message into a queue, unless it is to be lost. [`Engine::settle`] has to follow.
     pub(super) fn enqueue(&mut self, key: QueueKey, id: u64, body: &Body, visible: u64) {
-        if self.lose > 0 {
-            self.lose -= 1;
-            tracing::warn!(id, "fault: accepted and lost");
+        if self.loses(id) {
             return;
         }
         let entry = self.ids.entry();
         if let Some(queue) = self.queues.get_mut(&key) {
             queue.insert(entry, id, Arc::clone(body), self.now, visible);
         }
+    }
+
+    /// Whether a message that was accepted is to be lost.
+    pub(super) fn loses(&mut self, id: u64) -> bool {
+        let loses = self.lose > 0;
+        if loses {
+            self.lose -= 1;
+            tracing::warn!(id, "fault: accepted and lost");
+        }
+        loses
     }
 
     /// Room for so many bytes more.
@@ -300,11 +321,13 @@ pub(super) fn check_bodies(bodies: &[&str], max_body: u32) -> Result<()> {
 
 /// Room for so many messages more.
 pub(super) fn check_heap(queue: &Queue, more: usize) -> Result<()> {
-    if queue.len() as u64 + more as u64 <= queue.spec().max_messages {
+    // Half messages have their place: a commit finds no full queue.
+    let held = queue.len() + queue.halves();
+    if held as u64 + more as u64 <= queue.spec().max_messages {
         return Ok(());
     }
     let name = &queue.spec().name;
-    let message = format!("the queue {name} holds {} messages already", queue.len());
+    let message = format!("the queue {name} holds {held} messages already");
     Err(Refusal::new(ErrorCode::HEAP_FULL, message))
 }
 
