@@ -90,13 +90,18 @@ impl DevServer {
     /// For clients of this workspace: `cmq+http://id:key@127.0.0.1:port`, with the first of the credentials. The address of this machine stands
     /// for one that means all of its addresses.
     pub fn url(&self) -> String {
+        self.url_of("http")
+    }
+
+    /// For clients of this workspace over TCP: `cmq+tcp://id:key@127.0.0.1:port`, where they ask over HTTP for the gateway's address.
+    pub fn tcp_url(&self) -> String {
+        self.url_of("tcp")
+    }
+
+    fn url_of(&self, transport: &str) -> String {
         let (id, key) = &self.credentials;
-        format!(
-            "cmq+http://{}:{}@{}",
-            encoded(id),
-            encoded(key),
-            self.reachable()
-        )
+        let (id, key) = (encoded(id), encoded(key));
+        format!("cmq+{transport}://{id}:{key}@{}", self.reachable())
     }
 
     /// For other clients: `http://127.0.0.1:port`.
