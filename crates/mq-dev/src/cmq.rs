@@ -39,7 +39,9 @@ mod dispatch;
 mod engine;
 mod faults;
 mod front;
+mod gateway;
 mod push;
+mod room;
 mod server;
 mod shared;
 mod spec;
@@ -50,5 +52,5 @@ pub use self::push::PushTargets;
 pub use self::server::{Builder, DevServer, QueueCounts, Refused};
 pub use self::spec::{
     ContentFormat, DeadLetterPolicy, DeadLetterSpec, Filter, Limits, QueueSpec, RetryStrategy,
-    Seed, SubscriptionSpec, Target, TopicSpec,
+    Seed, SubscriptionSpec, Target, TopicSpec, TransactionSpec,
 };

@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, UNIX_EPOCH};
 
-use integration_tests::harness::{Capture, until};
+use integration_tests::harness::{Capture, until, within};
 use mq_cmq::{Client, TopicMessage};
 use mq_dev::cmq::{
     ContentFormat, DevServer, PushTargets, RetryStrategy, SubscriptionSpec, TopicSpec,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, mpsc};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -67,11 +67,15 @@ fn is_whole(read: &[u8]) -> bool {
 
 /// A server whose clock stands still, with the topic `t`, and its client.
 async fn server(push: PushTargets) -> (DevServer, Client) {
+    started(push, Duration::from_millis(300)).await
+}
+
+async fn started(push: PushTargets, timeout: Duration) -> (DevServer, Client) {
     log();
     let server = DevServer::builder()
         .virtual_clock(UNIX_EPOCH + 1_700_000_000 * SECOND)
         .push(push)
-        .push_timeout(Duration::from_millis(300))
+        .push_timeout(timeout)
         .start()
         .await
         .unwrap();
@@ -295,4 +299,42 @@ async fn nothing_is_pushed_unless_it_is_asked_for() {
     server.clock().unwrap().advance(60 * SECOND);
     assert!(came.try_recv().is_err());
     assert!(log().text().contains("does not push to URLs"));
+}
+
+/// The next push, read whole, and the socket that waits for its answer.
+async fn pushed(listener: &TcpListener) -> (String, TcpStream) {
+    let accepted = within(10 * SECOND, "a push", listener.accept());
+    let (mut socket, _) = accepted.await.unwrap();
+    let mut read = Vec::new();
+    while !is_whole(&read) {
+        assert!(socket.read_buf(&mut read).await.unwrap() > 0);
+    }
+    (String::from_utf8(read).unwrap(), socket)
+}
+
+#[tokio::test]
+async fn a_push_of_before_a_restart_says_nothing_about_one_behind_it() {
+    let (server, client) = started(PushTargets::Any, 10 * SECOND).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let spec = SubscriptionSpec::to_url("t", "again", url);
+    server.subscribe(spec).unwrap();
+    let kept = publish(&client, "kept").await;
+    let (_, _kept) = pushed(&listener).await;
+    let mut snapshot = Vec::new();
+    server.snapshot(&mut snapshot).unwrap();
+    // Of this one the snapshot knows nothing, its number neither.
+    let forgotten = publish(&client, "forgotten").await;
+    let (_, mut open) = pushed(&listener).await;
+
+    server.restart_from(snapshot.as_slice()).unwrap();
+    let (text, mut again) = pushed(&listener).await;
+    assert!(text.contains("kept"), "{text}");
+    again.write_all(NO.as_bytes()).await.unwrap();
+    audited(&["\"again\"", &kept, "done=false"]).await;
+    open.write_all(OK.as_bytes()).await.unwrap();
+    audited(&["\"again\"", &forgotten, "done=true"]).await;
+    server.clock().unwrap().advance(SECOND);
+    let (text, _) = pushed(&listener).await;
+    assert!(text.contains("kept"), "{text}");
 }

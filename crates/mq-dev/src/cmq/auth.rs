@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mq_cmq::proto::action::Given;
 use mq_cmq::proto::limits::Refusal;
-use mq_cmq::proto::{ErrorCode, SignatureMethod, SigningKey, sign};
+use mq_cmq::proto::{ErrorCode, SignatureMethod, SigningKey, sign, tcp};
 
 use self::replays::Replays;
 use super::engine::Result;
@@ -104,6 +104,34 @@ impl Auth {
         Ok(())
     }
 
+    /// Whether a connection may make requests. Its signature has neither time nor nonce: whoever reads it can use it again, as the
+    /// protocol has it. A temporary key has no place for its token there.
+    ///
+    /// # Errors
+    /// What is wrong, with the code for it.
+    pub(super) fn check_login(&self, login: &tcp::Auth) -> Result<()> {
+        let Some(keys) = self.keys.get(&login.secret_id) else {
+            return Err(unknown(&login.secret_id));
+        };
+        let key = if login.method == SignatureMethod::HmacSha256.wire_name() {
+            &keys.sha256
+        } else {
+            &keys.sha1
+        };
+        let expected = format!("{}{}", login.client_id, login.secret_id);
+        if !key.verify(&expected, &login.signature) {
+            let method = key.method().wire_name();
+            let shown = cut(&expected, 256);
+            return Err(failed(&format!(
+                "the Signature does not fit; expected {method} over: {shown}"
+            )));
+        }
+        if keys.token.is_some() {
+            return Err(failed("a temporary key can't be used over TCP"));
+        }
+        Ok(())
+    }
+
     fn check_time(&self, stamp: u64, now: u64) -> Result<()> {
         let apart = stamp.abs_diff(now);
         if apart <= self.skew.as_secs() {
@@ -139,15 +167,18 @@ fn unknown(id: &str) -> Refusal {
     Refusal::new(ErrorCode::SECRET_ID_FORMAT, message)
 }
 
-/// With the text that should have been signed: what the client sent, without tokens, and no more of a value than shows which one it is.
+/// With the text that should have been signed: what the client sent, without tokens and bodies, and no more of a value than shows which one
+/// it is.
 fn wrong_signature(key: &SigningKey, signed: &Signed<'_>) -> Refusal {
     let shown: Vec<(&str, String)> = signed
         .pairs
         .iter()
         .map(|(key, value)| {
-            let hidden = key == "Token";
-            let value = if hidden {
+            let value = if key == "Token" {
                 "***".into()
+            } else if key == "msgBody" || key.starts_with("msgBody.") {
+                // A client shows this text, and logs it.
+                cut(value, 0)
             } else {
                 cut(value, 128)
             };

@@ -68,4 +68,9 @@ pub(super) const ACTIONS: &[&str] = &[
     "listsubscriptionbytopic",
     "unsubscribe",
     "clearsubscriptionfiltertags",
+    "queryqueueroute",
+    "querytopicroute",
+    // Over TCP alone, by names of this server's own.
+    "confirmtransaction",
+    "querytransaction",
 ];

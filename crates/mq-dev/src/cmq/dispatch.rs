@@ -14,7 +14,7 @@ use mq_cmq::proto::limits::{self, Refusal};
 use mq_cmq::proto::{Envelope, ErrorCode, FromParams, answer};
 use serde::Serialize;
 
-use super::engine::{Delivered, Engine, Result};
+use super::engine::{Delivered, Engine, Result, Want};
 use super::shared::Shared;
 
 /// What an answer says of its request.
@@ -69,7 +69,7 @@ pub(super) struct Wanted(Result<(bool, Wants)>);
 #[derive(Debug)]
 struct Wants {
     queue: String,
-    count: usize,
+    want: Want,
     wait_seconds: Option<u32>,
 }
 
@@ -100,7 +100,10 @@ fn wants(queue: &str, count: usize, wait_seconds: Option<u32>) -> Result<Wants> 
     limits::batch_count(count)?;
     Ok(Wants {
         queue: queue.to_owned(),
-        count,
+        want: Want {
+            count,
+            visibility_seconds: None,
+        },
         wait_seconds,
     })
 }
@@ -111,8 +114,12 @@ pub(super) async fn receive(shared: &Arc<Shared>, wanted: Wanted, stamp: &Stamp)
         Ok(wanted) => wanted,
         Err(refusal) => return stamp.refuse(&refusal),
     };
-    let received = shared.receive(&wants.queue, wants.count, wants.wait_seconds);
-    let messages = match received.await {
+    let begun = shared.receive(&wants.queue, wants.want, wants.wait_seconds);
+    let received = match begun {
+        Ok(begun) => begun.end().await,
+        Err(refusal) => Err(refusal),
+    };
+    let messages = match received {
         Ok(messages) => messages,
         Err(refusal) => return stamp.refuse(&refusal),
     };
@@ -140,6 +147,16 @@ pub(super) fn act(
         "batchdeletemessage" => delete_batch(shared, given, stamp),
         "publishmessage" => stamp.reply(publish(shared, given, lose)),
         "batchpublishmessage" => stamp.reply(publish_batch(shared, given, lose)),
+        "queryqueueroute" if shared.route.is_some() => stamp.reply(
+            given
+                .text("queueName")
+                .and_then(|name| route(shared, |engine, now| engine.queue_exists(now, name))),
+        ),
+        "querytopicroute" if shared.route.is_some() => stamp.reply(
+            given
+                .text("topicName")
+                .and_then(|name| route(shared, |engine, now| engine.topic_exists(now, name))),
+        ),
         other => shared.with(|engine, now| {
             manage::act(engine, now, other, given, stamp).unwrap_or_else(|| {
                 let name = given.text("Action").unwrap_or_default();
@@ -149,6 +166,18 @@ pub(super) fn act(
             })
         }),
     }
+}
+
+/// Where the gateway is that has a queue or topic: there is one for all.
+#[derive(Debug, Serialize)]
+struct Route {
+    addr: Vec<String>,
+}
+
+fn route(shared: &Shared, exists: impl FnOnce(&mut Engine, u64) -> Result<()>) -> Result<Route> {
+    shared.with(exists)?;
+    let addr = shared.route.iter().cloned().collect();
+    Ok(Route { addr })
 }
 
 fn send(shared: &Shared, given: &Given<'_>, lose: bool) -> Result<Stored> {
@@ -185,7 +214,7 @@ fn publish_batch(shared: &Shared, given: &Given<'_>, lose: bool) -> Result<Store
     Ok(stored_batch(&ids))
 }
 
-fn losing<T>(shared: &Shared, lose: bool, act: impl FnOnce(&mut Engine, u64) -> T) -> T {
+pub(super) fn losing<T>(shared: &Shared, lose: bool, act: impl FnOnce(&mut Engine, u64) -> T) -> T {
     shared.with(|engine, now| {
         if lose {
             engine.lose_one();
@@ -196,7 +225,7 @@ fn losing<T>(shared: &Shared, lose: bool, act: impl FnOnce(&mut Engine, u64) -> 
     })
 }
 
-fn check_wait(seconds: Option<u32>) -> Result<()> {
+pub(super) fn check_wait(seconds: Option<u32>) -> Result<()> {
     if seconds.is_none_or(|seconds| seconds <= limits::MAX_WAIT_SECONDS) {
         return Ok(());
     }

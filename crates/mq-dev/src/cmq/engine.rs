@@ -21,6 +21,7 @@ mod saved;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use self::message::Dead;
 pub(crate) use self::message::Delivered;
 pub(crate) use self::push::PushJob;
 use self::push::Pushes;
+pub(crate) use self::queue::{Decision, Question, Sender, Want};
 use self::queue::{Ended, Queue};
 pub(crate) use self::route::matches;
 pub(crate) use self::saved::Saved;
@@ -60,6 +62,8 @@ pub(crate) enum Effect {
     End(Waiter, ErrorCode),
     /// A message is to be pushed to a URL, and the result told by [`Engine::pushed`].
     Push(PushJob),
+    /// Somebody is to be asked what became of a half message.
+    Ask(Question),
 }
 
 /// What a receive comes to.
@@ -106,7 +110,7 @@ pub(crate) struct Engine {
     lose: u32,
     /// By how much `now` may be behind, in milliseconds: a delay begins that much later, or it would end early.
     lag: u64,
-    /// Of all bodies.
+    /// Of all messages.
     bytes: usize,
     effects: Vec<Effect>,
 }
@@ -133,6 +137,11 @@ impl Engine {
             bytes: 0,
             effects: Vec::new(),
         }
+    }
+
+    /// Gives no number again that the other has given.
+    pub(crate) fn go_on_behind(&mut self, other: &Self) {
+        self.ids.go_on_behind(&other.ids);
     }
 
     /// Whether a queue that does not exist is made by the first use.
@@ -190,7 +199,7 @@ impl Engine {
         self.pushes_due();
     }
 
-    /// Takes up to `count` messages, or waits for them; `wait_seconds` as the queue says if not given.
+    /// Takes messages, or waits for them; `wait_seconds` as the queue says if not given.
     ///
     /// # Errors
     /// There is no such queue.
@@ -198,7 +207,7 @@ impl Engine {
         &mut self,
         now: u64,
         name: &str,
-        count: usize,
+        want: Want,
         wait_seconds: Option<u32>,
     ) -> Result<Received> {
         self.advance(now);
@@ -210,7 +219,7 @@ impl Engine {
         let mut dead = Vec::new();
         let taken = queue.take(
             self.now,
-            count,
+            want,
             &mut self.ids,
             (&mut self.dice, self.disorder),
             &mut dead,
@@ -221,7 +230,7 @@ impl Engine {
         } else if wait == 0 {
             Received::Empty
         } else {
-            queue.wait(waiter, count, self.now + u64::from(wait) * 1000);
+            queue.wait(waiter, want, self.now + u64::from(wait) * 1000);
             Received::Later((key, waiter))
         };
         self.settle(key, dead);
@@ -280,6 +289,8 @@ impl Engine {
                 Ended::Without => Effect::End((key, waiter), ErrorCode::NO_MESSAGE),
             });
             self.effects.extend(effects);
+            let questions = queue.take_questions().into_iter().map(Effect::Ask);
+            self.effects.extend(questions);
             queue.reschedule(key, &mut self.due);
             queue.count_bytes(&mut self.bytes);
             for one in dead {
@@ -296,7 +307,7 @@ impl Engine {
     fn bury(&mut self, target: QueueKey, dead: Dead) {
         let entry = self.ids.entry();
         if let Some(queue) = self.queues.get_mut(&target) {
-            queue.insert(entry, dead.id, dead.body, self.now, self.now);
+            queue.bury(entry, dead, self.now);
         }
     }
 

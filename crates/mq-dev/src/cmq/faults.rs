@@ -71,12 +71,12 @@ impl Fault {
         Self::new(Kind::Delay(time), When::Always)
     }
 
-    /// The request is not carried out and answered with HTTP 500, as by a gateway.
+    /// The request is not carried out and answered with HTTP 500, as by a gateway; over TCP with 10050.
     pub fn status_500() -> Self {
         Self::new(Kind::Status500, When::Always)
     }
 
-    /// The request is carried out, and the connection closes after half of the answer's body.
+    /// The request is carried out, and the connection closes after half of the answer's body, over TCP of its frame.
     pub fn half_body() -> Self {
         Self::new(Kind::HalfBody, When::Always)
     }
@@ -108,8 +108,9 @@ impl Fault {
         Self::new(Kind::Redeliver, When::Always)
     }
 
-    /// Only for requests of this action, such as `SendMessage`; or of one of the groups `send`, `receive`, `delete`, `publish`, which are an
-    /// action and its batch. It means nothing to [`shuffle`](Self::shuffle) and [`redeliver`](Self::redeliver).
+    /// Only for requests of this action, such as `SendMessage`, over HTTP and TCP; or of one of the groups `send`, `receive`, `delete`, `publish`,
+    /// which are an action and its batch. `confirm` is a commit or a rollback, and `query` what the server asks about a half message:
+    /// [`drop_reply`](Self::drop_reply) loses the question, [`cut`](Self::cut) closes the connection instead, and nothing else strikes it. It means nothing to [`shuffle`](Self::shuffle) and [`redeliver`](Self::redeliver).
     #[must_use]
     pub fn on(mut self, action: &str) -> Self {
         self.action = Some(action.to_ascii_lowercase().into());
@@ -161,13 +162,16 @@ impl Fault {
 
     fn is_on(&self, action: &str) -> bool {
         let Some(wanted) = self.action.as_deref() else {
-            return true;
+            // That is no request, but what the server asks.
+            return action != QUERY;
         };
         let group = match wanted {
             "send" => "sendmessage",
             "receive" | "recv" | "pull" => "receivemessage",
             "delete" => "deletemessage",
             "publish" => "publishmessage",
+            "confirm" => "confirmtransaction",
+            "query" => QUERY,
             exact => return exact == action,
         };
         action.strip_prefix("batch").unwrap_or(action) == group
@@ -269,6 +273,9 @@ impl Faults {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What the server asks of the sender of a half message.
+pub(super) const QUERY: &str = "querytransaction";
 
 fn brings_messages(action: &str) -> bool {
     let one = action.strip_prefix("batch").unwrap_or(action);

@@ -12,7 +12,6 @@
 
 mod answer;
 mod request;
-mod room;
 mod sips;
 
 use std::sync::Arc;
@@ -31,11 +30,11 @@ use tokio::task::JoinSet;
 
 use self::answer::Answer;
 use self::request::{Read, read};
-use self::room::Room;
 use self::sips::Sips;
 use super::auth::Signed;
 use super::dispatch::{self, Stamp, Wanted};
 use super::faults::Kind;
+use super::room::Room;
 use super::shared::Shared;
 
 /// How connections are treated.
@@ -57,18 +56,18 @@ struct Front {
     room: Room,
 }
 
-/// Accepts until it is dropped; all connections end with it. Requests have `room` bytes together.
+/// Accepts until it is dropped; all connections end with it.
 pub(super) async fn serve(
     listener: TcpListener,
     shared: Arc<Shared>,
     patience: Patience,
-    room: usize,
+    room: Room,
 ) {
     let mut life = shared.life.subscribe();
     let front = Arc::new(Front {
         shared,
         patience,
-        room: Room::new(room),
+        room,
     });
     let mut connections = JoinSet::new();
     loop {

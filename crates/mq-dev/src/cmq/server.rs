@@ -6,6 +6,7 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use mq_cmq::ErrorCode;
 use mq_cmq::proto::limits::Refusal;
@@ -21,6 +22,7 @@ use super::spec::{Limits, QueueSpec, Seed, SubscriptionSpec, TopicSpec};
 /// A CMQ server in this process. Dropping it closes its port and its connections, and forgets what it holds.
 pub struct DevServer {
     address: SocketAddr,
+    gateway: Option<SocketAddr>,
     credentials: (String, String),
     limits: Limits,
     settings: EngineSettings,
@@ -53,6 +55,10 @@ pub struct QueueCounts {
     pub rewindable: u64,
     /// Receives that wait.
     pub waiting: u64,
+    /// Half messages of which nobody knows yet whether they will be messages: in none of the others.
+    pub half: u64,
+    /// Half messages that were rolled back because their sender was asked as often as may be.
+    pub unanswered: u64,
 }
 
 /// Why the server did not do it: the code that a client would have got, and a text.
@@ -84,13 +90,18 @@ impl DevServer {
     /// For clients of this workspace: `cmq+http://id:key@127.0.0.1:port`, with the first of the credentials. The address of this machine stands
     /// for one that means all of its addresses.
     pub fn url(&self) -> String {
+        self.url_of("http")
+    }
+
+    /// For clients of this workspace over TCP: `cmq+tcp://id:key@127.0.0.1:port`, where they ask over HTTP for the gateway's address.
+    pub fn tcp_url(&self) -> String {
+        self.url_of("tcp")
+    }
+
+    fn url_of(&self, transport: &str) -> String {
         let (id, key) = &self.credentials;
-        format!(
-            "cmq+http://{}:{}@{}",
-            encoded(id),
-            encoded(key),
-            self.reachable()
-        )
+        let (id, key) = (encoded(id), encoded(key));
+        format!("cmq+{transport}://{id}:{key}@{}", self.reachable())
     }
 
     /// For other clients: `http://127.0.0.1:port`.
@@ -98,20 +109,18 @@ impl DevServer {
         format!("http://{}", self.reachable())
     }
 
-    /// An address that can be connected to.
     fn reachable(&self) -> SocketAddr {
-        let mut address = self.address;
-        match address.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-            _ => {}
-        }
-        address
+        reachable(self.address)
     }
 
     /// Where it listens.
     pub const fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its TCP gateway listens, if it was started with [`Builder::gateway`].
+    pub const fn gateway_addr(&self) -> Option<SocketAddr> {
+        self.gateway
     }
 
     /// Secret id and secret key, the first that it accepts.
@@ -161,12 +170,15 @@ impl DevServer {
     pub fn counts(&self, queue: &str) -> Option<QueueCounts> {
         self.shared.with(|engine, now| {
             let state = engine.queue_state(now, queue).ok()?;
+            let (half, unanswered) = engine.halves(queue);
             Some(QueueCounts {
                 active: state.active,
                 held: state.inactive,
                 delayed: state.delayed,
                 rewindable: state.rewindable,
                 waiting: engine.waiting(queue) as u64,
+                half,
+                unanswered,
             })
         })
     }
@@ -208,18 +220,26 @@ impl DevServer {
         self.shared.life.send_modify(|life| *life += 1);
     }
 
+    /// Forgets all logins of TCP connections, which stay open: the next request of each is refused with 306 until it logs in again, as the
+    /// service does after a while.
+    pub fn expire_logins(&self) {
+        self.shared.logins.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Closes all connections and goes on with what a [`snapshot`](Self::snapshot) holds, in the place of all that there is.
     ///
     /// # Errors
     /// It is no snapshot, or one of another version; nothing has changed then.
     pub fn restart_from(&self, from: impl io::Read) -> io::Result<()> {
         let saved = read(from)?;
-        let now = self.shared.time.now();
-        let mut engine = self.settings.engine(now, self.limits);
-        engine.restore(now, saved).map_err(damaged)?;
-        self.restart();
-        self.shared.replace(engine);
-        Ok(())
+        self.shared.replace(|running, now| {
+            let mut engine = self.settings.engine(now, self.limits);
+            // Pushes that are on their way, and handles that clients have, are those of the running one.
+            engine.go_on_behind(running);
+            engine.restore(now, saved).map_err(damaged)?;
+            self.restart();
+            Ok(engine)
+        })
     }
 
     /// Closes everything.
@@ -277,6 +297,16 @@ fn plant(engine: &mut Engine, now: u64, seed: Seed) -> Result<(), Refused> {
         there(engine.subscribe(now, one), ErrorCode::SUBSCRIPTION_EXISTS)?;
     }
     Ok(())
+}
+
+/// An address that can be connected to: this machine's for one that means all of its addresses.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 fn read(from: impl io::Read) -> io::Result<Saved> {

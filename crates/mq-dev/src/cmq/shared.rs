@@ -18,8 +18,9 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use super::auth::Auth;
 use super::clock::Time;
 use super::counts::Counts;
-use super::engine::{Delivered, Effect, Engine, PushJob, Received, Result, Waiter};
+use super::engine::{Delivered, Effect, Engine, PushJob, Received, Result, Sender, Waiter, Want};
 use super::faults::Faults;
+use super::gateway::{Clients, Out};
 
 /// See the module.
 #[derive(Debug)]
@@ -34,6 +35,10 @@ pub(super) struct Shared {
     armed: AtomicU64,
     /// Changes when all connections are to die.
     pub(super) life: watch::Sender<u64>,
+    /// Counts how often all logins were forgotten.
+    pub(super) logins: AtomicU64,
+    /// What clients are told to connect to, over TCP.
+    pub(super) route: Option<String>,
     pushes: mpsc::Sender<PushJob>,
 }
 
@@ -41,6 +46,7 @@ pub(super) struct Shared {
 struct State {
     engine: Engine,
     waiting: HashMap<Waiter, oneshot::Sender<Ended>>,
+    clients: Clients,
 }
 
 /// How a wait ends.
@@ -57,6 +63,7 @@ impl Shared {
         let state = State {
             engine,
             waiting: HashMap::new(),
+            clients: Clients::default(),
         };
         Self {
             state: Mutex::new(state),
@@ -67,6 +74,8 @@ impl Shared {
             timer: Notify::new(),
             armed: AtomicU64::new(u64::MAX),
             life: watch::Sender::new(0),
+            logins: AtomicU64::new(0),
+            route: None,
             pushes,
         }
     }
@@ -85,60 +94,59 @@ impl Shared {
         self.with(Engine::advance);
     }
 
-    /// Another state in the place of this one. Who waits hears that there is no message.
-    pub(super) fn replace(&self, engine: Engine) {
+    /// Another state in the place of this one, made at this moment from it; if that fails, this one stays. Who waits hears that there is no
+    /// message.
+    pub(super) fn replace<E>(
+        &self,
+        make: impl FnOnce(&Engine, u64) -> Result<Engine, E>,
+    ) -> Result<(), E> {
         let mut state = self.lock();
-        state.engine = engine;
+        state.engine = make(&state.engine, self.time.now())?;
         for (_, waiting) in state.waiting.drain() {
             let _ = waiting.send(Err(ErrorCode::NO_MESSAGE));
         }
         let now = self.time.now();
         self.tell(&mut state, now);
+        Ok(())
     }
 
-    /// Takes up to `count` messages, or waits for them.
-    ///
-    /// # Cancel safety
-    /// Dropped while it waits, it is out of the line; what it was given in that moment is visible again.
-    pub(super) async fn receive(
+    /// Takes messages, or begins to wait for them.
+    pub(super) fn receive(
         self: &Arc<Self>,
         queue: &str,
-        count: usize,
+        want: Want,
         wait_seconds: Option<u32>,
-    ) -> Result<Vec<Delivered>> {
-        let mut wait = {
-            let mut state = self.lock();
-            let now = self.time.now();
-            if let Some(disorder) = self.faults.disorder() {
-                state.engine.disorder(disorder);
+    ) -> Result<Begun> {
+        let mut state = self.lock();
+        let now = self.time.now();
+        if let Some(disorder) = self.faults.disorder() {
+            state.engine.disorder(disorder);
+        }
+        let received = state.engine.receive(now, queue, want, wait_seconds);
+        let begun = match received? {
+            Received::Now(messages) => Ok(Begun::Now(messages)),
+            Received::Empty => Err(no_message(ErrorCode::NO_MESSAGE)),
+            Received::Later(waiter) => {
+                let (told, tell) = oneshot::channel();
+                state.waiting.insert(waiter, told);
+                Ok(Begun::Later(Wait {
+                    shared: Arc::clone(self),
+                    waiter,
+                    tell,
+                }))
             }
-            let received = state.engine.receive(now, queue, count, wait_seconds);
-            let wait = match received? {
-                Received::Now(messages) => {
-                    self.tell(&mut state, now);
-                    return Ok(messages);
-                }
-                Received::Empty => {
-                    self.tell(&mut state, now);
-                    return Err(no_message(ErrorCode::NO_MESSAGE));
-                }
-                Received::Later(waiter) => {
-                    let (told, tell) = oneshot::channel();
-                    state.waiting.insert(waiter, told);
-                    Wait {
-                        shared: Arc::clone(self),
-                        waiter,
-                        tell,
-                    }
-                }
-            };
-            self.tell(&mut state, now);
-            wait
         };
-        let ended = (&mut wait.tell).await;
-        ended
-            .unwrap_or(Err(ErrorCode::NO_MESSAGE))
-            .map_err(no_message)
+        self.tell(&mut state, now);
+        begun
+    }
+
+    /// A client that can be asked from now on, until it leaves.
+    pub(super) fn enroll(self: &Arc<Self>, sender: &Sender, out: mpsc::Sender<Out>) -> Enrolled {
+        self.lock().clients.add(sender, out);
+        Enrolled {
+            shared: Arc::clone(self),
+            connection: sender.connection,
+        }
     }
 
     /// Sleeps until something falls due and lets it happen, for ever.
@@ -195,6 +203,7 @@ impl Shared {
                     let _ = waiting.send(Err(code));
                 }
             }
+            Effect::Ask(question) => state.clients.ask(&question, &self.faults),
             // As much room as there may be pushes.
             Effect::Push(job) => {
                 if let Err(error) = self.pushes.try_send(job) {
@@ -209,11 +218,58 @@ impl Shared {
     }
 }
 
+/// A receive that has begun.
+#[derive(Debug)]
+pub(super) enum Begun {
+    Now(Vec<Delivered>),
+    Later(Wait),
+}
+
+impl Begun {
+    /// The messages, at least one.
+    ///
+    /// # Cancel safety
+    /// As [`Wait::end`].
+    pub(super) async fn end(self) -> Result<Vec<Delivered>> {
+        match self {
+            Self::Now(messages) => Ok(messages),
+            Self::Later(wait) => wait.end().await,
+        }
+    }
+}
+
 /// A place in the line of a queue.
-struct Wait {
+#[derive(Debug)]
+pub(super) struct Wait {
     shared: Arc<Shared>,
     waiter: Waiter,
     tell: oneshot::Receiver<Ended>,
+}
+
+impl Wait {
+    /// What the wait comes to.
+    ///
+    /// # Cancel safety
+    /// Dropped while it waits, it is out of the line; what it was given in that moment is visible again.
+    pub(super) async fn end(mut self) -> Result<Vec<Delivered>> {
+        let ended = (&mut self.tell).await;
+        ended
+            .unwrap_or(Err(ErrorCode::NO_MESSAGE))
+            .map_err(no_message)
+    }
+}
+
+/// A client that can be asked, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Enrolled {
+    shared: Arc<Shared>,
+    connection: u64,
+}
+
+impl Drop for Enrolled {
+    fn drop(&mut self) {
+        self.shared.lock().clients.remove(self.connection);
+    }
 }
 
 impl Drop for Wait {

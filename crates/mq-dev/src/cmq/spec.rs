@@ -6,7 +6,7 @@ mod seed;
 mod topic;
 
 pub use self::limits::Limits;
-pub use self::queue::{DeadLetterPolicy, DeadLetterSpec, QueueSpec};
+pub use self::queue::{DeadLetterPolicy, DeadLetterSpec, QueueSpec, TransactionSpec};
 pub use self::seed::Seed;
 pub use self::topic::{ContentFormat, Filter, RetryStrategy, SubscriptionSpec, Target, TopicSpec};
 

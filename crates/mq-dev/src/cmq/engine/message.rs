@@ -1,5 +1,7 @@
 //! A message in a queue, and as it leaves one.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Body;
@@ -13,7 +15,19 @@ pub(super) struct Message {
     /// 0 for never.
     pub(super) first_received: u64,
     pub(super) receives: u32,
+    /// Of a dead letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) origin: Option<Arc<Origin>>,
     pub(super) state: State,
+}
+
+/// Where a dead letter died.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    pub(crate) queue_id: String,
+    /// In milliseconds.
+    pub(crate) enqueued: u64,
+    pub(crate) receives: u32,
 }
 
 /// Who can have it.
@@ -37,6 +51,8 @@ pub(crate) struct Delivered {
     pub(crate) first_received: u64,
     pub(crate) next_visible: u64,
     pub(crate) receives: u32,
+    /// Of a dead letter.
+    pub(crate) origin: Option<Arc<Origin>>,
 }
 
 /// A message on its way to another queue.
@@ -46,4 +62,5 @@ pub(super) struct Dead {
     pub(super) target: Box<str>,
     pub(super) id: u64,
     pub(super) body: Body,
+    pub(super) origin: Arc<Origin>,
 }

@@ -1,11 +1,14 @@
 //! Publishing: each message goes to the subscriptions that want it, and is kept nowhere else.
 
+use std::collections::HashMap;
+
 use mq_cmq::proto::ErrorCode;
 use mq_cmq::proto::limits::{self, Refusal};
 
 use super::push::Waiting;
-use super::queues::check_bodies;
-use super::{Body, Engine, Result, folded, matches};
+use super::queue::weight;
+use super::queues::{check_bodies, check_heap};
+use super::{Body, Engine, QueueKey, Result, folded, matches};
 use crate::cmq::spec::{Filter, SubscriptionSpec, Target};
 
 impl Engine {
@@ -32,18 +35,21 @@ impl Engine {
             let message = "the topic filters by routing keys, and there is none";
             return Err(Refusal::new(ErrorCode::ROUTING_KEY_MISSING, message));
         }
-        if topic.subscriptions.is_empty() {
-            let message = "topic has no subscription: the message is not kept";
+        let all = topic.subscriptions.values().map(|one| &one.spec);
+        // What leads to a queue that was deleted leads nowhere.
+        let live: Vec<&SubscriptionSpec> = all.filter(|spec| self.leads_somewhere(spec)).collect();
+        if live.is_empty() {
+            let message = "topic has no subscription whose queue exists: the message is not kept";
             return Err(Refusal::new(ErrorCode::NO_SUBSCRIPTION, message));
         }
         let wanted = |spec: &&SubscriptionSpec| wants(spec, filter, tags, routing_key);
-        let all = topic.subscriptions.values().map(|one| &one.spec);
-        let chosen: Vec<SubscriptionSpec> = all.filter(wanted).cloned().collect();
+        let chosen: Vec<SubscriptionSpec> = live.into_iter().filter(wanted).cloned().collect();
         if chosen.is_empty() {
             let message = "no subscription matches: the message is not kept";
             return Err(Refusal::new(ErrorCode::NOTHING_MATCHES, message));
         }
-        let size: usize = bodies.iter().map(|body| body.len()).sum();
+        self.check_targets(&chosen, bodies)?;
+        let size: usize = bodies.iter().map(|body| weight(body)).sum();
         self.check_memory(size.saturating_mul(chosen.len()))?;
         let urls = chosen
             .iter()
@@ -72,20 +78,44 @@ impl Engine {
         Ok(ids)
     }
 
+    fn leads_somewhere(&self, spec: &SubscriptionSpec) -> bool {
+        match &spec.target {
+            Target::Queue(queue) => self.key(queue).is_ok(),
+            Target::Url(_) => true,
+        }
+    }
+
+    /// That each queue takes what it would get: a publish that one of them refuses reaches none, so that nothing is lost and who publishes
+    /// it again makes no duplicates.
+    fn check_targets(&self, chosen: &[SubscriptionSpec], bodies: &[&str]) -> Result<()> {
+        let mut coming: HashMap<QueueKey, usize> = HashMap::new();
+        for spec in chosen {
+            let Target::Queue(name) = &spec.target else {
+                continue;
+            };
+            let key = self.key(name)?;
+            let coming = coming.entry(key).or_default();
+            *coming += bodies.len();
+            if let Some(queue) = self.queues.get(&key) {
+                let its = |refusal: Refusal| {
+                    let message = format!("{}, of the subscription {}", refusal.message, spec.name);
+                    Refusal::new(refusal.code, message)
+                };
+                check_bodies(bodies, queue.spec().max_body).map_err(its)?;
+                check_heap(queue, *coming).map_err(its)?;
+            }
+        }
+        Ok(())
+    }
+
     fn hand_over(&mut self, to: &SubscriptionSpec, id: u64, body: &Body, tags: &[&str]) {
         match &to.target {
             Target::Queue(queue) => {
-                let Ok(key) = self.key(queue) else {
-                    tracing::warn!(
-                        topic = to.topic,
-                        subscription = to.name,
-                        queue,
-                        "its queue is gone: the message is dropped"
-                    );
-                    return;
-                };
-                let now = self.now;
-                self.enqueue(key, id, body, now);
+                // It exists: see `leads_somewhere`.
+                if let Ok(key) = self.key(queue) {
+                    let now = self.now;
+                    self.enqueue(key, id, body, now);
+                }
             }
             Target::Url(_) if self.push_http => {
                 let waiting = Waiting {

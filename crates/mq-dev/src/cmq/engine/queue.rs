@@ -5,13 +5,17 @@
 //! Entries are numbered in the order of their arrival and the retention is the queue's, so that the oldest entry is the first to expire,
 //! and no index is needed for that.
 
+mod halves;
 mod inner;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use self::halves::Halves;
+pub(super) use self::halves::{Decided, SavedHalves};
+pub(crate) use self::halves::{Decision, Question, Sender};
 use super::ids::Ids;
 use super::message::{Dead, Delivered, Message, State};
-use super::{Body, Disorder, QueueKey};
+use super::{Body, Disorder};
 use crate::cmq::spec::QueueSpec;
 
 /// Chance, and how much of it.
@@ -45,16 +49,26 @@ pub(super) struct Queue {
     waiters: BTreeMap<u64, Waiting>,
     waits: BTreeSet<(u64, u64)>,
     ended: Vec<u64>,
+    halves: Halves,
     delayed: usize,
     scheduled: Option<u64>,
-    /// Of all bodies, and what of it the server knows.
+    /// Of all messages, and what of it the server knows.
     bytes: usize,
     counted: usize,
 }
 
+/// What a receive wants.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Want {
+    /// So many messages at most.
+    pub(crate) count: usize,
+    /// How long nobody else receives them; as the queue says if not given.
+    pub(crate) visibility_seconds: Option<u32>,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
-    count: usize,
+    want: Want,
     until: u64,
 }
 
@@ -74,6 +88,7 @@ impl Queue {
             waiters: BTreeMap::new(),
             waits: BTreeSet::new(),
             ended: Vec::new(),
+            halves: Halves::default(),
             delayed: 0,
             scheduled: None,
             bytes: 0,
@@ -85,7 +100,7 @@ impl Queue {
         &self.spec
     }
 
-    /// All messages but the deleted ones.
+    /// All messages but the deleted ones and those that are none yet.
     pub(super) fn len(&self) -> usize {
         self.messages.len()
     }
@@ -138,9 +153,18 @@ impl Queue {
             enqueued: now,
             first_received: 0,
             receives: 0,
+            origin: None,
             state,
         };
         self.restore(entry, message);
+    }
+
+    /// A message that died elsewhere.
+    pub(super) fn bury(&mut self, entry: u64, dead: Dead, now: u64) {
+        self.insert(entry, dead.id, dead.body, now, now);
+        if let Some(message) = self.messages.get_mut(&entry) {
+            message.origin = Some(dead.origin);
+        }
     }
 
     /// A message as it was.
@@ -156,7 +180,7 @@ impl Queue {
                 self.timers.insert((until, entry));
             }
         }
-        self.bytes += message.body.len();
+        self.bytes += weight(&message.body);
         self.messages.insert(entry, message);
     }
 
@@ -165,21 +189,23 @@ impl Queue {
         if self.kept.len() >= self.most() {
             self.forget_oldest();
         }
-        self.bytes += message.body.len();
+        self.bytes += weight(&message.body);
         self.kept.insert(entry, message);
     }
 
-    /// Takes up to `count` messages that are ready: the one that has been visible for longest first.
+    /// Takes messages that are ready: the one that has been visible for longest first.
     pub(super) fn take(
         &mut self,
         now: u64,
-        count: usize,
+        want: Want,
         ids: &mut Ids,
         (dice, disorder): Chance<'_>,
         dead: &mut Vec<Dead>,
     ) -> Vec<Delivered> {
-        let mut taken = Vec::with_capacity(count.min(self.ready.len()));
-        while taken.len() < count {
+        let mut taken = Vec::with_capacity(want.count.min(self.ready.len()));
+        let visibility = want.visibility_seconds;
+        let visibility = u64::from(visibility.unwrap_or(self.spec.visibility_seconds)) * 1000;
+        while taken.len() < want.count {
             let strange = disorder.shuffle > 0 && dice.u8(..100) < disorder.shuffle;
             let skip = if strange {
                 dice.usize(..self.ready.len().clamp(1, SHUFFLED))
@@ -194,7 +220,10 @@ impl Queue {
                 continue;
             }
             let again = disorder.redeliver > 0 && dice.u8(..100) < disorder.redeliver;
-            taken.extend(self.hand_out(now, place.1, ids.handle(), again));
+            let next_visible = now + visibility;
+            let until = if again { now } else { next_visible };
+            let held = (until, ids.handle());
+            taken.extend(self.hand_out(now, place.1, held, next_visible));
         }
         taken
     }
@@ -235,9 +264,9 @@ impl Queue {
     }
 
     /// Somebody waits until a time.
-    pub(super) fn wait(&mut self, waiter: u64, count: usize, until: u64) {
+    pub(super) fn wait(&mut self, waiter: u64, want: Want, until: u64) {
         self.waits.insert((until, waiter));
-        self.waiters.insert(waiter, Waiting { count, until });
+        self.waiters.insert(waiter, Waiting { want, until });
     }
 
     /// Nobody waits there any more.
@@ -267,7 +296,7 @@ impl Queue {
             let Some((&waiter, &waiting)) = self.waiters.first_key_value() else {
                 break;
             };
-            let messages = self.take(now, waiting.count, ids, (dice, disorder), dead);
+            let messages = self.take(now, waiting.want, ids, (dice, disorder), dead);
             if messages.is_empty() {
                 break;
             }
@@ -314,28 +343,9 @@ impl Queue {
             self.hide(since, entry);
             self.dies(now, entry, dead);
         }
+        self.ask(now);
         let over = self.waits.iter().take_while(|wait| wait.0 <= now);
         self.ended = over.map(|wait| wait.1).collect();
-    }
-
-    /// Notes when it is due next.
-    pub(super) fn reschedule(&mut self, key: QueueKey, due: &mut BTreeSet<(u64, QueueKey)>) {
-        let next = self.next();
-        if next == self.scheduled {
-            return;
-        }
-        if let Some(old) = self.scheduled {
-            due.remove(&(old, key));
-        }
-        due.extend(next.map(|at| (at, key)));
-        self.scheduled = next;
-    }
-
-    /// It is due no more.
-    pub(super) fn unschedule(&mut self, key: QueueKey, due: &mut BTreeSet<(u64, QueueKey)>) {
-        if let Some(old) = self.scheduled.take() {
-            due.remove(&(old, key));
-        }
     }
 
     /// Forgets all messages.
@@ -346,6 +356,7 @@ impl Queue {
         self.timers.clear();
         self.handles = HashMap::new();
         self.kept = BTreeMap::new();
+        self.clear_halves();
         self.delayed = 0;
         self.bytes = 0;
     }
@@ -372,5 +383,11 @@ impl Queue {
     }
 }
 
+/// What a message takes of the memory: beside its body its places in the maps, about 230 bytes as measured.
+pub(super) const fn weight(body: &str) -> usize {
+    body.len() + BESIDE_BODY
+}
+
+const BESIDE_BODY: usize = 256;
 /// How far behind its turn a message may be taken when receives are out of order.
 const SHUFFLED: usize = 32;

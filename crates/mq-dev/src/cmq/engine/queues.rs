@@ -6,7 +6,7 @@ use mq_cmq::proto::ErrorCode;
 use mq_cmq::proto::action::{DeadLetterState, QueueName, QueueState};
 use mq_cmq::proto::limits::{self, Refusal};
 
-use super::queue::Queue;
+use super::queue::{Queue, weight};
 use super::{Body, Effect, Engine, QueueKey, Result, folded};
 use crate::cmq::spec::{DeadLetterPolicy, DeadLetterSpec, QueueSpec};
 
@@ -96,6 +96,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether there is such a queue, made now if it may be.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn queue_exists(&mut self, now: u64, name: &str) -> Result<()> {
+        self.advance(now);
+        self.used(name).map(|_| ())
+    }
+
     /// Deletes all messages of a queue, those that could be had again too.
     ///
     /// # Errors
@@ -153,6 +162,10 @@ impl Engine {
         };
         let spec = queue.spec();
         check_bodies(bodies, spec.max_body)?;
+        if spec.transaction.is_some() && delay_seconds > 0 {
+            let message = "a transactional queue takes no delays";
+            return Err(Refusal::new(ErrorCode::DELAY_OUT_OF_RANGE, message));
+        }
         // Not longer: a message is kept from when it was sent, and would go in the moment in which it is visible.
         if delay_seconds >= spec.retention_seconds {
             let message = format!(
@@ -161,15 +174,12 @@ impl Engine {
             );
             return Err(Refusal::new(ErrorCode::DELAY_OUT_OF_RANGE, message));
         }
-        if queue.len() as u64 + bodies.len() as u64 > spec.max_messages {
-            let message = format!("the queue holds {} messages already", queue.len());
-            return Err(Refusal::new(ErrorCode::HEAP_FULL, message));
-        }
+        check_heap(queue, bodies.len())?;
         if delay_seconds > 0 && queue.delayed() + bodies.len() > self.limits.delayed {
             let message = format!("{} messages are delayed already", queue.delayed());
             return Err(Refusal::new(ErrorCode::TOO_MANY_UNACKED, message));
         }
-        self.check_memory(bodies.iter().map(|body| body.len()).sum())?;
+        self.check_memory(bodies.iter().map(|body| weight(body)).sum())?;
         let delay = u64::from(delay_seconds) * 1000;
         let visible = match delay {
             0 => self.now,
@@ -189,15 +199,23 @@ impl Engine {
 
     /// Puts one message into a queue, unless it is to be lost. [`Engine::settle`] has to follow.
     pub(super) fn enqueue(&mut self, key: QueueKey, id: u64, body: &Body, visible: u64) {
-        if self.lose > 0 {
-            self.lose -= 1;
-            tracing::warn!(id, "fault: accepted and lost");
+        if self.loses(id) {
             return;
         }
         let entry = self.ids.entry();
         if let Some(queue) = self.queues.get_mut(&key) {
             queue.insert(entry, id, Arc::clone(body), self.now, visible);
         }
+    }
+
+    /// Whether a message that was accepted is to be lost.
+    pub(super) fn loses(&mut self, id: u64) -> bool {
+        let loses = self.lose > 0;
+        if loses {
+            self.lose -= 1;
+            tracing::warn!(id, "fault: accepted and lost");
+        }
+        loses
     }
 
     /// Room for so many bytes more.
@@ -299,6 +317,18 @@ pub(super) fn check_bodies(bodies: &[&str], max_body: u32) -> Result<()> {
     }
     let most = usize::try_from(max_body).unwrap_or(limits::MAX_BODY);
     bodies.iter().try_for_each(|body| limits::body(body, most))
+}
+
+/// Room for so many messages more.
+pub(super) fn check_heap(queue: &Queue, more: usize) -> Result<()> {
+    // Half messages have their place: a commit finds no full queue.
+    let held = queue.len() + queue.halves();
+    if held as u64 + more as u64 <= queue.spec().max_messages {
+        return Ok(());
+    }
+    let name = &queue.spec().name;
+    let message = format!("the queue {name} holds {held} messages already");
+    Err(Refusal::new(ErrorCode::HEAP_FULL, message))
 }
 
 fn told(rule: &DeadLetterSpec) -> DeadLetterState {

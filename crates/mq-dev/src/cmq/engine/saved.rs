@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::Ids;
 use super::message::Message;
 use super::push::Waiting;
-use super::queue::Queue;
+use super::queue::{Queue, SavedHalves};
 use super::topic::{Subscription, Topic};
 use super::{Engine, Result, folded};
 use crate::cmq::spec::{QueueSpec, SubscriptionSpec, TopicSpec};
@@ -35,6 +35,8 @@ struct SavedQueue {
     /// With their places.
     messages: Vec<(u64, Message)>,
     deleted: Vec<(u64, Message)>,
+    #[serde(default)]
+    halves: SavedHalves,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,6 +69,7 @@ impl Engine {
                 changed: queue.changed,
                 messages,
                 deleted,
+                halves: queue.saved_halves(),
             }
         });
         let topics = self.topics.values().map(|topic| SavedTopic {
@@ -138,6 +141,7 @@ impl Engine {
         for (entry, message) in saved.messages {
             queue.restore(entry, message);
         }
+        queue.restore_halves(saved.halves, self.now);
         self.queues.insert(key, queue);
         self.settle(key, Vec::new());
         Ok(())

@@ -1,6 +1,7 @@
 //! The engine, told the time.
 
 mod ends;
+mod halves;
 mod model;
 mod receives;
 mod refusals;
@@ -36,8 +37,15 @@ fn send(engine: &mut Engine, now: u64, queue: &str, body: &str) -> u64 {
     engine.send(now, queue, &[body], 0).unwrap()[0]
 }
 
+fn want(count: usize) -> Want {
+    Want {
+        count,
+        visibility_seconds: None,
+    }
+}
+
 fn take(engine: &mut Engine, now: u64, queue: &str, count: usize) -> Vec<Delivered> {
-    match engine.receive(now, queue, count, Some(0)).unwrap() {
+    match engine.receive(now, queue, want(count), Some(0)).unwrap() {
         Received::Now(messages) => messages,
         Received::Empty => Vec::new(),
         Received::Later(_) => panic!("waits"),
@@ -49,7 +57,7 @@ fn bodies(messages: &[Delivered]) -> Vec<&str> {
 }
 
 fn wait(engine: &mut Engine, now: u64, queue: &str, seconds: u32) -> Waiter {
-    match engine.receive(now, queue, 1, Some(seconds)).unwrap() {
+    match engine.receive(now, queue, want(1), Some(seconds)).unwrap() {
         Received::Later(waiter) => waiter,
         other => panic!("{other:?}"),
     }
@@ -60,7 +68,7 @@ fn told(engine: &mut Engine) -> Vec<(Waiter, String)> {
     let tell = |effect| match effect {
         Effect::Deliver(waiter, messages) => Some((waiter, bodies(&messages).join(" "))),
         Effect::End(waiter, code) => Some((waiter, code.number().to_string())),
-        Effect::Push(_) => None,
+        Effect::Push(_) | Effect::Ask(_) => None,
     };
     engine.take_effects().into_iter().filter_map(tell).collect()
 }

@@ -94,6 +94,15 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether there is such a topic.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn topic_exists(&mut self, now: u64, name: &str) -> Result<()> {
+        self.advance(now);
+        self.topic(name).map(|_| ())
+    }
+
     /// What a topic was told, and what it holds.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ impl FromStr for Fault {
                 return Err(wrong("it is for all receives, and takes no request"));
             }
             if !is_request(request) {
-                let known = "send, receive, delete, publish, or an action such as SendMessage";
+                let known = "send, receive, delete, publish, confirm, query, or an action such as SendMessage";
                 return Err(wrong(&format!("\"{request}\" is no request: {known}")));
             }
             fault = fault.on(request);
@@ -87,8 +87,10 @@ fn kind_of(kind: &str, value: Option<&str>) -> Result<Fault, String> {
 
 fn is_request(request: &str) -> bool {
     let name = request.to_ascii_lowercase();
-    ["send", "receive", "recv", "pull", "delete", "publish"].contains(&name.as_str())
-        || ACTIONS.contains(&name.as_str())
+    let groups = [
+        "send", "receive", "recv", "pull", "delete", "publish", "confirm", "query",
+    ];
+    groups.contains(&name.as_str()) || ACTIONS.contains(&name.as_str())
 }
 
 fn duration(text: &str) -> Option<Duration> {

@@ -12,7 +12,7 @@ use mq_cmq::proto::{ErrorCode, form};
 use mq_core::{Clock as _, SystemClock, later};
 use tokio::time::{Instant, timeout_at};
 
-use super::room::{Collected, Full, Held, Room};
+use crate::cmq::room::{Collected, Full, Held, Room};
 
 /// What of a request counts.
 #[derive(Debug)]

@@ -10,13 +10,15 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{DevServer, EngineSettings, damaged, plant, read};
+use super::{DevServer, EngineSettings, damaged, plant, reachable, read};
 use crate::cmq::auth::Auth;
 use crate::cmq::clock::Time;
 use crate::cmq::engine::{Engine, Saved};
 use crate::cmq::faults::{Fault, Faults};
 use crate::cmq::front::{self, Patience};
+use crate::cmq::gateway;
 use crate::cmq::push::{PushTargets, push_all};
+use crate::cmq::room::Room;
 use crate::cmq::shared::Shared;
 use crate::cmq::spec::{Limits, Seed};
 
@@ -24,6 +26,8 @@ use crate::cmq::spec::{Limits, Seed};
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder {
     listen: String,
+    gateway: Option<String>,
+    advertise: Option<String>,
     credentials: Vec<(String, Secret, Option<Secret>)>,
     skew: Duration,
     refuse_replays: bool,
@@ -43,6 +47,8 @@ impl Builder {
     pub(super) fn new() -> Self {
         Self {
             listen: "127.0.0.1:0".to_owned(),
+            gateway: None,
+            advertise: None,
             credentials: Vec::new(),
             skew: Duration::from_secs(300),
             refuse_replays: true,
@@ -68,6 +74,20 @@ impl Builder {
     /// Whoever reaches the port and knows the credentials can do everything; it speaks no HTTPS.
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.listen = address.into();
+        self
+    }
+
+    /// Serves CMQ's TCP protocol too, at `host:port`, with transactions; port 0 is any free one. Default: not at all, and who asks for a route is
+    /// refused. As much care as for [`listen`](Self::listen).
+    pub fn gateway(mut self, address: impl Into<String>) -> Self {
+        self.gateway = Some(address.into());
+        self
+    }
+
+    /// What clients are told that ask where the gateway is, as `host:port`: for those who reach it by another address than its own, as from
+    /// outside of a container. Default: where it listens, this machine's address for one that means all.
+    pub fn advertise(mut self, address: impl Into<String>) -> Self {
+        self.advertise = Some(address.into());
         self
     }
 
@@ -159,14 +179,15 @@ impl Builder {
         self
     }
 
-    /// How many connections there may be; default 16 384. What comes beyond is closed at once.
+    /// How many connections there may be, over HTTP and over TCP each; default 16 384. What comes beyond is closed at once.
     pub const fn max_connections(mut self, most: usize) -> Self {
         self.patience.connections = most;
         self
     }
 
     /// How long a request's head may take, counted from the end of the one before it, so that it is the time after which an idle connection
-    /// is closed as well; and how long a body may take, and the wait for room for it. Default 30 s.
+    /// is closed as well; and how long a body may take, and the wait for room for it. Over TCP: how long a login may take, a frame, and a client
+    /// that reads nothing. Default 30 s.
     pub const fn patience(mut self, time: Duration) -> Self {
         self.patience.head = time;
         self.patience.body = time;
@@ -197,14 +218,26 @@ impl Builder {
         let engine = self.engine(settings, time.now())?;
         let listener = TcpListener::bind(&self.listen).await?;
         let address = listener.local_addr()?;
+        let gateway = match &self.gateway {
+            Some(at) => Some(TcpListener::bind(at).await?),
+            None => None,
+        };
+        let gateway_address = gateway.as_ref().map(TcpListener::local_addr).transpose()?;
 
         let faults = Faults::new(std::mem::take(&mut self.faults), self.chance);
         let (push, jobs) = mpsc::channel(self.limits.pushes.saturating_add(1).min(1 << 20));
-        let shared = Arc::new(Shared::new(engine, time, auth, faults, push));
+        let mut shared = Shared::new(engine, time, auth, faults, push);
+        let own = gateway_address.map(|at| reachable(at).to_string());
+        shared.route = own.map(|own| self.advertise.take().unwrap_or(own));
+        let shared = Arc::new(shared);
         // What fell due while nobody ran is told now.
         shared.tick();
         let mut tasks = JoinSet::new();
-        let room = self.limits.requests;
+        let room = Room::new(self.limits.requests);
+        if let Some(gateway) = gateway {
+            let (shared, room) = (Arc::clone(&shared), room.clone());
+            tasks.spawn(gateway::serve(gateway, shared, self.patience, room));
+        }
         let serving = front::serve(listener, Arc::clone(&shared), self.patience, room);
         tasks.spawn(serving);
         tasks.spawn(Arc::clone(&shared).keep_time());
@@ -214,6 +247,7 @@ impl Builder {
         let credentials = first.map(|(id, key, _)| (id.clone(), key.expose().to_owned()));
         Ok(DevServer {
             address,
+            gateway: gateway_address,
             credentials: credentials.unwrap_or_default(),
             limits: self.limits,
             settings,

@@ -12,7 +12,7 @@ pub struct Limits {
     pub subscriptions: usize,
     /// Messages of a queue whose delay has not ended; default 20 000, as Tencent Cloud's documents say (product 406, document 8128).
     pub delayed: usize,
-    /// Bytes of all bodies together; default 2 GiB.
+    /// Bytes of all messages together, each counted as its body and 256 bytes; default 2 GiB.
     pub bytes: usize,
     /// Messages that wait to be pushed to URLs; default 10 000.
     pub pushes: usize,

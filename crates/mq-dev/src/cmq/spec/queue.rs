@@ -38,6 +38,21 @@ pub struct QueueSpec {
     /// Where messages go that can't be consumed; nowhere by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dead_letter: Option<DeadLetterSpec>,
+    /// Whether it takes half messages; not by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transaction: Option<TransactionSpec>,
+}
+
+/// When the senders of half messages are asked what became of them.
+///
+/// In a seed file: `transaction = { first_query_seconds = 5, max_queries = 15 }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransactionSpec {
+    /// How long after a half message was sent, and then between two questions, 1 to 43 200. A sender can choose another time for the first.
+    pub first_query_seconds: u32,
+    /// How often, 1 to 1000: as long after the last question again it is rolled back.
+    pub max_queries: u32,
 }
 
 /// Where messages go that can't be consumed, and when.
@@ -75,7 +90,19 @@ impl QueueSpec {
             retention_seconds: retention_seconds(),
             rewind_seconds: 0,
             dead_letter: None,
+            transaction: None,
         }
+    }
+
+    /// It takes half messages, over TCP. Their sender is asked what became of them after `first_query_interval` (whole seconds, rounded up), and
+    /// each time as long again, `max_queries` times: then they are rolled back. Such a queue takes no delays.
+    #[must_use]
+    pub fn transactional(mut self, first_query_interval: Duration, max_queries: u32) -> Self {
+        self.transaction = Some(TransactionSpec {
+            first_query_seconds: seconds(first_query_interval),
+            max_queries,
+        });
+        self
     }
 
     /// How long a received message is invisible: whole seconds, rounded up.
@@ -159,6 +186,14 @@ impl QueueSpec {
             let message = "rewindSeconds is longer than messages are kept";
             return Err(Refusal::new(ErrorCode::REWIND_OVER_RETENTION, message));
         }
+        if let Some(rule) = self.transaction {
+            within(
+                "firstQueryInterval",
+                rule.first_query_seconds.into(),
+                1..=43_200,
+            )?;
+            within("maxQueryCount", rule.max_queries.into(), 1..=1000)?;
+        }
         match self.dead_letter.as_ref().map(|rule| rule.policy) {
             Some(DeadLetterPolicy::Receives(most)) => {
                 within("maxReceiveCount", most.into(), 1..=1000)
@@ -225,6 +260,14 @@ mod tests {
                 ErrorCode::REWIND_OVER_RETENTION,
             ),
             (ok.clone().dead_letter("d", 0), ErrorCode::OUT_OF_RANGE),
+            (
+                ok.clone().transactional(Duration::ZERO, 1),
+                ErrorCode::OUT_OF_RANGE,
+            ),
+            (
+                ok.clone().transactional(Duration::from_secs(1), 0),
+                ErrorCode::OUT_OF_RANGE,
+            ),
             (
                 ok.retention(Duration::from_secs(300))
                     .dead_letter_by_age("d", Duration::from_secs(300)),

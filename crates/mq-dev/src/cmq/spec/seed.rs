@@ -15,6 +15,10 @@ use super::{QueueSpec, SubscriptionSpec, TopicSpec};
 /// visibility_seconds = 10
 /// dead_letter = { queue = "dead", max_receives = 3 }
 ///
+/// [[queue]]
+/// name = "payments"
+/// transaction = { first_query_seconds = 5, max_queries = 15 }
+///
 /// [[topic]]
 /// name = "news"
 /// filter = "tags"            # or "routing"

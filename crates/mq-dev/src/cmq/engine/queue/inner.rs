@@ -1,8 +1,11 @@
 //! What the parts of a queue have to do together.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Dead, Delivered, Message, Queue, State};
+use super::super::QueueKey;
+use super::super::message::Origin;
+use super::{Dead, Delivered, Message, Queue, State, weight};
 use crate::cmq::spec::DeadLetterPolicy;
 
 impl Queue {
@@ -19,12 +22,40 @@ impl Queue {
             let Some(mut message) = self.kept.remove(&entry) else {
                 continue;
             };
-            self.bytes = self.bytes.saturating_sub(message.body.len());
+            self.bytes = self.bytes.saturating_sub(weight(&message.body));
             let since = message.enqueued;
             message.receives = 0;
             message.first_received = 0;
             message.state = State::Ready { since };
             self.restore(entry, message);
+        }
+    }
+
+    /// Notes when it is due next.
+    pub(in super::super) fn reschedule(
+        &mut self,
+        key: QueueKey,
+        due: &mut BTreeSet<(u64, QueueKey)>,
+    ) {
+        let next = self.next();
+        if next == self.scheduled {
+            return;
+        }
+        if let Some(old) = self.scheduled {
+            due.remove(&(old, key));
+        }
+        due.extend(next.map(|at| (at, key)));
+        self.scheduled = next;
+    }
+
+    /// It is due no more.
+    pub(in super::super) fn unschedule(
+        &mut self,
+        key: QueueKey,
+        due: &mut BTreeSet<(u64, QueueKey)>,
+    ) {
+        if let Some(old) = self.scheduled.take() {
+            due.remove(&(old, key));
         }
     }
 
@@ -100,31 +131,33 @@ impl Queue {
         else {
             return false;
         };
-        self.bytes = self.bytes.saturating_sub(message.body.len());
+        self.bytes = self.bytes.saturating_sub(weight(&message.body));
         dead.push(Dead {
             target: rule.queue.to_ascii_lowercase().into(),
             id: message.id,
             body: message.body,
+            origin: Arc::new(Origin {
+                queue_id: self.id.clone(),
+                enqueued: message.enqueued,
+                receives: message.receives,
+            }),
         });
         true
     }
 
-    /// Gives a message that is in no index to somebody.
+    /// Gives a message that is in no index to somebody, who is told `next_visible` and holds it until then, or less long by a fault.
     pub(super) fn hand_out(
         &mut self,
         now: u64,
         entry: u64,
-        handle: u64,
-        again: bool,
+        (until, handle): (u64, u64),
+        next_visible: u64,
     ) -> Option<Delivered> {
-        let visibility = u64::from(self.spec.visibility_seconds) * 1000;
         let message = self.messages.get_mut(&entry)?;
         message.receives = message.receives.saturating_add(1);
         if message.first_received == 0 {
             message.first_received = now;
         }
-        let next_visible = now + visibility;
-        let until = if again { now } else { next_visible };
         message.state = State::Held { until, handle };
         self.handles.insert(handle, entry);
         self.timers.insert((until, entry));
@@ -136,13 +169,14 @@ impl Queue {
             first_received: message.first_received,
             next_visible,
             receives: message.receives,
+            origin: message.origin.clone(),
         })
     }
 
     /// Takes a message out, whatever its state.
     pub(super) fn remove(&mut self, entry: u64) -> Option<Message> {
         let message = self.messages.remove(&entry)?;
-        self.bytes = self.bytes.saturating_sub(message.body.len());
+        self.bytes = self.bytes.saturating_sub(weight(&message.body));
         match message.state {
             State::Ready { since } => self.hide(since, entry),
             State::Delayed { until } => {
@@ -159,7 +193,7 @@ impl Queue {
 
     pub(super) fn forget_oldest(&mut self) {
         if let Some((_, message)) = self.kept.pop_first() {
-            self.bytes = self.bytes.saturating_sub(message.body.len());
+            self.bytes = self.bytes.saturating_sub(weight(&message.body));
         }
     }
 
@@ -177,6 +211,10 @@ impl Queue {
             let message = self.messages.get(entry)?;
             Some(message.enqueued + self.max_age()?)
         });
-        [old, kept, timer, wait, aged].into_iter().flatten().min()
+        let question = self.next_question();
+        [old, kept, timer, wait, aged, question]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

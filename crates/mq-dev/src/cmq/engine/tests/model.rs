@@ -128,7 +128,7 @@ impl World {
                     self.got(waiter.0 == 1, &messages);
                 }
                 Effect::End(waiter, _) => self.waiters.retain(|one| *one != waiter),
-                Effect::Push(_) => unreachable!(),
+                Effect::Push(_) | Effect::Ask(_) => unreachable!(),
             }
         }
         for dead in [false, true] {
@@ -149,7 +149,7 @@ impl World {
         let there = self.there(dead);
         let received = self
             .engine
-            .receive(self.now, Self::queue(dead), count, Some(wait));
+            .receive(self.now, Self::queue(dead), want(count), Some(wait));
         match received.unwrap() {
             Received::Now(messages) => {
                 assert_eq!(messages.len(), there.min(count));

@@ -62,7 +62,7 @@ fn who_waits_longest_is_served_first_by_send_delay_and_visibility() {
 #[test]
 fn a_wait_ends_at_its_time_and_with_its_queue() {
     let mut engine = with([q().wait(Duration::from_secs(3))]);
-    let by_attribute = engine.receive(START, "q", 1, None).unwrap();
+    let by_attribute = engine.receive(START, "q", want(1), None).unwrap();
     let Received::Later(waiter) = by_attribute else {
         panic!("{by_attribute:?}");
     };

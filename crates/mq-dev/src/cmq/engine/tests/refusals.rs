@@ -48,7 +48,8 @@ fn the_limits_hold() {
     let limits = Limits {
         queues: 1,
         delayed: 2,
-        bytes: 10,
+        // Three messages, each with what it takes beside its body.
+        bytes: 10 + 3 * 256,
         ..Limits::default()
     };
     let mut engine = Engine::new(START, 7, limits);
@@ -68,5 +69,8 @@ fn the_limits_hold() {
     );
     engine.send(START, "made", &["12345678"], 0).unwrap();
     engine.clear_queue(START, "made").unwrap();
-    engine.send(START, "made", &["1234567890"], 0).unwrap();
+    let three = engine.send(START, "made", &["123", "456", "7890"], 0);
+    assert_eq!(three.unwrap().len(), 3);
+    let fourth = engine.send(START, "made", &["x"], 0);
+    assert_eq!(code(fourth), ErrorCode::HEAP_FULL);
 }

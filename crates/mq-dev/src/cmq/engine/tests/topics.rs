@@ -187,3 +187,42 @@ fn without_pushing_a_url_gets_nothing_and_nothing_is_kept() {
     assert!(engine.take_effects().is_empty());
     assert_eq!(engine.topic_state(START, "tags").unwrap().messages, 0);
 }
+
+#[test]
+fn a_subscription_whose_queue_is_gone_does_not_count() {
+    let mut engine = topics();
+    for (name, queue, tag) in [("s1", "a", "sport"), ("s2", "b", "news")] {
+        let spec = SubscriptionSpec::to_queue("tags", name, queue).tag(tag);
+        engine.subscribe(START, spec).unwrap();
+    }
+    engine.delete_queue(START, "a").unwrap();
+    let lost = publish(&mut engine, "tags", &["sport"], None);
+    assert_eq!(code(lost), ErrorCode::NOTHING_MATCHES);
+    let both = publish(&mut engine, "tags", &["sport", "news"], None).unwrap();
+    assert_eq!(got(&mut engine, "b"), [both]);
+    engine.delete_queue(START, "b").unwrap();
+    let lost = publish(&mut engine, "tags", &["news"], None);
+    assert_eq!(code(lost), ErrorCode::NO_SUBSCRIPTION);
+}
+
+#[test]
+fn a_queue_that_takes_no_more_refuses_the_publish_and_nobody_has_it() {
+    let mut engine = topics();
+    let small = QueueSpec::new("small").max_messages(3).max_body(1024);
+    engine.create_queue(START, small).unwrap();
+    // Twice the same queue: each message comes twice.
+    for (name, queue) in [("s0", "a"), ("s1", "small"), ("s2", "SMALL")] {
+        let spec = SubscriptionSpec::to_queue("tags", name, queue);
+        engine.subscribe(START, spec).unwrap();
+    }
+    let large = "x".repeat(1025);
+    let refused = engine.publish(START, "tags", &[&large], &[], None);
+    assert_eq!(code(refused), ErrorCode::BODY_TOO_LARGE);
+    let refused = engine.publish(START, "tags", &["x", "y"], &[], None);
+    assert_eq!(code(refused), ErrorCode::HEAP_FULL);
+    let id = publish(&mut engine, "tags", &[], None).unwrap();
+    let refused = publish(&mut engine, "tags", &[], None);
+    assert_eq!(code(refused), ErrorCode::HEAP_FULL);
+    assert_eq!(got(&mut engine, "a"), [id]);
+    assert_eq!(got(&mut engine, "small"), [id, id]);
+}

@@ -33,7 +33,8 @@ impl Room {
         Self(Arc::new(Semaphore::new(kib)))
     }
 
-    async fn take(&self, kib: usize, until: Instant) -> Result<Held, Full> {
+    /// A part of it, in KiB.
+    pub(super) async fn take(&self, kib: usize, until: Instant) -> Result<Held, Full> {
         let kib = u32::try_from(kib).map_err(|_| Full)?;
         let room = Arc::clone(&self.0).acquire_many_owned(kib);
         timeout_at(until, room)
