@@ -33,6 +33,7 @@ pub use self::consumer::{
 };
 pub use self::error::{Error, ErrorCode, Result, SendError};
 pub use self::message::{Message, Receipt, Scheduled, TopicMessage};
+pub use self::proto::tc3::ControlCode;
 pub use self::proto::{HttpMethod, SignatureMethod};
 pub use self::queue::{Queue, ReceiptHandle, Received, Send};
 pub use self::topic::{Publish, Topic};
