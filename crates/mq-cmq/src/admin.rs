@@ -23,7 +23,16 @@ pub use self::target::{ContentFormat, PushRetry, Target};
 pub use self::topics::{CreateTopic, Filter, TopicAttributes};
 
 /// `None` for what the service does not say. Times that no calendar has are left out, too.
-fn time(seconds: u64) -> Option<SystemTime> {
-    let since = (seconds > 0).then(|| Duration::from_secs(seconds))?;
+pub(crate) fn time(seconds: u64) -> Option<SystemTime> {
+    since_1970(Duration::from_secs(seconds))
+}
+
+/// As [`time`], of milliseconds.
+pub(crate) fn time_ms(milliseconds: u64) -> Option<SystemTime> {
+    since_1970(Duration::from_millis(milliseconds))
+}
+
+fn since_1970(time: Duration) -> Option<SystemTime> {
+    let since = (!time.is_zero()).then_some(time)?;
     SystemTime::UNIX_EPOCH.checked_add(since)
 }
