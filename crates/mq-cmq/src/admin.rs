@@ -1,6 +1,6 @@
 //! Management: queues, topics and subscriptions are made, described, listed and deleted.
 //!
-//! On TDMQ for CMQ these actions have moved to the control plane of Tencent Cloud's API 3.0, and are answered with
+//! On TDMQ for CMQ these actions have moved to the control plane of Tencent Cloud's API 3.0 (see [`control`](crate::control)), and are answered with
 //! [`ErrorCode::ACTION_NOT_FOUND`](crate::ErrorCode::ACTION_NOT_FOUND) or its like here; endpoints of the older CMQ have them, and so has
 //! the dev server.
 

@@ -27,7 +27,7 @@ impl ControlClient {
         let message = message.into();
         let now = self.shared.clock.wall();
         let delay = message.delay_seconds(now, None).map_err(|_| {
-            let refusal = Refusal::value("DelaySeconds", "is out of range");
+            let refusal = Refusal::value("DelaySeconds", format!("is over {} s", u32::MAX));
             shared::refused(SEND, refusal)
         })?;
         let action = SendCmqMsg {

@@ -73,7 +73,7 @@ async fn queues(client: &ControlClient) {
     let list = client.queues_only(only).containing("q").all().await;
     assert!(list.unwrap().is_empty());
     client.clear_queue("q_2").await.unwrap();
-    let from = SystemTime::UNIX_EPOCH + Duration::from_millis(1_582_108_595_000);
+    let from = SystemTime::UNIX_EPOCH + seconds(1_582_108_595);
     client.rewind_queue("q_2", from).await.unwrap();
     client.unbind_dead_letter("q_2").await.unwrap();
     let message = Message::new("a \"b\" 中文 🦀\nline").deliver_after(Duration::from_millis(6_500));

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use mq_cmq::control::Result;
 use mq_cmq::{
-    ControlCode, ControlError, Credentials, DeadLetter, ErrorKind, Message, Outcome, Retry,
-    TopicMessage,
+    ContentFormat, ControlCode, ControlError, Credentials, DeadLetter, ErrorKind, Message, Outcome,
+    Retry, TopicMessage,
 };
 use mq_core::ManualClock;
 
@@ -103,7 +103,10 @@ async fn the_services_no_is_typed_final_and_in_its_own_words() {
         assert_eq!(error.endpoint(), Some(server.address.as_str()));
         assert_eq!(server.seen().len(), 1, "{code}");
     }
-    // Whatever its status, it is the service's own.
+}
+
+#[tokio::test]
+async fn a_no_is_the_services_own_whatever_its_status() {
     let Reply::Json(text) = Reply::declined("UnauthorizedOperation", "no") else {
         unreachable!()
     };
@@ -225,19 +228,21 @@ async fn without_a_connection_or_in_silence() {
     assert_eq!(error.kind(), ErrorKind::Closed);
 }
 
+/// Nothing was sent, and field, value and bound are named.
+fn named<T: std::fmt::Debug>(result: Result<T>, expected: &str) -> ControlError {
+    let error = result.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Invalid, Outcome::NotSent)
+    );
+    assert_eq!(error.message(), expected);
+    error
+}
+
 #[tokio::test]
-async fn what_the_service_would_refuse_is_not_sent() {
+async fn queues_that_the_service_would_refuse_are_not_sent() {
     let server = Server::start([]).await;
     let client = server.control();
-    fn named<T: std::fmt::Debug>(result: Result<T>, expected: &str) -> ControlError {
-        let error = result.unwrap_err();
-        assert_eq!(
-            (error.kind(), error.outcome()),
-            (ErrorKind::Invalid, Outcome::NotSent)
-        );
-        assert_eq!(error.message(), expected);
-        error
-    }
     let queue = || client.create_queue("q");
     let error = named(
         queue().visibility(Duration::from_millis(43_200_001)).await,
@@ -249,35 +254,41 @@ async fn what_the_service_would_refuse_is_not_sent() {
         queue().dead_letter(rule).await,
         "MaxReceiveCount is 1001 receives, expected 1 to 1000 receives",
     );
+    let rule = DeadLetter::after("dead", Duration::from_secs(299));
+    named(
+        client.change_queue("q").dead_letter(rule).await,
+        "MaxTimeToLive is 299 s, expected 300 to 43200 s",
+    );
     named(
         queue().max_queries(3).await,
         "MaxQueryCount is 3, and Transaction is not 1",
     );
+    let early = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
+    named(client.rewind_queue("q", early).await, "a time before 1970");
     named(
-        client
-            .create_topic("t")
-            .retention(Duration::from_secs(59))
-            .await,
+        client.delete_queue("1").await,
+        "QueueName \"1\" (1 characters) is not a letter and then letters, digits, - and _, up to 64 in all",
+    );
+    assert!(server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn topics_and_messages_that_the_service_would_refuse_are_not_sent() {
+    let server = Server::start([]).await;
+    let client = server.control();
+    let subscribe = || client.subscribe("t", "s");
+    let short = Duration::from_secs(59);
+    named(
+        client.create_topic("t").retention(short).await,
         "MsgRetentionSeconds is 59 s, expected 60 to 86400 s",
     );
+    named(subscribe().await, "neither queue nor URL is given");
     named(
-        client.subscribe("t", "s").await,
-        "neither queue nor URL is given",
-    );
-    named(
-        client
-            .subscribe("t", "s")
-            .http("http://e")
-            .filter_tags(["a"; 6])
-            .await,
+        subscribe().http("http://e").filter_tags(["a"; 6]).await,
         "FilterTag has 6 entries, expected up to 5",
     );
     named(
-        client
-            .subscribe("t", "s")
-            .queue("q")
-            .format(mq_cmq::ContentFormat::Json)
-            .await,
+        subscribe().queue("q").format(ContentFormat::Json).await,
         "NotifyContentFormat is JSON, expected SIMPLIFIED for a queue",
     );
     named(
@@ -287,15 +298,13 @@ async fn what_the_service_would_refuse_is_not_sent() {
     let never = Message::new("x").deliver_after(Duration::MAX);
     named(
         client.send("q", never).await,
-        "DelaySeconds is out of range",
+        "DelaySeconds is over 4294967295 s",
     );
     let both = TopicMessage::new("x").tag("a").routing_key("a.b");
     named(
         client.publish("t", both).await,
         "MsgTag has 1 tags and a routing key, expected either",
     );
-    let early = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
-    named(client.rewind_queue("q", early).await, "a time before 1970");
     assert!(server.seen().is_empty());
 }
 

@@ -61,7 +61,10 @@ pub(crate) async fn read(request: Request<Incoming>, connection: usize) -> Seen 
 /// Not the crate's own code, which could be wrong on both sides.
 fn expected(seen: &Seen, body: &[u8]) -> String {
     let given = |name: &str| seen.value(name).unwrap();
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|it| format!("{it:02x}")).collect() };
+    let hex = |bytes: &[u8]| {
+        let digits: Vec<String> = bytes.iter().map(|it| format!("{it:02x}")).collect();
+        digits.concat()
+    };
     let hash = |bytes: &[u8]| hex(&Sha256::digest(bytes));
     let hmac = |key: &[u8], text: &str| -> Vec<u8> {
         let mac = Hmac::<Sha256>::new_from_slice(key).unwrap();

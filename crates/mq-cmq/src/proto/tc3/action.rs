@@ -45,6 +45,7 @@ macro_rules! reply {
 }
 
 mod messages;
+mod queue_replies;
 mod queues;
 mod subscriptions;
 mod topics;
@@ -53,11 +54,14 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use self::messages::{PublishCmqMsg, SendCmqMsg, Stored};
+pub use self::queue_replies::{
+    DeadLetterPolicy, DeadLetterSource, QueueCreated, QueueDetail, QueueState, Queues, Sources,
+    TransactionPolicy,
+};
 pub use self::queues::{
-    ClearCmqQueue, CreateCmqQueue, DeadLetterPolicy, DeadLetterSource, DeleteCmqQueue,
-    DescribeCmqDeadLetterSourceQueues, DescribeCmqQueueDetail, DescribeCmqQueues,
-    ModifyCmqQueueAttribute, QueueCreated, QueueDetail, QueueSettings, QueueState, Queues,
-    RewindCmqQueue, Sources, TransactionPolicy, UnbindCmqDeadLetter,
+    ClearCmqQueue, CreateCmqQueue, DeleteCmqQueue, DescribeCmqDeadLetterSourceQueues,
+    DescribeCmqQueueDetail, DescribeCmqQueues, ModifyCmqQueueAttribute, QueueSettings,
+    RewindCmqQueue, UnbindCmqDeadLetter,
 };
 pub use self::subscriptions::{
     ClearCmqSubscriptionFilterTags, CreateCmqSubscribe, DeleteCmqSubscribe,
