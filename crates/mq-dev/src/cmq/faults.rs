@@ -272,5 +272,8 @@ impl Faults {
 
 fn brings_messages(action: &str) -> bool {
     let one = action.strip_prefix("batch").unwrap_or(action);
-    matches!(one, "sendmessage" | "publishmessage")
+    matches!(
+        one,
+        "sendmessage" | "publishmessage" | "sendcmqmsg" | "publishcmqmsg"
+    )
 }
