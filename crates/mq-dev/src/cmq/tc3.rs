@@ -62,7 +62,7 @@ fn carry_out(
             match name {
                 $(action::$action::NAME => {
                     let read: action::$action = read(body)?;
-                    let done = $run(engine, now, read);
+                    let done = $run(engine, now, &read);
                     let reply = done.map_err(|refusal| no(name, &refusal))?;
                     Ok(answer::write(&reply, request_id).unwrap_or_default())
                 })*
@@ -88,7 +88,7 @@ fn carry_out(
         ModifyCmqTopicAttribute topics::change;
         DeleteCmqTopic topics::delete;
         DescribeCmqTopicDetail topics::describe;
-        DescribeCmqTopics topics::list;
+        DescribeCmqTopics list_topics;
         PublishCmqMsg publish;
         CreateCmqSubscribe topics::subscribe;
         ModifyCmqSubscriptionAttribute topics::change_subscription;
@@ -115,15 +115,24 @@ fn read<A: Action>(body: &[u8]) -> Result<A, No> {
     Ok(action)
 }
 
-fn send(engine: &mut Engine, now: u64, it: SendCmqMsg) -> Result<Stored> {
+/// It can't fail, as the others can.
+#[expect(clippy::unnecessary_wraps, reason = "one of a table")]
+fn list_topics(
+    engine: &mut Engine,
+    now: u64,
+    it: &action::DescribeCmqTopics,
+) -> Result<action::Topics> {
+    Ok(topics::list(engine, now, it))
+}
+
+fn send(engine: &mut Engine, now: u64, it: &SendCmqMsg) -> Result<Stored> {
     let delay = u32::try_from(it.delay_seconds.unwrap_or_default()).unwrap_or(u32::MAX);
     let ids = engine.send(now, &it.queue_name, &[&it.msg_content], delay)?;
     Ok(stored(&ids))
 }
 
-fn publish(engine: &mut Engine, now: u64, it: PublishCmqMsg) -> Result<Stored> {
-    let words = it.msg_tag.unwrap_or_default();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+fn publish(engine: &mut Engine, now: u64, it: &PublishCmqMsg) -> Result<Stored> {
+    let words: Vec<&str> = it.msg_tag.iter().flatten().map(String::as_str).collect();
     let body = [it.msg_content.as_str()];
     let ids = match engine.topic_filter(&it.topic_name)? {
         Filter::Tags => engine.publish(now, &it.topic_name, &body, &words, None),

@@ -13,8 +13,8 @@ use super::page;
 use crate::cmq::engine::{Engine, OWNER, Part, Result};
 use crate::cmq::spec::{DeadLetterPolicy, DeadLetterSpec, QueueSpec};
 
-pub(super) fn create(engine: &mut Engine, now: u64, it: CreateCmqQueue) -> Result<QueueCreated> {
-    let mut spec = QueueSpec::new(it.queue_name);
+pub(super) fn create(engine: &mut Engine, now: u64, it: &CreateCmqQueue) -> Result<QueueCreated> {
+    let mut spec = QueueSpec::new(&it.queue_name);
     (spec.max_body, spec.retention_seconds) = (1024 * 1024, 3600);
     spec.max_messages = 100_000_000;
     apply(&it.settings, &mut spec)?;
@@ -22,22 +22,22 @@ pub(super) fn create(engine: &mut Engine, now: u64, it: CreateCmqQueue) -> Resul
     Ok(QueueCreated { queue_id })
 }
 
-pub(super) fn change(engine: &mut Engine, now: u64, it: ModifyCmqQueueAttribute) -> Result<Done> {
+pub(super) fn change(engine: &mut Engine, now: u64, it: &ModifyCmqQueueAttribute) -> Result<Done> {
     engine.change_queue(now, &it.queue_name, |spec| apply(&it.settings, spec))?;
     Ok(Done {})
 }
 
-pub(super) fn delete(engine: &mut Engine, now: u64, it: DeleteCmqQueue) -> Result<Done> {
+pub(super) fn delete(engine: &mut Engine, now: u64, it: &DeleteCmqQueue) -> Result<Done> {
     engine.delete_queue(now, &it.queue_name)?;
     Ok(Done {})
 }
 
-pub(super) fn clear(engine: &mut Engine, now: u64, it: ClearCmqQueue) -> Result<Done> {
+pub(super) fn clear(engine: &mut Engine, now: u64, it: &ClearCmqQueue) -> Result<Done> {
     engine.clear_queue(now, &it.queue_name)?;
     Ok(Done {})
 }
 
-pub(super) fn rewind(engine: &mut Engine, now: u64, it: RewindCmqQueue) -> Result<Done> {
+pub(super) fn rewind(engine: &mut Engine, now: u64, it: &RewindCmqQueue) -> Result<Done> {
     // Milliseconds, as in the documents' example; the seconds of the data plane are no time that anybody means in milliseconds.
     let from = match it.start_consume_time {
         seconds if seconds < SECONDS_BELOW => seconds.saturating_mul(1000),
@@ -47,7 +47,7 @@ pub(super) fn rewind(engine: &mut Engine, now: u64, it: RewindCmqQueue) -> Resul
     Ok(Done {})
 }
 
-pub(super) fn unbind(engine: &mut Engine, now: u64, it: UnbindCmqDeadLetter) -> Result<Done> {
+pub(super) fn unbind(engine: &mut Engine, now: u64, it: &UnbindCmqDeadLetter) -> Result<Done> {
     engine.change_queue(now, &it.source_queue_name, |spec| {
         spec.dead_letter = None;
         Ok(())
@@ -58,20 +58,24 @@ pub(super) fn unbind(engine: &mut Engine, now: u64, it: UnbindCmqDeadLetter) -> 
 pub(super) fn describe(
     engine: &mut Engine,
     now: u64,
-    it: DescribeCmqQueueDetail,
+    it: &DescribeCmqQueueDetail,
 ) -> Result<QueueDetail> {
     let queue_describe = described(engine, now, &it.queue_name)?;
     Ok(QueueDetail { queue_describe })
 }
 
-pub(super) fn list(engine: &mut Engine, now: u64, it: DescribeCmqQueues) -> Result<Queues> {
+pub(super) fn list(engine: &mut Engine, now: u64, it: &DescribeCmqQueues) -> Result<Queues> {
     let everything = Part {
         search: "",
         offset: 0,
         limit: usize::MAX,
     };
     let mut all = engine.list_queues(everything).queues;
-    if let Some(names) = it.queue_name_list.filter(|names| !names.is_empty()) {
+    if let Some(names) = it
+        .queue_name_list
+        .as_ref()
+        .filter(|names| !names.is_empty())
+    {
         all.retain(|queue| {
             names
                 .iter()
@@ -93,7 +97,7 @@ pub(super) fn list(engine: &mut Engine, now: u64, it: DescribeCmqQueues) -> Resu
 pub(super) fn sources(
     engine: &mut Engine,
     _: u64,
-    it: DescribeCmqDeadLetterSourceQueues,
+    it: &DescribeCmqDeadLetterSourceQueues,
 ) -> Result<Sources> {
     engine.queue_id(&it.dead_letter_queue_name)?;
     let all = engine.sources_of(&it.dead_letter_queue_name);

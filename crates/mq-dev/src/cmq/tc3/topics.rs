@@ -13,8 +13,8 @@ use super::page;
 use crate::cmq::engine::{Engine, Result};
 use crate::cmq::spec::{ContentFormat, Filter, RetryStrategy, SubscriptionSpec, Target, TopicSpec};
 
-pub(super) fn create(engine: &mut Engine, now: u64, it: CreateCmqTopic) -> Result<TopicCreated> {
-    let mut spec = TopicSpec::new(it.topic_name);
+pub(super) fn create(engine: &mut Engine, now: u64, it: &CreateCmqTopic) -> Result<TopicCreated> {
+    let mut spec = TopicSpec::new(&it.topic_name);
     spec.max_body = size(it.max_msg_size).unwrap_or(spec.max_body);
     if it.filter_type == Some(2) {
         spec.filter = Filter::Routing;
@@ -23,12 +23,12 @@ pub(super) fn create(engine: &mut Engine, now: u64, it: CreateCmqTopic) -> Resul
     Ok(TopicCreated { topic_id })
 }
 
-pub(super) fn change(engine: &mut Engine, now: u64, it: ModifyCmqTopicAttribute) -> Result<Done> {
+pub(super) fn change(engine: &mut Engine, now: u64, it: &ModifyCmqTopicAttribute) -> Result<Done> {
     engine.change_topic(now, &it.topic_name, size(it.max_msg_size))?;
     Ok(Done {})
 }
 
-pub(super) fn delete(engine: &mut Engine, now: u64, it: DeleteCmqTopic) -> Result<Done> {
+pub(super) fn delete(engine: &mut Engine, now: u64, it: &DeleteCmqTopic) -> Result<Done> {
     engine.delete_topic(now, &it.topic_name)?;
     Ok(Done {})
 }
@@ -36,15 +36,19 @@ pub(super) fn delete(engine: &mut Engine, now: u64, it: DeleteCmqTopic) -> Resul
 pub(super) fn describe(
     engine: &mut Engine,
     now: u64,
-    it: DescribeCmqTopicDetail,
+    it: &DescribeCmqTopicDetail,
 ) -> Result<TopicDetail> {
     let topic_describe = engine.describe_topic(now, &it.topic_name)?;
     Ok(TopicDetail { topic_describe })
 }
 
-pub(super) fn list(engine: &mut Engine, now: u64, it: DescribeCmqTopics) -> Result<Topics> {
+pub(super) fn list(engine: &mut Engine, now: u64, it: &DescribeCmqTopics) -> Topics {
     let mut all = engine.describe_topics(now);
-    if let Some(names) = it.topic_name_list.filter(|names| !names.is_empty()) {
+    if let Some(names) = it
+        .topic_name_list
+        .as_ref()
+        .filter(|names| !names.is_empty())
+    {
         all.retain(|one| {
             names
                 .iter()
@@ -56,25 +60,26 @@ pub(super) fn list(engine: &mut Engine, now: u64, it: DescribeCmqTopics) -> Resu
     }
     let search = it.topic_name.as_deref();
     let (total_count, topic_list) = page(all, |one| &one.topic_name, search, it.offset, it.limit);
-    Ok(Topics {
+    Topics {
         topic_list,
         total_count,
-    })
+    }
 }
 
 pub(super) fn subscribe(
     engine: &mut Engine,
     now: u64,
-    it: CreateCmqSubscribe,
+    it: &CreateCmqSubscribe,
 ) -> Result<SubscriptionCreated> {
     let target = if it.protocol == "queue" {
-        Target::Queue(it.endpoint)
+        Target::Queue(it.endpoint.clone())
     } else {
-        Target::Url(it.endpoint)
+        Target::Url(it.endpoint.clone())
     };
-    let mut spec = SubscriptionSpec::new(it.topic_name, it.subscription_name, target);
-    spec.tags = it.filter_tag.unwrap_or_default();
-    spec.binding_keys = it.binding_key.unwrap_or_default();
+    let mut spec =
+        SubscriptionSpec::new(it.topic_name.clone(), it.subscription_name.clone(), target);
+    spec.tags = it.filter_tag.clone().unwrap_or_default();
+    spec.binding_keys = it.binding_key.clone().unwrap_or_default();
     spec.strategy = strategy(it.notify_strategy.as_deref())?.unwrap_or(spec.strategy);
     spec.format = format(it.notify_content_format.as_deref())?;
     let subscription_id = engine.subscribe(now, spec)?;
@@ -84,25 +89,25 @@ pub(super) fn subscribe(
 pub(super) fn change_subscription(
     engine: &mut Engine,
     now: u64,
-    it: ModifyCmqSubscriptionAttribute,
+    it: &ModifyCmqSubscriptionAttribute,
 ) -> Result<Done> {
     let strategy = strategy(it.notify_strategy.as_deref())?;
     let format = format(it.notify_content_format.as_deref())?;
     let change = |spec: &mut SubscriptionSpec| {
         spec.strategy = strategy.unwrap_or(spec.strategy);
         spec.format = format.or(spec.format);
-        if let Some(tags) = it.filter_tags {
-            spec.tags = tags;
+        if let Some(tags) = &it.filter_tags {
+            spec.tags.clone_from(tags);
         }
-        if let Some(keys) = it.binding_key {
-            spec.binding_keys = keys;
+        if let Some(keys) = &it.binding_key {
+            spec.binding_keys.clone_from(keys);
         }
     };
     engine.change_subscription(now, &it.topic_name, &it.subscription_name, change)?;
     Ok(Done {})
 }
 
-pub(super) fn unsubscribe(engine: &mut Engine, now: u64, it: DeleteCmqSubscribe) -> Result<Done> {
+pub(super) fn unsubscribe(engine: &mut Engine, now: u64, it: &DeleteCmqSubscribe) -> Result<Done> {
     engine.unsubscribe(now, &it.topic_name, &it.subscription_name)?;
     Ok(Done {})
 }
@@ -110,7 +115,7 @@ pub(super) fn unsubscribe(engine: &mut Engine, now: u64, it: DeleteCmqSubscribe)
 pub(super) fn clear_filter_tags(
     engine: &mut Engine,
     now: u64,
-    it: ClearCmqSubscriptionFilterTags,
+    it: &ClearCmqSubscriptionFilterTags,
 ) -> Result<Done> {
     let clear = |spec: &mut SubscriptionSpec| spec.tags.clear();
     engine.change_subscription(now, &it.topic_name, &it.subscription_name, clear)?;
@@ -120,7 +125,7 @@ pub(super) fn clear_filter_tags(
 pub(super) fn subscriptions(
     engine: &mut Engine,
     now: u64,
-    it: DescribeCmqSubscriptionDetail,
+    it: &DescribeCmqSubscriptionDetail,
 ) -> Result<Subscriptions> {
     let all = if it.query_type.as_deref() == Some("queue") {
         engine.describe_subscriptions_to(now, it.queue_name.as_deref().unwrap_or_default())
