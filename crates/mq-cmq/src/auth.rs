@@ -34,6 +34,14 @@ impl Credentials {
     pub fn secret_id(&self) -> &str {
         &self.secret_id
     }
+
+    pub(crate) const fn secret_key(&self) -> &Secret {
+        &self.secret_key
+    }
+
+    pub(crate) const fn given_token(&self) -> Option<&Secret> {
+        self.token.as_ref()
+    }
 }
 
 /// Credentials, ready to sign. `Debug` shows the secret id and the method.

@@ -6,6 +6,7 @@
 //!              └───────────────────────┴ unknown: again only where that was asked for
 //! ```
 
+mod again;
 mod attempt;
 mod builder;
 mod carrier;
@@ -15,11 +16,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use bytes::Bytes;
 use mq_core::{Clock, ErrorKind, Outcome};
 
+pub(crate) use self::again::{LONGEST, Patience, pauses};
 pub use self::builder::ClientBuilder;
+pub(crate) use self::builder::{default_port, host_header};
 pub(crate) use self::carrier::Carrier;
 use crate::auth::Signer;
 use crate::conn::{Pool, Tasks};
@@ -195,30 +197,17 @@ impl Shared {
     pub(crate) async fn ask<A: Action + Sync>(&self, action: &A, call: Call) -> Result<Answered> {
         let timeout = call.timeout.unwrap_or(self.timeout);
         let deadline = self.clock.now() + timeout.saturating_add(call.wait).min(LONGEST);
-        let mut pauses = pauses(LONGEST_PAUSE);
-        let (mut attempt, mut unsure) = (1, false);
-        loop {
-            let error = match self.attempt(action, call.operation, deadline).await {
-                Ok(answered) => return Ok(Answered { unsure, ..answered }),
-                Err(error) => error,
-            };
-            unsure |= error.outcome() == Outcome::Unknown;
-            let pause = pauses.next().unwrap_or(LONGEST_PAUSE);
-            // As long as the pause at least, or the answer could not come in time and the outcome would be unknown.
-            let fits = self.clock.now() + pause * 2 < deadline;
-            if attempt >= self.attempts || !fits || !self.is_worth_it(&error, call) {
-                return Err(told(error, attempt, unsure));
-            }
-            tracing::debug!(
-                action = A::NAME,
-                endpoint = self.host,
-                attempt,
-                kind = error.kind().as_str(),
-                "sent again after a pause"
-            );
-            tokio::time::sleep(pause).await;
-            attempt += 1;
-        }
+        let patience = Patience {
+            action: A::NAME,
+            endpoint: &self.host,
+            clock: &*self.clock,
+            deadline,
+            attempts: self.attempts,
+        };
+        let attempt = || self.attempt(action, call.operation, deadline);
+        let is_worth_it = |error: &Error| self.is_worth_it(error, call);
+        let (answered, unsure) = patience.ask(attempt, is_worth_it).await?;
+        Ok(Answered { unsure, ..answered })
     }
 
     /// The reply of an answer.
@@ -284,31 +273,3 @@ impl Shared {
         u64::try_from(self.clock.wall_ms() / 1000).unwrap_or_default()
     }
 }
-
-/// `unsure`: an earlier attempt may have been applied, whatever was said of the last one.
-fn told(error: Error, attempts: u32, unsure: bool) -> Error {
-    if attempts == 1 {
-        return error;
-    }
-    let error = error.into_builder().attempts(attempts);
-    if unsure {
-        error.outcome(Outcome::Unknown).build()
-    } else {
-        error.build()
-    }
-}
-
-/// Pauses between attempts, each about twice as long as the one before, and shaken so that clients don't come all at once.
-pub(crate) fn pauses(longest: Duration) -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(FIRST_PAUSE)
-        .with_max_delay(longest)
-        .without_max_times()
-        .with_jitter()
-        .build()
-}
-
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// More than anybody waits; keeps sums of times in range.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);

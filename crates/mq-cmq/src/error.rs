@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use mq_core::{ErrorKind, Outcome, Retry};
+use hyper::StatusCode;
+use mq_core::{ErrorBuilder, ErrorKind, Outcome, Retry};
 
+use crate::conn::Failure;
 use crate::proto::Envelope;
 pub use crate::proto::ErrorCode;
 use crate::proto::limits::Refusal;
@@ -67,17 +69,83 @@ impl<M> From<SendError<M>> for Error {
 }
 
 /// An argument that can't be accepted.
-pub(crate) fn invalid(operation: &'static str, message: impl Into<String>) -> Error {
-    Error::builder(ErrorKind::Invalid, message)
+pub(crate) fn invalid<C>(operation: &'static str, message: impl Into<String>) -> mq_core::Error<C> {
+    mq_core::Error::builder(ErrorKind::Invalid, message)
         .operation(operation)
         .build()
 }
 
 /// The client is closed.
-pub(crate) fn closed(operation: &'static str) -> Error {
-    Error::builder(ErrorKind::Closed, "the client is closed")
+pub(crate) fn closed<C>(operation: &'static str) -> mq_core::Error<C> {
+    mq_core::Error::builder(ErrorKind::Closed, "the client is closed")
         .operation(operation)
         .build()
+}
+
+/// There was no answer of the protocol.
+pub(crate) fn not_the_protocol<C>(
+    operation: &'static str,
+    endpoint: &str,
+    message: impl Into<String>,
+) -> ErrorBuilder<C> {
+    mq_core::Error::builder(ErrorKind::Protocol, message)
+        .operation(operation)
+        .endpoint(endpoint)
+        .outcome(Outcome::Unknown)
+}
+
+/// The service answers 200 whatever it has to say: this is something before it, which may have passed the request on.
+pub(crate) fn other_status<C>(
+    operation: &'static str,
+    endpoint: &str,
+    status: StatusCode,
+) -> mq_core::Error<C> {
+    let error = not_the_protocol(operation, endpoint, format!("HTTP status {status}"));
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        error.retry(Retry::Later).build()
+    } else {
+        error
+            .hint("check host, port and path: this may not be a CMQ endpoint")
+            .build()
+    }
+}
+
+/// There is no answer.
+pub(crate) fn failed<C>(
+    operation: &'static str,
+    endpoint: &str,
+    failure: Failure,
+) -> mq_core::Error<C> {
+    let error = |kind, message: &str| {
+        let error = mq_core::Error::builder(kind, message).operation(operation);
+        error.endpoint(endpoint)
+    };
+    match failure {
+        Failure::Connect(cause) => error(ErrorKind::Connect, "no connection")
+            .source(cause)
+            .build(),
+        Failure::Timeout { sent: false } => {
+            error(ErrorKind::Timeout, "no connection in time").build()
+        }
+        Failure::Timeout { sent: true } => error(ErrorKind::Timeout, "no answer in time")
+            .outcome(Outcome::Unknown)
+            .build(),
+        Failure::Broken(cause) => error(
+            ErrorKind::Disconnected,
+            "the connection broke before the answer was there",
+        )
+        .outcome(Outcome::Unknown)
+        .source(cause)
+        .build(),
+        Failure::TooLarge => not_the_protocol(
+            operation,
+            endpoint,
+            "the answer is larger than any of CMQ's",
+        )
+        .build(),
+        Failure::Unwritable(what) => error(ErrorKind::Invalid, &what.to_string()).build(),
+        Failure::Closed => closed(operation),
+    }
 }
 
 /// What the service would refuse, refused here.
@@ -102,7 +170,8 @@ pub(crate) fn rejected(
     } else {
         Retry::Never
     };
-    let mut error = Error::builder(code.kind(), told(answer, code))
+    let told = words(answer.text(), code.text(), &answer.request_id);
+    let mut error = Error::builder(code.kind(), told)
         .code(code)
         .operation(operation)
         .endpoint(endpoint)
@@ -114,8 +183,9 @@ pub(crate) fn rejected(
     error.build()
 }
 
-/// The service's own words on one line of at most 300 characters; its request id, by which its support finds the request.
-fn told(answer: &Envelope, code: ErrorCode) -> String {
+/// The service's own words on one line of at most 300 characters, or what is known of its code; its request id, by which its support finds the
+/// request.
+pub(crate) fn words(message: &str, meaning: Option<&str>, request_id: &str) -> String {
     let clean = |text: &str, most: usize| -> String {
         let line = text.lines().next().unwrap_or_default().trim();
         line.chars()
@@ -123,13 +193,13 @@ fn told(answer: &Envelope, code: ErrorCode) -> String {
             .take(most)
             .collect()
     };
-    let mut text = clean(answer.text(), 300);
+    let mut text = clean(message, 300);
     if text.is_empty() {
-        code.text()
+        meaning
             .unwrap_or("the service refused")
             .clone_into(&mut text);
     }
-    let request_id = clean(&answer.request_id, 64);
+    let request_id = clean(request_id, 64);
     if !request_id.is_empty() {
         text.push_str(" [request ");
         text.push_str(&request_id);

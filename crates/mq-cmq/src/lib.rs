@@ -6,6 +6,7 @@ mod batch;
 mod client;
 mod conn;
 mod consumer;
+pub mod control;
 mod error;
 mod message;
 pub mod ordered;
@@ -32,6 +33,7 @@ pub use self::client::{Client, ClientBuilder};
 pub use self::consumer::{
     Acker, Consumer, ConsumerBuilder, ConsumerHandle, Counts, Delivery, Held, Settle, Settling,
 };
+pub use self::control::{ControlClient, ControlClientBuilder, ControlCode, ControlError};
 pub use self::error::{Error, ErrorCode, Result, SendError};
 pub use self::message::{Message, Receipt, Scheduled, TopicMessage};
 pub use self::proto::{HttpMethod, SignatureMethod};

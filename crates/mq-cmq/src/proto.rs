@@ -27,6 +27,7 @@ pub mod malformed;
 pub mod params;
 pub mod request;
 pub mod sign;
+pub mod tc3;
 pub mod tcp;
 
 pub use self::action::{Action, FromParams, Given};

@@ -15,6 +15,12 @@ mod batches;
 #[path = "http/consumer.rs"]
 mod consumer;
 #[cfg(test)]
+#[path = "http/control.rs"]
+mod control;
+#[cfg(test)]
+#[path = "http/control_outcomes.rs"]
+mod control_outcomes;
+#[cfg(test)]
 #[path = "http/outcomes.rs"]
 mod outcomes;
 #[cfg(test)]
@@ -23,6 +29,9 @@ mod pool;
 #[cfg(test)]
 #[path = "http/requests.rs"]
 mod requests;
+#[cfg(test)]
+#[path = "http/tc3.rs"]
+mod tc3;
 #[cfg(all(test, feature = "tls"))]
 #[path = "http/tls.rs"]
 mod tls;

@@ -29,8 +29,8 @@
 //! request may have 4 MiB on the wire, since encoding makes three bytes of one.
 //!
 //! **What it is not.** A server for production: nothing is on disk but a [`snapshot`](DevServer::snapshot), and there is no HTTPS. It has no
-//! TCP gateway (so no transactions and no `QueryQueueRoute`), and no control plane of API 3.0: what it does not know is answered with
-//! CMQ's own error, 4000/10430.
+//! TCP gateway (so no transactions and no `QueryQueueRoute`): what it does not know is answered with CMQ's own error, 4000/10430. Of the control plane of API 3.0 it has
+//! the actions of CMQ, with the header `X-TC-Action` at `/`; it accepts traces and tags of resources, and does not keep them.
 
 mod auth;
 mod clock;
@@ -45,6 +45,7 @@ mod room;
 mod server;
 mod shared;
 mod spec;
+mod tc3;
 
 pub use self::clock::VirtualClock;
 pub use self::faults::Fault;

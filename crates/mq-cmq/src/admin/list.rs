@@ -11,7 +11,7 @@ use futures_util::stream::try_unfold;
 
 use super::Target;
 use crate::client::{Call, Client};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::proto::action::{
     ListDeadLetterSourceQueues, ListQueue, ListSubscriptionByTopic, ListTopic, Page, QueueName,
     SubscriptionName, TopicName,
@@ -44,22 +44,22 @@ pub struct NamedSubscription {
 /// A list that is read while it is asked for, 50 entries in a request: a [`Stream`] of results, which ends after an error. What is made or
 /// deleted meanwhile may be left out, or come twice.
 #[must_use = "nothing is asked before it is polled"]
-pub struct Listing<T> {
-    fetch: Arc<Fetch<T>>,
+pub struct Listing<T, E = Error> {
+    fetch: Arc<Fetch<T, E>>,
     search: Option<String>,
-    entries: Option<Pin<Box<Entries<T>>>>,
+    entries: Option<Pin<Box<Entries<T, E>>>>,
 }
 
-type Entries<T> = dyn Stream<Item = Result<T>> + Send;
-type Fetched<T> = Pin<Box<dyn Future<Output = Result<(u64, Vec<T>)>> + Send>>;
+type Entries<T, E> = dyn Stream<Item = Result<T, E>> + Send;
+type Fetched<T, E> = Pin<Box<dyn Future<Output = Result<(u64, Vec<T>), E>> + Send>>;
 /// The total, and the entries from an offset on.
-type Fetch<T> = dyn Fn(Option<String>, u64) -> Fetched<T> + Send + Sync;
+type Fetch<T, E> = dyn Fn(Option<String>, u64) -> Fetched<T, E> + Send + Sync;
 
-impl<T: Send + 'static> Listing<T> {
-    fn new<F, Fut>(fetch: F) -> Self
+impl<T: Send + 'static, E: Send + 'static> Listing<T, E> {
+    pub(crate) fn new<F, Fut>(fetch: F) -> Self
     where
         F: Fn(Option<String>, u64) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = Result<(u64, Vec<T>)>> + Send + 'static,
+        Fut: Future<Output = Result<(u64, Vec<T>), E>> + Send + 'static,
     {
         Self {
             fetch: Arc::new(move |search, offset| Box::pin(fetch(search, offset))),
@@ -85,11 +85,11 @@ impl<T: Send + 'static> Listing<T> {
     /// # Cancel safety
     ///
     /// Dropped, nothing has changed.
-    pub async fn all(self) -> Result<Vec<T>> {
+    pub async fn all(self) -> Result<Vec<T>, E> {
         futures_util::TryStreamExt::try_collect(self).await
     }
 
-    fn entries(&mut self) -> Pin<&mut Entries<T>> {
+    fn entries(&mut self) -> Pin<&mut Entries<T, E>> {
         let (fetch, search) = (&self.fetch, &self.search);
         self.entries
             .get_or_insert_with(|| Box::pin(entries(Arc::clone(fetch), search.clone())))
@@ -97,14 +97,14 @@ impl<T: Send + 'static> Listing<T> {
     }
 }
 
-fn entries<T: Send + 'static>(
-    fetch: Arc<Fetch<T>>,
+fn entries<T: Send + 'static, E: Send + 'static>(
+    fetch: Arc<Fetch<T, E>>,
     search: Option<String>,
-) -> impl Stream<Item = Result<T>> + Send {
+) -> impl Stream<Item = Result<T, E>> + Send {
     let state = (fetch, search, Vec::new().into_iter(), 0_u64, None);
     try_unfold(
         state,
-        |(fetch, search, mut page, offset, total): State<T>| async move {
+        |(fetch, search, mut page, offset, total): State<T, E>| async move {
             if let Some(entry) = page.next() {
                 return Ok(Some((entry, (fetch, search, page, offset, total))));
             }
@@ -120,23 +120,23 @@ fn entries<T: Send + 'static>(
     )
 }
 
-type State<T> = (
-    Arc<Fetch<T>>,
+type State<T, E> = (
+    Arc<Fetch<T, E>>,
     Option<String>,
     std::vec::IntoIter<T>,
     u64,
     Option<u64>,
 );
 
-impl<T: Send + 'static> Stream for Listing<T> {
-    type Item = Result<T>;
+impl<T: Send + 'static, E: Send + 'static> Stream for Listing<T, E> {
+    type Item = Result<T, E>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.entries().poll_next(cx)
     }
 }
 
-impl<T> fmt::Debug for Listing<T> {
+impl<T, E> fmt::Debug for Listing<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Listing")
             .field("search", &self.search)

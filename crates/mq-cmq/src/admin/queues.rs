@@ -256,7 +256,7 @@ impl From<QueueState> for QueueAttributes {
 }
 
 impl Client {
-    /// Makes the queue `name`, and gives a handle of it. On TDMQ queues are made by its control plane or in the console.
+    /// Makes the queue `name`, and gives a handle of it. On TDMQ queues are made by its control plane ([`ControlClient`](crate::ControlClient)) or in the console.
     pub fn create_queue(&self, name: impl Into<String>) -> CreateQueue {
         CreateQueue {
             client: self.clone(),

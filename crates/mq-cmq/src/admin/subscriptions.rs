@@ -240,7 +240,7 @@ impl From<SubscriptionState> for SubscriptionAttributes {
 }
 
 impl Topic {
-    /// Makes the subscription `name`. On TDMQ subscriptions are made by its control plane or in the console.
+    /// Makes the subscription `name`. On TDMQ subscriptions are made by its control plane ([`ControlClient`](crate::ControlClient)) or in the console.
     pub fn subscribe(&self, name: impl Into<String>) -> Subscribe {
         Subscribe {
             topic: self.clone(),

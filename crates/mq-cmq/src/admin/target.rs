@@ -18,7 +18,7 @@ pub enum Target {
 }
 
 impl Target {
-    pub(super) fn read(protocol: &str, endpoint: String) -> Self {
+    pub(crate) fn read(protocol: &str, endpoint: String) -> Self {
         match protocol.to_ascii_lowercase().as_str() {
             "queue" => Self::Queue(endpoint),
             "http" => Self::Http(endpoint),
@@ -51,14 +51,14 @@ pub enum ContentFormat {
 }
 
 impl PushRetry {
-    pub(super) const fn wire_name(self) -> &'static str {
+    pub(crate) const fn wire_name(self) -> &'static str {
         match self {
             Self::Backoff => BACKOFF,
             Self::ExponentialDecay => DECAY,
         }
     }
 
-    pub(super) fn read(name: &str) -> Option<Self> {
+    pub(crate) fn read(name: &str) -> Option<Self> {
         match name {
             BACKOFF => Some(Self::Backoff),
             DECAY => Some(Self::ExponentialDecay),
@@ -68,14 +68,14 @@ impl PushRetry {
 }
 
 impl ContentFormat {
-    pub(super) const fn wire_name(self) -> &'static str {
+    pub(crate) const fn wire_name(self) -> &'static str {
         match self {
             Self::Json => JSON,
             Self::Simplified => SIMPLIFIED,
         }
     }
 
-    pub(super) fn read(name: &str) -> Option<Self> {
+    pub(crate) fn read(name: &str) -> Option<Self> {
         match name {
             JSON => Some(Self::Json),
             SIMPLIFIED => Some(Self::Simplified),

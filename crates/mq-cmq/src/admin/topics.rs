@@ -122,7 +122,7 @@ impl From<TopicState> for TopicAttributes {
 }
 
 impl Client {
-    /// Makes the topic `name`, and gives a handle of it. On TDMQ topics are made by its control plane or in the console.
+    /// Makes the topic `name`, and gives a handle of it. On TDMQ topics are made by its control plane ([`ControlClient`](crate::ControlClient)) or in the console.
     pub fn create_topic(&self, name: impl Into<String>) -> CreateTopic {
         CreateTopic {
             client: self.clone(),

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
-use mq_core::{ErrorBuilder, ErrorKind, Outcome, Retry};
+use mq_core::ErrorBuilder;
 
 use super::{Answered, Body, Shared};
-use crate::conn::{Answer, Failure};
-use crate::error::{Error, ErrorCode, Result, closed, invalid, rejected};
+use crate::conn::Answer;
+use crate::error::{ErrorCode, Result, failed, invalid, not_the_protocol, other_status, rejected};
 use crate::proto::{Action, Common, Envelope, HttpMethod, request};
 
 impl Shared {
@@ -39,7 +39,7 @@ impl Shared {
         let request = self.request(action, operation)?;
         match self.pool.call(request, deadline).await {
             Ok(answer) => self.judge::<A>(answer, operation, begun),
-            Err(failure) => Err(self.failed(failure, operation, &self.host)),
+            Err(failure) => Err(failed(operation, &self.host, failure)),
         }
     }
 
@@ -120,7 +120,9 @@ impl Shared {
         let Answer { status, body } = answer;
         let envelope = match Envelope::parse(&body) {
             Ok(envelope) => envelope,
-            Err(_) if status != StatusCode::OK => return Err(self.not_cmq(status, operation)),
+            Err(_) if status != StatusCode::OK => {
+                return Err(other_status(operation, &self.host, status));
+            }
             Err(cause) => {
                 return Err(self
                     .not_the_protocol(operation, "the answer is not one of CMQ's")
@@ -132,7 +134,7 @@ impl Shared {
             Some(code) if !A::ANSWERS.contains(&envelope.code) => {
                 Err(rejected(operation, &self.host, code, &envelope))
             }
-            None if status != StatusCode::OK => Err(self.not_cmq(status, operation)),
+            None if status != StatusCode::OK => Err(other_status(operation, &self.host, status)),
             _ => Ok(Answered {
                 envelope,
                 body: Body::Json(body),
@@ -142,65 +144,12 @@ impl Shared {
         }
     }
 
-    /// CMQ answers 200 whatever it has to say: this is something before it, which may have passed the request on.
-    fn not_cmq(&self, status: StatusCode, operation: &'static str) -> Error {
-        let error = Error::builder(ErrorKind::Protocol, format!("HTTP status {status}"))
-            .operation(operation)
-            .endpoint(&self.host)
-            .outcome(Outcome::Unknown);
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            error.retry(Retry::Later).build()
-        } else {
-            error
-                .hint("check host, port and path: this may not be a CMQ endpoint")
-                .build()
-        }
-    }
-
     pub(crate) fn not_the_protocol(
         &self,
         operation: &'static str,
         message: &str,
     ) -> ErrorBuilder<ErrorCode> {
-        Error::builder(ErrorKind::Protocol, message)
-            .operation(operation)
-            .endpoint(&self.host)
-            .outcome(Outcome::Unknown)
-    }
-
-    pub(super) fn failed(
-        &self,
-        failure: Failure,
-        operation: &'static str,
-        endpoint: &str,
-    ) -> Error {
-        let error = |kind, message: &str| {
-            let error = Error::builder(kind, message).operation(operation);
-            error.endpoint(endpoint)
-        };
-        match failure {
-            Failure::Connect(cause) => error(ErrorKind::Connect, "no connection")
-                .source(cause)
-                .build(),
-            Failure::Timeout { sent: false } => {
-                error(ErrorKind::Timeout, "no connection in time").build()
-            }
-            Failure::Timeout { sent: true } => error(ErrorKind::Timeout, "no answer in time")
-                .outcome(Outcome::Unknown)
-                .build(),
-            Failure::Broken(cause) => error(
-                ErrorKind::Disconnected,
-                "the connection broke before the answer was there",
-            )
-            .outcome(Outcome::Unknown)
-            .source(cause)
-            .build(),
-            Failure::TooLarge => self
-                .not_the_protocol(operation, "the answer is larger than any of CMQ's")
-                .build(),
-            Failure::Unwritable(what) => invalid(operation, what.to_string()),
-            Failure::Closed => closed(operation),
-        }
+        not_the_protocol(operation, &self.host, message)
     }
 }
 

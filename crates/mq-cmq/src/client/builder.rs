@@ -217,7 +217,11 @@ impl ClientBuilder {
     }
 
     pub(crate) fn shared(self, carrier: Option<Carrier>) -> Result<Shared> {
-        let tls = self.tls()?;
+        #[cfg(feature = "tls")]
+        let tls = self.https.then(|| TlsConfig::new(self.ca.as_deref()));
+        #[cfg(not(feature = "tls"))]
+        let tls = self.https.then(TlsConfig::absent);
+        let tls = tls.transpose()?;
         let text = self.endpoint.as_deref();
         let text =
             text.ok_or_else(|| invalid(BUILD, "no endpoint is given: call http() or https()"))?;
@@ -248,23 +252,6 @@ impl ClientBuilder {
             }),
         })
     }
-
-    #[cfg(feature = "tls")]
-    fn tls(&self) -> Result<Option<TlsConfig>> {
-        let wanted = self.https.then(|| TlsConfig::new(self.ca.as_deref()));
-        wanted.transpose()
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn tls(&self) -> Result<Option<TlsConfig>> {
-        if self.https {
-            let what = "HTTPS needs the feature \"tls\", which this build was made without";
-            return Err(crate::Error::builder(crate::ErrorKind::Unsupported, what)
-                .operation(BUILD)
-                .build());
-        }
-        Ok(None)
-    }
 }
 
 impl fmt::Debug for ClientBuilder {
@@ -281,7 +268,7 @@ impl fmt::Debug for ClientBuilder {
 }
 
 /// With the port, unless it is the scheme's: what is signed must be what is sent.
-fn host_header(endpoint: &Endpoint, https: bool) -> String {
+pub(crate) fn host_header(endpoint: &Endpoint, https: bool) -> String {
     let text = endpoint.to_string();
     let port = format!(":{}", default_port(https));
     text.strip_suffix(port.as_str())
@@ -289,7 +276,7 @@ fn host_header(endpoint: &Endpoint, https: bool) -> String {
         .map_or_else(|| text.clone(), ToOwned::to_owned)
 }
 
-const fn default_port(https: bool) -> u16 {
+pub(crate) const fn default_port(https: bool) -> u16 {
     if https { 443 } else { 80 }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::Shared;
 use crate::conn::Gateways;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, failed};
 use crate::proto::Action;
 use crate::proto::action::{Destination, QueryQueueRoute, QueryTopicRoute, Route};
 
@@ -189,7 +189,7 @@ impl Shared {
         carrier.routes.known().queues.remove(queue);
         for gateway in self.ask_route(carrier, to, operation, deadline).await? {
             let stayed = carrier.gateways.stay(&gateway, self.tasks()).await;
-            stayed.map_err(|failure| self.failed(failure, operation, &gateway.to_string()))?;
+            stayed.map_err(|failure| failed(operation, &gateway.to_string(), failure))?;
         }
         Ok(())
     }

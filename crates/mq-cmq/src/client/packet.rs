@@ -5,7 +5,7 @@ use std::time::Instant;
 use mq_core::Outcome;
 
 use super::{Answered, Body, Carrier, Shared};
-use crate::error::{ErrorCode, Result, rejected};
+use crate::error::{ErrorCode, Result, failed, rejected};
 use crate::proto::action::Destination;
 use crate::proto::tcp::Packet;
 use crate::proto::{Action, Envelope};
@@ -27,7 +27,7 @@ impl Shared {
         let answer = sent.await.map_err(|failure| {
             // Another one, or another route, is tried next.
             carrier.routes.failed(to, &gateway);
-            self.failed(failure, operation, &gateway.to_string())
+            failed(operation, &gateway.to_string(), failure)
         })?;
         let envelope = envelope(&answer);
         match envelope.error() {

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use mq_core::Endpoint;
+use mq_core::{Endpoint, Error};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::error::{Error, Result, invalid};
+use crate::error::invalid;
 
 /// How connections are secured.
 #[derive(Clone)]
@@ -25,7 +25,7 @@ impl std::fmt::Debug for TlsConfig {
 
 impl TlsConfig {
     /// Trusts the certificates of `ca` alone, in PEM; without it, what the platform trusts.
-    pub(crate) fn new(ca: Option<&[u8]>) -> Result<Self> {
+    pub(crate) fn new<C>(ca: Option<&[u8]>) -> Result<Self, Error<C>> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -49,7 +49,7 @@ impl TlsConfig {
     }
 }
 
-fn roots(pem: &[u8]) -> Result<RootCertStore> {
+fn roots<C>(pem: &[u8]) -> Result<RootCertStore, Error<C>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate =
@@ -62,7 +62,7 @@ fn roots(pem: &[u8]) -> Result<RootCertStore> {
     Ok(roots)
 }
 
-fn unusable(error: rustls::Error) -> Error {
+fn unusable<C>(error: rustls::Error) -> Error<C> {
     invalid("build", "TLS can't be set up")
         .into_builder()
         .source(error)

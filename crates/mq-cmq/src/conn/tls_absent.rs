@@ -2,7 +2,7 @@
 
 use std::io;
 
-use mq_core::Endpoint;
+use mq_core::{Endpoint, Error, ErrorKind};
 use tokio::net::TcpStream;
 
 /// Never made.
@@ -10,6 +10,14 @@ use tokio::net::TcpStream;
 pub(crate) enum TlsConfig {}
 
 impl TlsConfig {
+    /// Why there is none.
+    pub(crate) fn absent<C>() -> Result<Self, Error<C>> {
+        let what = "HTTPS needs the feature \"tls\", which this build was made without";
+        Err(Error::builder(ErrorKind::Unsupported, what)
+            .operation("build")
+            .build())
+    }
+
     #[expect(clippy::unused_async, reason = "the same face as with the feature")]
     pub(super) async fn secure(&self, _: TcpStream, _: &Endpoint) -> io::Result<TcpStream> {
         match *self {}

@@ -67,7 +67,10 @@ impl Reply {
 pub(crate) struct Seen {
     pub(crate) method: String,
     pub(crate) connection: usize,
+    /// Parameters; of the control plane, headers.
     pub(crate) pairs: Vec<(String, String)>,
+    /// Of the control plane: the body.
+    pub(crate) json: serde_json::Value,
 }
 
 impl Seen {
@@ -215,6 +218,9 @@ async fn play(reply: Reply) -> Result<Response<Played>, &'static str> {
 
 /// Reads a request, and panics unless it is signed right.
 async fn read(request: Request<Incoming>, connection: usize) -> Seen {
+    if request.headers().contains_key("x-tc-action") {
+        return crate::tc3::read(request, connection).await;
+    }
     let method = request.method().to_string();
     let host = request.headers()["host"].to_str().unwrap().to_owned();
     let path = request.uri().path().to_owned();
@@ -232,6 +238,7 @@ async fn read(request: Request<Incoming>, connection: usize) -> Seen {
         method,
         connection,
         pairs,
+        json: serde_json::Value::Null,
     };
     assert_eq!(seen.value("SecretId"), Some(SECRET_ID));
     let expected = signature(&seen, &host, &path);

@@ -4,6 +4,7 @@
 //! stamp, nonce and signature) is accepted once within that time. The last half a million requests at least are remembered.
 
 mod replays;
+mod tc3;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -14,6 +15,7 @@ use mq_cmq::proto::limits::Refusal;
 use mq_cmq::proto::{ErrorCode, SignatureMethod, SigningKey, sign, tcp};
 
 use self::replays::Replays;
+pub(super) use self::tc3::No;
 use super::engine::Result;
 
 /// What of a request is signed.
@@ -37,6 +39,7 @@ pub(super) struct Auth {
 struct Keys {
     sha1: SigningKey,
     sha256: SigningKey,
+    tc3: Option<mq_cmq::proto::tc3::Key>,
     /// The signature of the token, which is compared in constant time then.
     token: Option<String>,
 }
@@ -58,6 +61,7 @@ impl Auth {
         let keys = Keys {
             sha1,
             sha256,
+            tc3: mq_cmq::proto::tc3::Key::new(key),
             token,
         };
         self.keys.insert(id.to_owned(), keys);

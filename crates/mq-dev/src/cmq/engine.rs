@@ -9,6 +9,7 @@
 //! Every command takes the time first. After each, [`Engine::next_due`] says when to call [`Engine::advance`] at the latest, and
 //! [`Engine::take_effects`] has to be emptied.
 
+mod control;
 mod ids;
 mod lists;
 mod message;

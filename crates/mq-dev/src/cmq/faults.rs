@@ -279,5 +279,8 @@ pub(super) const QUERY: &str = "querytransaction";
 
 fn brings_messages(action: &str) -> bool {
     let one = action.strip_prefix("batch").unwrap_or(action);
-    matches!(one, "sendmessage" | "publishmessage")
+    matches!(
+        one,
+        "sendmessage" | "publishmessage" | "sendcmqmsg" | "publishcmqmsg"
+    )
 }

@@ -11,13 +11,15 @@
 //! behind a long head.
 
 mod answer;
+mod control;
 mod request;
 mod sips;
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -110,6 +112,9 @@ async fn connection(socket: TcpStream, front: Arc<Front>) {
 struct Struck;
 
 async fn handle(front: Arc<Front>, request: Request<Incoming>) -> Result<Response<Answer>, Struck> {
+    if control::is_one(&request) {
+        return control::handle(&front, request).await;
+    }
     let mut stamp = Stamp::new(front.shared.counts.request());
     let request = match read(request, front.patience.body, &front.room).await {
         Ok(request) => request,
@@ -145,6 +150,25 @@ async fn act(
     request: Read,
     stamp: &Stamp,
 ) -> Result<Response<Answer>, Struck> {
+    let carry_out = |lose| async move {
+        match Wanted::of(action, &Given::new(&request.pairs)) {
+            Some(wanted) => {
+                // It may wait for long, and what it is about fits into a line.
+                drop(request);
+                dispatch::receive(shared, wanted, stamp).await
+            }
+            None => dispatch::act(shared, action, &Given::new(&request.pairs), stamp, lose),
+        }
+    };
+    faulted(shared, action, carry_out).await
+}
+
+/// Carries something out, with what goes wrong on purpose; it is told whether its message is to be lost.
+async fn faulted<F: Future<Output = Bytes> + Send>(
+    shared: &Shared,
+    action: &str,
+    carry_out: impl FnOnce(bool) -> F + Send,
+) -> Result<Response<Answer>, Struck> {
     let faults = shared.faults.strike(action);
     if faults.contains(&Kind::Restart) {
         shared.life.send_modify(|life| *life += 1);
@@ -156,15 +180,7 @@ async fn act(
     if faults.contains(&Kind::Status500) {
         return Ok(answer::status_500());
     }
-    let lose = faults.contains(&Kind::LoseOne);
-    let bytes = match Wanted::of(action, &Given::new(&request.pairs)) {
-        Some(wanted) => {
-            // It may wait for long, and what it is about fits into a line.
-            drop(request);
-            dispatch::receive(shared, wanted, stamp).await
-        }
-        None => dispatch::act(shared, action, &Given::new(&request.pairs), stamp, lose),
-    };
+    let bytes = carry_out(faults.contains(&Kind::LoseOne)).await;
     for fault in &faults {
         if let Kind::Delay(time) = fault {
             tokio::time::sleep(*time).await;

@@ -104,6 +104,12 @@ impl DevServer {
         format!("cmq+{transport}://{id}:{key}@{}", self.reachable())
     }
 
+    /// For this workspace's client of the control plane: as [`url`](Self::url), with the scheme `cmq+tc3+http` and a region, of which the server takes any.
+    pub fn control_url(&self) -> String {
+        let url = self.url().replacen("cmq+http", "cmq+tc3+http", 1);
+        format!("{url}?region=ap-guangzhou")
+    }
+
     /// For other clients: `http://127.0.0.1:port`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.reachable())

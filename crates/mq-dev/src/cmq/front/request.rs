@@ -68,7 +68,7 @@ pub(super) async fn read(
 }
 
 /// The body, and its room. A body that says that it is too large is not read at all.
-async fn collect(
+pub(super) async fn collect(
     mut body: Incoming,
     patience: Duration,
     room: &Room,
