@@ -7,12 +7,11 @@
 //!                                                                                └ no: gap ─► skip │ wait
 //! ```
 
+mod patience;
 mod state;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
-
-use mq_core::later;
 
 use self::state::State;
 use super::gap::SequenceGap;
@@ -72,6 +71,9 @@ pub(super) struct Sequencer<M> {
     empty: Option<Instant>,
     /// When messages may have been taken without our hearing of it.
     disturbed: Option<Instant>,
+    /// When messages came that nobody had before, by the second when they were sent; the later ones of a second, and none that one which was
+    /// sent before it followed.
+    first_met: BTreeMap<u64, Instant>,
     /// Whether a stream was forgotten: an unknown one may be old.
     forgot: bool,
 }
@@ -93,6 +95,8 @@ pub(super) struct Held<M> {
     pub(super) keep_until: Instant,
     /// No earlier consumer had it, and so none has handled what comes behind it.
     pub(super) fresh: bool,
+    /// When it was sent, in milliseconds.
+    pub(super) sent_ms: u64,
     pub(super) message: M,
 }
 
@@ -106,6 +110,7 @@ impl<M> Sequencer<M> {
             rules,
             empty: None,
             disturbed: None,
+            first_met: BTreeMap::new(),
             forgot: false,
         }
     }
@@ -128,6 +133,9 @@ impl<M> Sequencer<M> {
         seq: u64,
         offered: Held<M>,
     ) -> Offer<M> {
+        if offered.fresh {
+            self.met_first(offered.sent_ms / 1000, now);
+        }
         let state = self.state(&stream);
         if offered.fresh {
             state.ours_from = state.ours_from.min(seq);
@@ -214,29 +222,13 @@ impl<M> Sequencer<M> {
 
     /// A number that was waited for long enough, and that no earlier consumer can have handled.
     pub(super) fn gap(&self, now: Instant) -> Option<SequenceGap> {
-        self.held.keys().find_map(|(stream, found)| {
+        self.held.iter().find_map(|((stream, found), held)| {
             let state = self.streams.get(stream)?;
             let is_gap = state.next > state.ours_from && *found > state.next;
             let since = state.blocked.filter(|_| is_gap)?;
-            self.waited(state.quiet(since, *found), since, now)
+            self.waited(state, since, *found, held.sent_ms, now)
                 .then(|| SequenceGap::new(stream, state.next, *found))
         })
-    }
-
-    /// Whether what has not come since then will not come: nothing else was there any more, or the wait was ten times as long.
-    fn waited(&self, quiet: Instant, since: Instant, now: Instant) -> bool {
-        let ripe = self.ripe(quiet);
-        self.empty.is_some_and(|empty| empty >= ripe) || now >= self.at_last(since)
-    }
-
-    /// When everything that was there has had the time to come.
-    fn ripe(&self, quiet: Instant) -> Instant {
-        let quiet = self.disturbed.map_or(quiet, |at| at.max(quiet));
-        later(quiet, self.rules.gap_after)
-    }
-
-    fn at_last(&self, since: Instant) -> Instant {
-        later(since, self.rules.gap_after.saturating_mul(10))
     }
 
     /// The missing numbers are passed over.
@@ -254,7 +246,7 @@ impl<M> Sequencer<M> {
     /// Lets go of messages that can't be held any longer: they come again.
     pub(super) fn release_overdue(&mut self, now: Instant) {
         let streams = &mut self.streams;
-        let remembered = self.rules.gap_after;
+        let remembered = self.rules.gap_after.saturating_mul(100);
         self.held.retain(|(stream, seq), held| {
             let keep = held.keep_until > now;
             if !keep && let Some(state) = streams.get_mut(stream) {
@@ -273,7 +265,7 @@ impl<M> Sequencer<M> {
         let farthest = self.held.keys().max_by_key(|at| distance(at)).cloned();
         if let Some(at) = farthest {
             self.held.remove(&at);
-            let remembered = self.rules.gap_after;
+            let remembered = self.rules.gap_after.saturating_mul(100);
             if let Some(state) = self.streams.get_mut(&at.0) {
                 state.lose(at.1, now, remembered);
             }
@@ -286,7 +278,7 @@ impl<M> Sequencer<M> {
         let mut stuck: Vec<(Stream, Option<u64>)> = Vec::new();
         let mut seen = None;
         // In order: the first of each stream that is not late is the lowest.
-        for (stream, seq) in self.held.keys() {
+        for ((stream, seq), held) in &self.held {
             let Some(state) = self.streams.get(stream) else {
                 continue;
             };
@@ -301,10 +293,12 @@ impl<M> Sequencer<M> {
                 }
                 continue;
             };
-            let quiet = state.quiet(since, *seq);
-            let met = state.next == 0 && now >= self.ripe(quiet).min(self.at_last(since));
-            let left =
-                (1..=state.ours_from).contains(&state.next) && self.waited(quiet, since, now);
+            let sent_ms = held.sent_ms;
+            let met = state.next == 0
+                && (now >= self.ripe(state.quiet(since, *seq))
+                    || now >= self.at_last(state, since, sent_ms));
+            let left = (1..=state.ours_from).contains(&state.next)
+                && self.waited(state, since, *seq, sent_ms, now);
             if *seq > state.next && (met || left) {
                 stuck.push((stream.clone(), Some(*seq)));
             }

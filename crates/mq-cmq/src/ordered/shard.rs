@@ -178,6 +178,7 @@ impl Shard {
             let held = Held {
                 keep_until,
                 fresh: self.is_fresh(&message.received),
+                sent_ms: sent_ms(&message.received),
                 message,
             };
             let offer = self.sequencer.offer(now, stream, seq, held);
@@ -196,9 +197,7 @@ impl Shard {
     /// Whether no earlier consumer had it: it was never received before, or sent long after this one began. Services that don't count
     /// receives say 0.
     fn is_fresh(&self, received: &Received) -> bool {
-        let sent = received.enqueued().duration_since(UNIX_EPOCH);
-        let sent_ms = sent.map_or(0, |it| it.as_millis().try_into().unwrap_or_default());
-        received.attempt() == 1 || self.sequencer.began_before(sent_ms)
+        received.attempt() == 1 || self.sequencer.began_before(sent_ms(received))
     }
 
     /// Deletes what was handled before. What is not deleted comes again, and is deleted then.
@@ -311,6 +310,11 @@ impl Shard {
         let default = || self.visibility().time + Duration::from_secs(5);
         self.core.options.gap_after.unwrap_or_else(default)
     }
+}
+
+fn sent_ms(received: &Received) -> u64 {
+    let sent = received.enqueued().duration_since(UNIX_EPOCH);
+    sent.map_or(0, |it| it.as_millis().try_into().unwrap_or_default())
 }
 
 /// The shard runs as long as this lives.

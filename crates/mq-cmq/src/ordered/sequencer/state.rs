@@ -41,7 +41,9 @@ impl State {
         }
         if seq >= self.next {
             self.let_go.retain(|_, at| later(*at, remembered) > now);
-            self.let_go.insert(seq, now);
+            if self.let_go.len() < MOST_LET_GO {
+                self.let_go.insert(seq, now);
+            }
         }
     }
 
@@ -51,3 +53,6 @@ impl State {
         coming.map_or(since, |at| at.max(since))
     }
 }
+
+/// As many numbers as a stream remembers that it let go: some 50 bytes each.
+const MOST_LET_GO: usize = 4096;

@@ -45,6 +45,7 @@ fn held(keep_until: Instant, message: u64) -> Held<u64> {
     Held {
         keep_until,
         fresh: true,
+        sent_ms: message * 10_000,
         message,
     }
 }
@@ -188,6 +189,25 @@ fn what_was_let_go_is_waited_for() {
     it.offer(at(start, 81), old("k"), 8, held(at(start, 120), 8));
     let gap = it.gap(at(start, 81)).unwrap();
     assert_eq!((gap.expected, gap.found), (7, 8));
+}
+
+/// A queue that is never empty, and so stirred that old messages still come for the first time.
+#[test]
+fn in_a_queue_that_is_never_empty_old_messages_are_waited_for() {
+    let (mut it, start) = sequencer(10);
+    offer(&mut it, start, key("k"), 4);
+    assert!(it.gap(at(start, 350)).is_some());
+    // Sent before number 4.
+    let end = at(start, 9_000);
+    it.offer(at(start, 300), key("other"), 1, held(end, 3));
+    it.offer(at(start, 301), key("newer"), 1, held(end, 9));
+    assert_eq!(it.gap(at(start, 649)), None);
+    assert!(it.gap(at(start, 650)).is_some());
+    // Number 1 was here.
+    it.offer(at(start, 650), key("k"), 1, held(at(start, 651), 1));
+    it.release_overdue(at(start, 651));
+    assert_eq!(it.gap(at(start, 3_000)), None);
+    assert!(it.gap(at(start, 651 + 3_500)).is_some());
 }
 
 #[test]
