@@ -184,6 +184,30 @@ async fn cmq_control_changes_lists_and_deletes() {
 }
 
 #[tokio::test]
+async fn cmq_control_makes_queues_of_transactions() {
+    let server = DevServer::builder().start().await.unwrap();
+    let control = control(&server);
+    let made = control.create_queue("q").transactional(true);
+    made.first_query(Duration::from_secs(7)).await.unwrap();
+    control.change_queue("q").max_queries(3).await.unwrap();
+    let asks = control.describe_queue("q").await.unwrap().transactions;
+    let asks = asks.unwrap();
+    assert_eq!(
+        (asks.first_query, asks.max_queries),
+        (Duration::from_secs(7), 3)
+    );
+    // It takes no delays, as others do.
+    let delayed = mq_cmq::Message::new("x").deliver_after(Duration::from_secs(1));
+    let error = control.send("q", delayed).await.unwrap_err();
+    assert_eq!(error.code(), Some(&ControlCode::INVALID_PARAMETER_VALUE));
+    let error = control.change_queue("q").transactional(false).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Unsupported);
+    control.create_queue("plain").await.unwrap();
+    let plain = control.describe_queue("plain").await.unwrap();
+    assert_eq!(plain.transactions, None);
+}
+
+#[tokio::test]
 async fn cmq_control_names_each_mistake() {
     let server = DevServer::builder().start().await.unwrap();
     let good = control(&server);

@@ -5,7 +5,7 @@ use mq_cmq::proto::tc3::action::{DeadLetterSource, SubscriptionState, TopicState
 use super::push::LIFE;
 use super::topic::{OWNER, Subscription, Topic};
 use super::{Engine, Result, folded};
-use crate::cmq::spec::{Filter, Target};
+use crate::cmq::spec::{Filter, Target, TransactionSpec};
 
 impl Engine {
     /// # Errors
@@ -13,6 +13,13 @@ impl Engine {
     pub(crate) fn queue_id(&self, name: &str) -> Result<String> {
         let queue = self.queues.get(&self.key(name)?);
         Ok(queue.map(|queue| queue.id.clone()).unwrap_or_default())
+    }
+
+    /// # Errors
+    /// There is no such queue.
+    pub(crate) fn transaction_of(&self, name: &str) -> Result<Option<TransactionSpec>> {
+        let queue = self.queues.get(&self.key(name)?);
+        Ok(queue.and_then(|queue| queue.spec().transaction))
     }
 
     /// The queues whose dead letters go to this one.

@@ -6,12 +6,12 @@ use mq_cmq::proto::tc3::action::{
     ClearCmqQueue, CreateCmqQueue, DeadLetterPolicy as Told, DeleteCmqQueue,
     DescribeCmqDeadLetterSourceQueues, DescribeCmqQueueDetail, DescribeCmqQueues, Done,
     ModifyCmqQueueAttribute, QueueCreated, QueueDetail, QueueSettings, QueueState, Queues,
-    RewindCmqQueue, Sources, UnbindCmqDeadLetter,
+    RewindCmqQueue, Sources, TransactionPolicy, UnbindCmqDeadLetter,
 };
 
 use super::page;
 use crate::cmq::engine::{Engine, OWNER, Part, Result};
-use crate::cmq::spec::{DeadLetterPolicy, DeadLetterSpec, QueueSpec};
+use crate::cmq::spec::{DeadLetterPolicy, DeadLetterSpec, QueueSpec, TransactionSpec};
 
 pub(super) fn create(engine: &mut Engine, now: u64, it: &CreateCmqQueue) -> Result<QueueCreated> {
     let mut spec = QueueSpec::new(&it.queue_name);
@@ -111,6 +111,7 @@ pub(super) fn sources(
 
 fn described(engine: &mut Engine, now: u64, name: &str) -> Result<QueueState> {
     let state = engine.queue_state(now, name)?;
+    let transaction = engine.transaction_of(name)?;
     Ok(QueueState {
         queue_name: name.to_owned(),
         queue_id: engine.queue_id(name)?,
@@ -133,6 +134,11 @@ fn described(engine: &mut Engine, now: u64, name: &str) -> Result<QueueState> {
             policy: rule.policy,
             max_time_to_live: rule.max_age_seconds,
             max_receive_count: rule.max_receives,
+        }),
+        transaction: transaction.is_some(),
+        transaction_policy: transaction.map(|rule| TransactionPolicy {
+            first_query_interval: rule.first_query_seconds.into(),
+            max_query_count: rule.max_queries.into(),
         }),
         create_uin: OWNER,
         status: 1,
@@ -168,11 +174,36 @@ fn apply(settings: &QueueSettings, spec: &mut QueueSpec) -> Result<()> {
             policy,
         });
     }
-    if settings.transaction == Some(1) {
-        let message = "this server has no queues of transactions";
-        return Err(Refusal::new(ErrorCode::ACTION_NOT_FOUND, message));
-    }
+    spec.transaction = transaction(settings, spec.transaction)?;
     Ok(())
+}
+
+/// What is given changes; the rest stays, or is as the server's seed files have it in their example.
+fn transaction(
+    settings: &QueueSettings,
+    before: Option<TransactionSpec>,
+) -> Result<Option<TransactionSpec>> {
+    match (settings.transaction, before) {
+        (Some(0), Some(_)) => {
+            // What would become of half messages is said nowhere.
+            let message = "a queue of transactions stays one";
+            return Err(Refusal::new(ErrorCode::ACTION_NOT_FOUND, message));
+        }
+        (None | Some(0), None) => return Ok(None),
+        _ => {}
+    }
+    let mut rule = before.unwrap_or(TransactionSpec {
+        first_query_seconds: 5,
+        max_queries: 15,
+    });
+    let number = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    if let Some(seconds) = settings.first_query_interval {
+        rule.first_query_seconds = number(seconds);
+    }
+    if let Some(count) = settings.max_query_count {
+        rule.max_queries = number(count);
+    }
+    Ok(Some(rule))
 }
 
 /// The year 5138 in seconds, 1973 in milliseconds.
