@@ -95,7 +95,7 @@ async fn cmq_control_makes_what_the_data_plane_uses() {
 }
 
 #[tokio::test]
-async fn cmq_control_changes_lists_and_deletes() {
+async fn cmq_control_lists_page_by_page() {
     let server = DevServer::builder().start().await.unwrap();
     let control = control(&server);
     for at in 0..120 {
@@ -117,7 +117,13 @@ async fn cmq_control_changes_lists_and_deletes() {
     );
     let only = mq_cmq::control::Only::new().named(["q-001", "q-002"]);
     assert_eq!(control.queues_only(only).all().await.unwrap().len(), 2);
+}
 
+#[tokio::test]
+async fn cmq_control_changes_rewinds_and_deletes_queues() {
+    let server = DevServer::builder().start().await.unwrap();
+    let control = control(&server);
+    control.create_queue("q-000").await.unwrap();
     let change = control
         .change_queue("q-000")
         .visibility(Duration::from_secs(7));
@@ -139,7 +145,17 @@ async fn cmq_control_changes_lists_and_deletes() {
     assert!(queue.receive(Duration::ZERO).await.unwrap().is_some());
     control.clear_queue("q-000").await.unwrap();
     control.unbind_dead_letter("q-000").await.unwrap();
+    control.delete_queue("q-000").await.unwrap();
+    assert!(control.queues().all().await.unwrap().is_empty());
+}
 
+#[tokio::test]
+async fn cmq_control_changes_lists_and_deletes_topics_and_subscriptions() {
+    let server = DevServer::builder().start().await.unwrap();
+    let control = control(&server);
+    for name in ["q-001", "q-002"] {
+        control.create_queue(name).await.unwrap();
+    }
     control
         .create_topic("t")
         .filter(Filter::Routing)
@@ -180,7 +196,6 @@ async fn cmq_control_changes_lists_and_deletes() {
     control.unsubscribe("t", "s").await.unwrap();
     control.delete_topic("t").await.unwrap();
     assert!(control.topics().all().await.unwrap().is_empty());
-    control.delete_queue("q-000").await.unwrap();
 }
 
 #[tokio::test]
@@ -240,7 +255,11 @@ async fn cmq_control_names_each_mistake() {
         error.message().contains("still has 1 subscriptions"),
         "{error}"
     );
+}
 
+#[tokio::test]
+async fn cmq_control_names_who_may_not_ask_and_why() {
+    let server = DevServer::builder().start().await.unwrap();
     let slow = |by| Arc::new(Shifted(by)) as Arc<dyn Clock>;
     for (builder, expected, words) in [
         (
@@ -270,7 +289,8 @@ async fn cmq_control_names_each_mistake() {
         assert_eq!(error.kind(), ErrorKind::Auth);
         assert!(error.message().contains(words), "{error}");
         assert!(!format!("{error:#?}").contains("canary"));
-        assert_eq!(code(error), expected);
+        assert_eq!(error.outcome(), Outcome::Rejected);
+        assert_eq!(error.code(), Some(&expected));
         assert_eq!(server.requests("DescribeCmqQueueDetail"), before);
     }
 }
