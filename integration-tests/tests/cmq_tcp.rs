@@ -1,0 +1,333 @@
+//! `TcpClient` on the dev server: messages, consumers that go on by themselves, transactions that converge.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use integration_tests::harness::size;
+use mq_cmq::ordered::OrderedMessage;
+use mq_cmq::{ErrorCode, ErrorKind, Outcome, Settle, TcpClient, TransactionalProducer, Verdict};
+use mq_dev::cmq::{DevServer, Fault, QueueSpec, SubscriptionSpec, TopicSpec};
+
+async fn server(queues: impl IntoIterator<Item = QueueSpec>) -> DevServer {
+    let server = DevServer::builder()
+        .gateway("127.0.0.1:0")
+        .start()
+        .await
+        .unwrap();
+    for queue in queues {
+        server.create_queue(queue).unwrap();
+    }
+    server
+}
+
+fn client(server: &DevServer) -> TcpClient {
+    TcpClient::from_url(&server.tcp_url())
+        .unwrap()
+        .build()
+        .unwrap()
+}
+
+fn transactional() -> QueueSpec {
+    QueueSpec::new("t").transactional(Duration::from_secs(1), 15)
+}
+
+async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(60), waiting).await;
+    ended.unwrap_or_else(|_| panic!("{what}"));
+}
+
+#[tokio::test]
+async fn cmq_tcp_sends_receives_publishes_and_deletes() {
+    let dead = QueueSpec::new("dead");
+    let dying = QueueSpec::new("q").dead_letter("dead", 1);
+    let server = server([dead, dying]).await;
+    server.create_topic(TopicSpec::new("topic")).unwrap();
+    server
+        .subscribe(SubscriptionSpec::to_queue("topic", "s", "q"))
+        .unwrap();
+    let client = client(&server);
+    let queue = client.queue("q").unwrap();
+    let bodies: Vec<String> = (0..20).map(|at| format!("消息 {at}")).collect();
+    let results = queue.send_batch(bodies.clone()).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    client
+        .topic("topic")
+        .unwrap()
+        .publish("published")
+        .await
+        .unwrap();
+    let mut came = Vec::new();
+    while came.len() < 21 {
+        let messages = queue
+            .receive_batch(16, Duration::from_secs(1))
+            .await
+            .unwrap();
+        let handles: Vec<_> = messages.iter().map(|it| it.handle().clone()).collect();
+        came.extend(messages.into_iter().map(mq_cmq::Received::into_body));
+        for result in queue.delete_batch(&handles).await {
+            result.unwrap();
+        }
+    }
+    assert_eq!(came[..20], bodies);
+    assert_eq!(queue.receive(Duration::ZERO).await.unwrap(), None);
+    // Held for a second, by this handle alone; then it is a dead letter, which says where it was.
+    queue.send("dies").await.unwrap();
+    let brief = queue.clone().visibility(Duration::from_secs(1)).unwrap();
+    let held = brief.receive(Duration::ZERO).await.unwrap().unwrap();
+    let dead = client.queue("dead").unwrap();
+    let letter = dead.receive(Duration::from_secs(5)).await.unwrap().unwrap();
+    assert_eq!(
+        (letter.body(), letter.origin().unwrap().attempts),
+        ("dies", 1)
+    );
+    let error = queue.delete(held.handle()).await.unwrap_err();
+    assert_eq!(error.code(), Some(&ErrorCode::HANDLE_EXPIRED));
+    let error = client.queue("none").unwrap().send("x").await.unwrap_err();
+    assert_eq!(error.error.kind(), ErrorKind::NotFound);
+    // Management goes over HTTP.
+    let attributes = queue.attributes().await.unwrap();
+    assert_eq!(attributes.visibility, Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn cmq_tcp_a_consumer_goes_on_through_restarts_and_forgotten_logins() {
+    let server = server([QueueSpec::new("q").visibility(Duration::from_secs(2))]).await;
+    let client = client(&server);
+    let queue = client.queue("q").unwrap();
+    let consumer = queue.consumer().concurrency(8).build().unwrap();
+    let seen = Arc::<Mutex<BTreeSet<String>>>::default();
+    let (handle, log) = (consumer.handle(), Arc::clone(&seen));
+    let running = tokio::spawn(async move {
+        consumer
+            .run(move |held| {
+                log.lock().unwrap().insert(held.body().to_owned());
+                async { Ok::<_, &str>(Settle::Ack) }
+            })
+            .await
+    });
+    for round in 0..4 {
+        for at in 0..10 {
+            queue.send(format!("{round}/{at}")).await.unwrap();
+        }
+        until("a round", || seen.lock().unwrap().len() >= (round + 1) * 10).await;
+        match round {
+            0 => server.restart(),
+            1 => server.expire_logins(),
+            _ => drop(server.inject(Fault::cut().on("send").nth(1))),
+        }
+        // What is cut is unknown: it is sent again here.
+        while queue.send("between").await.is_err() {}
+    }
+    let left = || server.counts("q").unwrap();
+    until("all are deleted", || left().active + left().held == 0).await;
+    handle.close().await;
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn cmq_tcp_order_is_kept() {
+    let server = server((0..2).map(|at| QueueSpec::new(format!("o-{at}")))).await;
+    server.inject(Fault::shuffle());
+    let ordered = client(&server).ordered("o", 2).unwrap();
+    let producer = ordered.producer();
+    for at in 0..60 {
+        let message = OrderedMessage::new(format!("k{}", at % 3), at.to_string());
+        producer.send(message).await.unwrap();
+    }
+    let consumer = ordered
+        .consumer()
+        .visibility(Duration::from_secs(30))
+        .build()
+        .unwrap();
+    let mut last: BTreeMap<String, usize> = BTreeMap::new();
+    for _ in 0..60 {
+        let delivery = consumer.recv().await.unwrap().unwrap();
+        let number: usize = delivery.body().parse().unwrap();
+        let before = last.insert(delivery.key().unwrap().to_owned(), number);
+        assert!(
+            before.is_none_or(|before| before + 3 == number),
+            "{before:?} {number}"
+        );
+        delivery.ack().await.unwrap();
+    }
+    consumer.close().await;
+}
+
+/// What local work has decided, by the id of its transaction; without an entry, it never ended.
+type Decided = Arc<Mutex<BTreeMap<String, Verdict>>>;
+
+fn producer(client: &TcpClient, decided: &Decided) -> TransactionalProducer {
+    let decided = Arc::clone(decided);
+    let checker = move |pending: mq_cmq::Pending| {
+        let verdict = decided.lock().unwrap().get(pending.id()).copied();
+        async move { verdict.unwrap_or(Verdict::Rollback) }
+    };
+    client.transactional("t", checker).unwrap()
+}
+
+#[tokio::test]
+async fn cmq_tcp_transactions_are_typed_and_say_what_can_not_be() {
+    let server = server([transactional(), QueueSpec::new("plain")]).await;
+    let client = client(&server);
+    let decided = Decided::default();
+    let orders = producer(&client, &decided);
+    let first = orders.begin("one").await.unwrap();
+    let id = first.id().to_owned();
+    let queue = client.queue("t").unwrap();
+    assert_eq!(
+        queue.receive(Duration::ZERO).await.unwrap(),
+        None,
+        "it is half"
+    );
+    first.commit().await.unwrap();
+    let message = queue
+        .receive(Duration::from_secs(2))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((message.body(), message.message_id()), ("one", id.as_str()));
+    orders.begin("two").await.unwrap().rollback().await.unwrap();
+    let plain = client
+        .transactional("plain", |_| async { Verdict::Commit })
+        .unwrap();
+    let refused = plain.begin("three").await.unwrap_err();
+    assert_eq!(refused.error.code(), Some(&ErrorCode::NOT_TRANSACTIONAL));
+    assert_eq!(
+        (refused.outcome(), refused.message.body()),
+        (Outcome::Rejected, "three")
+    );
+    let missing = client
+        .transactional("none", |_| async { Verdict::Commit })
+        .unwrap();
+    assert_eq!(
+        missing.connect().await.unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+    assert_eq!(queue.receive(Duration::ZERO).await.unwrap(), None);
+}
+
+/// A producer dies between storing and confirming; another life of it answers.
+#[tokio::test]
+async fn cmq_tcp_a_restarted_producer_answers_for_its_former_life() {
+    let server = server([transactional()]).await;
+    let decided = Decided::default();
+    {
+        let former = client(&server);
+        let orders = producer(&former, &decided);
+        for (at, verdict) in [
+            (0, Some(Verdict::Commit)),
+            (1, Some(Verdict::Rollback)),
+            (2, None),
+        ] {
+            let prepared = orders.begin(format!("m{at}")).await.unwrap();
+            if let Some(verdict) = verdict {
+                decided
+                    .lock()
+                    .unwrap()
+                    .insert(prepared.id().to_owned(), verdict);
+            }
+            drop(prepared);
+        }
+        former.close();
+    }
+    let client = client(&server);
+    let _orders = producer(&client, &decided);
+    let queue = client.queue("t").unwrap();
+    let message = queue
+        .receive(Duration::from_secs(20))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(message.body(), "m0");
+    until("all are ended", || server.counts("t").unwrap().half == 0).await;
+    assert_eq!(queue.receive(Duration::ZERO).await.unwrap(), None);
+}
+
+/// Answers and confirmations are lost, the server restarts: a message is visible once or never, as its local work has decided.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cmq_tcp_transactions_converge_under_faults() {
+    let server = server([transactional()]).await;
+    for fault in [
+        Fault::drop_reply().on("ConfirmTransaction").percent(10),
+        Fault::cut().on("ConfirmTransaction").percent(10),
+        Fault::drop_reply().on("send").percent(5),
+        Fault::cut().percent(1),
+    ] {
+        server.inject(fault);
+    }
+    let count = size(60, 10_000);
+    let client = TcpClient::from_url(&server.tcp_url())
+        .unwrap()
+        .build()
+        .unwrap();
+    let decided = Decided::default();
+    let orders = producer(&client, &decided);
+    let mut expected = BTreeSet::new();
+    for at in 0..count {
+        if at == count / 2 {
+            server.restart();
+        }
+        let body = format!("m{at}");
+        let began = orders
+            .begin(body.as_str())
+            .timeout(Duration::from_millis(500))
+            .await;
+        // A half message of which nobody knows has no local work: its checker says so.
+        let Ok(prepared) = began else { continue };
+        let verdict = [Verdict::Commit, Verdict::Rollback, Verdict::Commit][at % 3];
+        decided
+            .lock()
+            .unwrap()
+            .insert(prepared.id().to_owned(), verdict);
+        if verdict == Verdict::Commit {
+            expected.insert(body);
+        }
+        // A third is left to the checker.
+        if at % 3 != 2 {
+            let ended = match verdict {
+                Verdict::Commit => {
+                    tokio::time::timeout(Duration::from_millis(300), prepared.commit()).await
+                }
+                _ => tokio::time::timeout(Duration::from_millis(300), prepared.rollback()).await,
+            };
+            if let Ok(Err(error)) = ended {
+                assert_ne!(error.code(), Some(&ErrorCode::TRANSACTION_STATE), "{error}");
+            }
+        }
+    }
+    until("all are ended", || server.counts("t").unwrap().half == 0).await;
+    let queue = client.queue("t").unwrap();
+    let mut came = Vec::new();
+    loop {
+        // The faults go on: what an unanswered receive took comes again.
+        let Ok(messages) = queue.receive_batch(16, Duration::from_secs(1)).await else {
+            continue;
+        };
+        if messages.is_empty() && server.counts("t").unwrap().held == 0 {
+            break;
+        }
+        for message in messages {
+            while queue
+                .delete(message.handle())
+                .await
+                .is_err_and(|it| it.outcome() == Outcome::Unknown)
+            {}
+            came.push(message.into_body());
+        }
+    }
+    let seen: BTreeSet<String> = came.iter().cloned().collect();
+    assert_eq!(seen, expected);
+    assert_eq!(came.len(), seen.len(), "one came twice");
+}
