@@ -1,10 +1,12 @@
-//! A CMQ server for development and tests: queues and topics in memory, over HTTP, for this workspace's client and for the official SDKs.
+//! A CMQ server for development and tests: queues and topics in memory, over HTTP and TCP, for this workspace's clients and for the
+//! official SDKs.
 //!
 //! ```text
 //!  HTTP (hyper) ─► signature ─► faults ─► action ─► engine (one short lock; no clock, no sockets) ─► answer
 //!                                                      ├─► who waits gets messages ─► their answers
-//!                                                      └─► what is for a URL ─► pushes
-//!  one timer: the earliest of all delays, visibilities, waits, retentions and retries
+//!                                                      ├─► what is for a URL ─► pushes
+//!  TCP ─► frames ─► login ─► faults ─► command ─► engine ──┴─► half messages nobody decided ─► questions
+//!  one timer: the earliest of all delays, visibilities, waits, retentions, retries and questions
 //! ```
 //!
 //! ```no_run
@@ -28,8 +30,9 @@
 //! dead letter keeps its id and is as new otherwise; the larger `maxMsgSize` of TDMQ is accepted, the older default of 64 KiB kept; a
 //! request may have 4 MiB on the wire, since encoding makes three bytes of one.
 //!
-//! **What it is not.** A server for production: nothing is on disk but a [`snapshot`](DevServer::snapshot), and there is no HTTPS. It has no
-//! TCP gateway (so no transactions and no `QueryQueueRoute`): what it does not know is answered with CMQ's own error, 4000/10430. Of the control plane of API 3.0 it has
+//! **What it is not.** A server for production: nothing is on disk but a [`snapshot`](DevServer::snapshot), and there is no TLS. What it
+//! does not know is answered with CMQ's own error, 4000/10430. The TCP gateway, and with it transactions, are there where
+//! [`Builder::gateway`] asks for it. Of the control plane of API 3.0 it has
 //! the actions of CMQ, with the header `X-TC-Action` at `/`; it accepts traces and tags of resources, and does not keep them.
 
 mod auth;

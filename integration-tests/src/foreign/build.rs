@@ -162,7 +162,9 @@ fn clear(root: &Path, name: &str) -> io::Result<()> {
         let is_build = entry
             .file_name()
             .to_string_lossy()
-            .starts_with(&format!("{name}-"));
+            .strip_prefix(&format!("{name}-"))
+            // `cmq-java-tcp` is another client than `cmq-java`.
+            .is_some_and(|key| !key.contains('-'));
         if is_build && entry.file_type()?.is_dir() {
             fs::remove_dir_all(entry.path())?;
         }

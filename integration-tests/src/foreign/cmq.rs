@@ -35,6 +35,8 @@ pub enum Sdk {
     Java,
     /// `cmq-sdk` 2.1.0 of the npm registry. Needs Node.js and npm. Knows POST alone, and signs for one of CMQ's own hosts.
     Node,
+    /// `com.qcloud:cmq-tcp-client` 1.1.8 of Maven Central: TCP, with transactions. Needs JDK 17 and Maven. Its codes are those of TCP.
+    JavaTcp,
 }
 
 /// How an SDK is to sign, and to send what it has signed.
@@ -54,14 +56,14 @@ impl Default for Signed {
 }
 
 impl Sdk {
-    /// All of them.
+    /// All that speak HTTP alone.
     pub const ALL: [Self; 3] = [Self::Python, Self::Java, Self::Node];
 
     /// All ways of signing and sending that it has, its default first.
     pub const fn ways(self) -> &'static [Signed] {
         match self {
             Self::Python | Self::Java => WAYS,
-            Self::Node => WAYS.split_at(2).0,
+            Self::Node | Self::JavaTcp => WAYS.split_at(2).0,
         }
     }
 
@@ -71,6 +73,7 @@ impl Sdk {
             Self::Python => "Python SDK 0.1",
             Self::Java => "Java SDK 1.0.7",
             Self::Node => "Node SDK 2.1.0",
+            Self::JavaTcp => "Java TCP SDK 1.1.8",
         }
     }
 
@@ -110,6 +113,7 @@ impl Sdk {
             Self::Java => ("cmq-java", &[MAVEN]),
             // As the lock file says, hash by hash.
             Self::Node => ("cmq-node", &[NPM]),
+            Self::JavaTcp => ("cmq-java-tcp", &[MAVEN]),
         };
         Recipe { name, steps }
     }
@@ -117,16 +121,20 @@ impl Sdk {
     fn command(self, built: &Path, server: SocketAddr) -> Command {
         let mut command = match self {
             Self::Python => Command::new(built.join("venv/bin/python")),
-            Self::Java => Command::new("java"),
+            Self::Java | Self::JavaTcp => Command::new("java"),
             Self::Node => Command::new("node"),
         };
         let endpoint = format!("http://{server}");
         match self {
             Self::Python => command.args(["-W", "ignore", "main.py", "--endpoint", &endpoint]),
             Self::Java => command
-                .args(["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx96m"])
+                .args(JAVA)
                 .args(["-cp", "target/foreign-cmq-java.jar:target/lib/*"])
                 .args(["mq.foreign.cmq.Main", "--endpoint", &endpoint]),
+            Self::JavaTcp => command
+                .args(JAVA)
+                .args(["-cp", "target/foreign-cmq-java-tcp.jar:target/lib/*"])
+                .args(["mq.foreign.cmqtcp.Main", "--endpoint", &endpoint]),
             Self::Node => command.env("CMQ_ADDRESS", server.to_string()).args([
                 "-r",
                 "./preload.js",
@@ -250,6 +258,7 @@ const MAVEN: &[&str] = &[
     "package",
     "dependency:copy-dependencies",
 ];
+const JAVA: [&str; 3] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx96m"];
 const NPM: &[&str] = &["npm", "ci", "--silent", "--ignore-scripts"];
 const AUTHENTICATION: i32 = 4100;
 /// A long poll of 30 s, and a busy machine.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use integration_tests::harness::{now, size, within};
+use integration_tests::harness::{now, size, until, within};
 use mq_cmq::proto::tcp::{Packet, cmd, state};
 use mq_dev::cmq::{DevServer, Limits};
 
@@ -80,15 +80,37 @@ async fn a_frame_that_does_not_come_ends_the_connection() {
     let server = builder().patience(SECOND / 4).start().await.unwrap();
     let mut tcp = Tcp::login(&server).await;
     let frame = framed(&pull("q", 0));
-    let started = now();
-    // A byte now and then is not enough.
-    for byte in &frame[..5] {
+    // A byte now and then is not enough: it takes longer than a frame may.
+    for byte in &frame {
         tcp.try_write(&[*byte]).await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(40)).await;
     }
-    tcp.ended().await;
-    assert!(started.elapsed() >= SECOND / 4);
+    assert!(tcp.next().await.is_none());
     lives(&server).await;
+}
+
+#[tokio::test]
+async fn who_never_reads_is_sent_away() {
+    let server = builder().patience(SECOND / 4).start().await.unwrap();
+    server
+        .create_queue(crate::raw::q().max_body(1 << 20))
+        .unwrap();
+    let mut tcp = Tcp::login(&server).await;
+    for _ in 0..32 {
+        tcp.sent(send("q", &"x".repeat(1 << 20))).await;
+    }
+    let mut deaf = Tcp::login(&server).await;
+    server.create_queue(crate::wire::t()).unwrap();
+    deaf.send(pull("t", 30)).await;
+    for _ in 0..2 {
+        deaf.send(batch_pull("q", 16, None)).await;
+    }
+    let all = async || server.counts("q").unwrap().held == 32;
+    until(10 * SECOND, "all to be handed out", all).await;
+    // Its connection is over: nobody waits there any more.
+    let gone = async || server.counts("t").unwrap().waiting == 0;
+    until(10 * SECOND, "the end of the connection", gone).await;
+    tcp.nothing_came().await;
 }
 
 #[tokio::test]

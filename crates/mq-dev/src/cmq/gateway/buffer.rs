@@ -48,3 +48,33 @@ impl Buffer {
 const KIB: usize = 1024;
 /// What each connection has without asking.
 const SMALL: usize = 16 * KIB;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use mq_core::{Clock as _, SystemClock, later};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn holds_room_for_what_is_large_and_gives_it_back() {
+        let soon = || Instant::from_std(later(SystemClock.now(), Duration::from_millis(20)));
+        let room = Room::new(100 * KIB);
+        let mut buffer = Buffer::new(room.clone());
+        for (length, held) in [(0, 0), (SMALL - 1, 0), (SMALL, 32), (32 * KIB, 64)] {
+            buffer.bytes.resize(length, 0);
+            buffer.grow(soon()).await.unwrap();
+            let free = room.take(100 - held, soon()).await;
+            assert!(free.is_ok(), "{length}");
+            assert!(room.take(1, soon()).await.is_err(), "{length}");
+            assert!(buffer.bytes.capacity() > length);
+        }
+        buffer.bytes.resize(64 * KIB, 0);
+        assert!(buffer.grow(soon()).await.is_err());
+        buffer.bytes.clear();
+        buffer.grow(soon()).await.unwrap();
+        assert!(room.take(100, soon()).await.is_ok());
+        assert!(buffer.bytes.capacity() <= SMALL);
+    }
+}
