@@ -138,7 +138,8 @@ async fn cmq_tcp_a_consumer_goes_on_through_restarts_and_forgotten_logins() {
 
 #[tokio::test]
 async fn cmq_tcp_order_is_kept() {
-    let server = server((0..2).map(|at| QueueSpec::new(format!("o-{at}")))).await;
+    let server =
+        server((0..2).map(|at| QueueSpec::new(format!("o-{at}")).visibility(VISIBLE))).await;
     server.inject(Fault::shuffle());
     let ordered = client(&server).ordered("o", 2).unwrap();
     let producer = ordered.producer();
@@ -146,11 +147,7 @@ async fn cmq_tcp_order_is_kept() {
         let message = OrderedMessage::new(format!("k{}", at % 3), at.to_string());
         producer.send(message).await.unwrap();
     }
-    let consumer = ordered
-        .consumer()
-        .visibility(Duration::from_secs(30))
-        .build()
-        .unwrap();
+    let consumer = ordered.consumer().window(64).build().unwrap();
     let mut last: BTreeMap<String, usize> = BTreeMap::new();
     for _ in 0..60 {
         let delivery = consumer.recv().await.unwrap().unwrap();
@@ -331,3 +328,5 @@ async fn cmq_tcp_transactions_converge_under_faults() {
     assert_eq!(seen, expected);
     assert_eq!(came.len(), seen.len(), "one came twice");
 }
+
+const VISIBLE: Duration = Duration::from_secs(2);
