@@ -68,7 +68,8 @@ impl TcpClientBuilder {
     ///
     /// # Errors
     ///
-    /// As for [`ClientBuilder::build`]; kind `Invalid`, too: a gateway is no `host:port`.
+    /// As for [`ClientBuilder::build`]; kind `Invalid`, too: a gateway is no `host:port`, or the keys are temporary ones, which TCP has no
+    /// place for.
     pub fn build(self) -> Result<TcpClient> {
         let fixed = self.gateways.iter().map(|it| Endpoint::parse(it, None));
         let fixed: Vec<Endpoint> = fixed
@@ -103,6 +104,10 @@ fn carry(
     checkers: Weak<Checkers>,
 ) -> Result<Shared> {
     let (signer, connect_timeout, clock) = http.parts()?;
+    if signer.token.is_some() {
+        let why = "a temporary key can't log in over TCP, which has no place for its token";
+        return Err(invalid(BUILD, why));
+    }
     let on_query: OnQuery = Arc::new(move |query| {
         if let Some(checkers) = checkers.upgrade() {
             Checkers::asked(&checkers, query);
@@ -176,6 +181,9 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Invalid);
             assert!(!format!("{error:#?}").contains("canary"), "{error}");
         }
+        let temporary = crate::Credentials::new("AKID", "k").token("t");
+        let bad = Client::builder().http("h").credentials(temporary).tcp();
+        assert_eq!(bad.build().unwrap_err().kind(), ErrorKind::Invalid);
         let bad = TcpClient::from_url("cmq+tcp://AKID:k@h?gateway=g").unwrap();
         assert_eq!(bad.build().unwrap_err().kind(), ErrorKind::Invalid);
     }
