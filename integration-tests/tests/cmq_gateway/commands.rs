@@ -173,7 +173,7 @@ async fn a_delay_ends() {
     let mut late = batch_send("q", &["later"]);
     late.batch_send.as_mut().unwrap().delay_seconds = Some(4);
     tcp.sent(late).await;
-    clock(&server).advance(3 * SECOND - Duration::from_millis(1));
+    clock(&server).advance(Duration::from_millis(2_999));
     assert!(tcp.pulled("q").await.is_none());
     clock(&server).advance(Duration::from_millis(1));
     assert_eq!(body(&tcp.pulled("q").await.unwrap()), "late");

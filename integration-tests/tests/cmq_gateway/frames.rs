@@ -225,7 +225,7 @@ fn strange(dice: &mut fastrand::Rng) -> Packet {
     if let Some(send) = &mut packet.send {
         (send.delay_seconds, send.transaction) = (Some(unsigned), Some(number));
         send.first_query_interval = Some(number);
-        send.queue = ["q", "t", "", "\0", "ä b"][dice.usize(..5)].to_owned();
+        ["q", "t", "", "\0", "ä b"][dice.usize(..5)].clone_into(&mut send.queue);
     }
     if let Some(pull) = &mut packet.pull {
         (pull.wait_seconds, pull.visibility_seconds) = (Some(number), Some(unsigned));
@@ -235,10 +235,10 @@ fn strange(dice: &mut fastrand::Rng) -> Packet {
     }
     if let Some(confirm) = &mut packet.confirm {
         confirm.items[0].state = number;
-        confirm.queue = ["q", "t", ""][dice.usize(..3)].to_owned();
+        ["q", "t", ""][dice.usize(..3)].clone_into(&mut confirm.queue);
     }
     if let Some(auth) = &mut packet.auth {
-        auth.signature = ["", "=", "AAAA", "ä"][dice.usize(..4)].to_owned();
+        ["", "=", "AAAA", "ä"][dice.usize(..4)].clone_into(&mut auth.signature);
     }
     packet
 }

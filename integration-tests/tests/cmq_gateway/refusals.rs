@@ -15,7 +15,7 @@ async fn what_is_wrong_has_its_code() {
     let mut tcp = Tcp::login(&server).await;
     let long = "x".repeat(65_537);
     let seventeen = [""; 17].map(|_| "x");
-    for (packet, expected) in [
+    for (packet, expected) in vec![
         (send("none", "x"), 10_100),
         (send("a b", "x"), 10_020),
         (send("q", ""), 10_120),

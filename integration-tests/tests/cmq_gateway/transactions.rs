@@ -199,3 +199,29 @@ async fn half_messages_outlive_the_server() {
     assert_eq!(body(&tcp.pulled("t").await.unwrap()), "kept");
     assert!(tcp.pulled("t").await.is_none());
 }
+
+#[tokio::test]
+async fn a_seed_makes_a_transactional_queue() {
+    let seed = "
+        [[queue]]
+        name = \"t\"
+        transaction = { first_query_seconds = 3, max_queries = 1 }
+    ";
+    let server = builder().seed(toml::from_str(seed).unwrap());
+    let server = server.start().await.unwrap();
+    let mut tcp = Tcp::login(&server).await;
+    let id = tcp.sent(half("t", "x")).await[0];
+    clock(&server).advance(3 * SECOND);
+    assert_eq!(tcp.question().await.0, id);
+    clock(&server).advance(3 * SECOND);
+    assert_eq!(server.counts("t").unwrap().unanswered, 1);
+    for wrong in [
+        "[[queue]]\nname = \"t\"\ntransaction = { first_query_seconds = 3 }",
+        "[[queue]]\nname = \"t\"\ntransaction = { first_query_seconds = 3, max_queries = 1, x = 1 }",
+    ] {
+        assert!(
+            toml::from_str::<mq_dev::cmq::Seed>(wrong).is_err(),
+            "{wrong}"
+        );
+    }
+}
