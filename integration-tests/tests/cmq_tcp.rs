@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use integration_tests::harness::size;
 use mq_cmq::ordered::OrderedMessage;
-use mq_cmq::{ErrorCode, ErrorKind, Outcome, Settle, TcpClient, TransactionalProducer, Verdict};
+use mq_cmq::{
+    Client, ErrorCode, ErrorKind, Outcome, Settle, TcpClient, TransactionalProducer, Verdict,
+};
 use mq_dev::cmq::{DevServer, Fault, QueueSpec, SubscriptionSpec, TopicSpec};
 
 async fn server(queues: impl IntoIterator<Item = QueueSpec>) -> DevServer {
@@ -241,7 +243,9 @@ async fn cmq_tcp_a_restarted_producer_answers_for_its_former_life() {
     }
     let client = client(&server);
     let _orders = producer(&client, &decided);
-    let queue = client.queue("t").unwrap();
+    // Over HTTP: it is the producer that has to be there to be asked.
+    let http = Client::from_url(&server.url()).unwrap().build().unwrap();
+    let queue = http.queue("t").unwrap();
     let message = queue
         .receive(Duration::from_secs(20))
         .await
