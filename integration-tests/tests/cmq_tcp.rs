@@ -256,6 +256,51 @@ async fn cmq_tcp_a_restarted_producer_answers_for_its_former_life() {
     assert_eq!(queue.receive(Duration::ZERO).await.unwrap(), None);
 }
 
+/// One transaction; its body, if it is to be delivered.
+async fn transact(orders: &TransactionalProducer, decided: &Decided, at: usize) -> Option<String> {
+    let (body, soon) = (format!("m{at}"), Duration::from_millis(300));
+    let begun = orders.begin(body.as_str()).timeout(soon).await;
+    // A half message of which nobody knows has no local work: its checker says so.
+    let prepared = begun.ok()?;
+    let commits = at % 3 != 1;
+    let verdict = if commits {
+        Verdict::Commit
+    } else {
+        Verdict::Rollback
+    };
+    let id = prepared.id().to_owned();
+    decided.lock().unwrap().insert(id, verdict);
+    let ended = match at % 3 {
+        0 => tokio::time::timeout(soon, prepared.commit()).await,
+        1 => tokio::time::timeout(soon, prepared.rollback()).await,
+        // Left to the checker.
+        _ => return Some(body),
+    };
+    if let Ok(Err(error)) = ended {
+        assert_ne!(error.code(), Some(&ErrorCode::TRANSACTION_STATE), "{error}");
+    }
+    commits.then_some(body)
+}
+
+/// Everything that is there, while faults go on: what an unanswered receive took comes again.
+async fn drain(server: &DevServer, client: &TcpClient) -> Vec<String> {
+    let queue = client.queue("t").unwrap();
+    let mut came = Vec::new();
+    loop {
+        let Ok(messages) = queue.receive_batch(16, Duration::from_secs(1)).await else {
+            continue;
+        };
+        if messages.is_empty() && server.counts("t").unwrap().held == 0 {
+            return came;
+        }
+        for message in messages {
+            let unknown = |it: mq_cmq::Error| it.outcome() == Outcome::Unknown;
+            while queue.delete(message.handle()).await.is_err_and(unknown) {}
+            came.push(message.into_body());
+        }
+    }
+}
+
 /// Answers and confirmations are lost, the server restarts: a message is visible once or never, as its local work has decided.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cmq_tcp_transactions_converge_under_faults() {
@@ -269,10 +314,7 @@ async fn cmq_tcp_transactions_converge_under_faults() {
         server.inject(fault);
     }
     let count = size(60, 10_000);
-    let client = TcpClient::from_url(&server.tcp_url())
-        .unwrap()
-        .build()
-        .unwrap();
+    let client = client(&server);
     let decided = Decided::default();
     let orders = producer(&client, &decided);
     let mut expected = BTreeSet::new();
@@ -280,54 +322,10 @@ async fn cmq_tcp_transactions_converge_under_faults() {
         if at == count / 2 {
             server.restart();
         }
-        let body = format!("m{at}");
-        let began = orders
-            .begin(body.as_str())
-            .timeout(Duration::from_millis(500))
-            .await;
-        // A half message of which nobody knows has no local work: its checker says so.
-        let Ok(prepared) = began else { continue };
-        let verdict = [Verdict::Commit, Verdict::Rollback, Verdict::Commit][at % 3];
-        decided
-            .lock()
-            .unwrap()
-            .insert(prepared.id().to_owned(), verdict);
-        if verdict == Verdict::Commit {
-            expected.insert(body);
-        }
-        // A third is left to the checker.
-        if at % 3 != 2 {
-            let ended = match verdict {
-                Verdict::Commit => {
-                    tokio::time::timeout(Duration::from_millis(300), prepared.commit()).await
-                }
-                _ => tokio::time::timeout(Duration::from_millis(300), prepared.rollback()).await,
-            };
-            if let Ok(Err(error)) = ended {
-                assert_ne!(error.code(), Some(&ErrorCode::TRANSACTION_STATE), "{error}");
-            }
-        }
+        expected.extend(transact(&orders, &decided, at).await);
     }
     until("all are ended", || server.counts("t").unwrap().half == 0).await;
-    let queue = client.queue("t").unwrap();
-    let mut came = Vec::new();
-    loop {
-        // The faults go on: what an unanswered receive took comes again.
-        let Ok(messages) = queue.receive_batch(16, Duration::from_secs(1)).await else {
-            continue;
-        };
-        if messages.is_empty() && server.counts("t").unwrap().held == 0 {
-            break;
-        }
-        for message in messages {
-            while queue
-                .delete(message.handle())
-                .await
-                .is_err_and(|it| it.outcome() == Outcome::Unknown)
-            {}
-            came.push(message.into_body());
-        }
-    }
+    let came = drain(&server, &client).await;
     let seen: BTreeSet<String> = came.iter().cloned().collect();
     assert_eq!(seen, expected);
     assert_eq!(came.len(), seen.len(), "one came twice");

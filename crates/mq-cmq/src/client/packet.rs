@@ -15,7 +15,7 @@ impl Shared {
         &self,
         carrier: &Carrier,
         to: Destination<'_>,
-        packet: Packet,
+        packet: Box<Packet>,
         operation: &'static str,
         deadline: Instant,
     ) -> Result<Answered> {
@@ -36,7 +36,7 @@ impl Shared {
             }
             _ => Ok(Answered {
                 envelope,
-                body: Body::Packet(Box::new(answer)),
+                body: Body::Packet(answer),
                 begun,
                 unsure: false,
             }),

@@ -32,10 +32,10 @@ impl Gateways {
     pub(crate) async fn call(
         &self,
         gateway: &Endpoint,
-        packet: Packet,
+        packet: Box<Packet>,
         deadline: Instant,
         tasks: &Tasks,
-    ) -> Result<Packet, Failure> {
+    ) -> Result<Box<Packet>, Failure> {
         let sent = Arc::new(AtomicBool::new(false));
         let (answer, answered) = oneshot::channel();
         let call = Call {

@@ -30,12 +30,12 @@ use crate::proto::tcp::{Auth, Packet, TransactionQuery};
 /// A request on its way.
 pub(super) struct Call {
     /// Without a number.
-    pub(super) packet: Packet,
+    pub(super) packet: Box<Packet>,
     /// When nobody waits for it any more.
     pub(super) deadline: Instant,
     /// Set when bytes may have left.
     pub(super) sent: Arc<AtomicBool>,
-    pub(super) answer: oneshot::Sender<Result<Packet, Failure>>,
+    pub(super) answer: oneshot::Sender<Result<Box<Packet>, Failure>>,
 }
 
 /// What a link is told.
@@ -152,7 +152,7 @@ impl Refusal {
                 error.kind(),
                 error.to_string(),
             ))),
-            Self::Said(packet) => Ok(packet.as_ref().clone()),
+            Self::Said(packet) => Ok(packet.clone()),
             Self::Broken(why) => Err(Failure::Connect(io::Error::other(why.clone()))),
         };
         // Nobody need wait for it.

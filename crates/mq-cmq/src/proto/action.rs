@@ -59,7 +59,7 @@ pub trait Action {
     fn params<'a>(&'a self, to: &mut Params<'a>);
 
     /// It as a packet of the TCP protocol, without a number, and for whom; `None` where that protocol does not have it.
-    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+    fn packet(&self) -> Option<(Destination<'_>, Box<Packet>)> {
         None
     }
 

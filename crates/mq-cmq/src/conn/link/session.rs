@@ -30,7 +30,7 @@ pub(super) struct Session {
 struct Waiting {
     since: Instant,
     deadline: Instant,
-    answer: oneshot::Sender<Result<Packet, Failure>>,
+    answer: oneshot::Sender<Result<Box<Packet>, Failure>>,
 }
 
 impl Session {
@@ -104,7 +104,7 @@ impl Session {
                 return Err(why.to_owned());
             }
             // Nobody need wait for it.
-            let _ = waiting.answer.send(Ok(packet));
+            let _ = waiting.answer.send(Ok(Box::new(packet)));
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ impl Action for DeleteMessage<'_> {
         to.text("receiptHandle", self.handle);
     }
 
-    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+    fn packet(&self) -> Option<(Destination<'_>, Box<Packet>)> {
         let delete = Delete {
             queue: self.queue.to_owned(),
             handle: handle(self.handle),
@@ -35,7 +35,7 @@ impl Action for DeleteMessage<'_> {
             delete: Some(delete),
             ..Packet::new(0, cmd::DELETE)
         };
-        Some((Destination::Queue(self.queue), packet))
+        Some((Destination::Queue(self.queue), Box::new(packet)))
     }
 
     fn unpack(_answer: &Packet) -> Option<Done> {
@@ -72,7 +72,7 @@ impl Action for BatchDeleteMessage<'_> {
         to.list("receiptHandle", self.handles.iter().copied());
     }
 
-    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+    fn packet(&self) -> Option<(Destination<'_>, Box<Packet>)> {
         let batch_delete = BatchDelete {
             queue: self.queue.to_owned(),
             handles: self.handles.iter().map(|text| handle(text)).collect(),
@@ -81,7 +81,7 @@ impl Action for BatchDeleteMessage<'_> {
             batch_delete: Some(batch_delete),
             ..Packet::new(0, cmd::BATCH_DELETE)
         };
-        Some((Destination::Queue(self.queue), packet))
+        Some((Destination::Queue(self.queue), Box::new(packet)))
     }
 
     fn unpack(answer: &Packet) -> Option<DeleteErrors> {

@@ -32,7 +32,7 @@ impl Action for PublishMessage<'_> {
         to.text_if("routingKey", self.routing_key);
     }
 
-    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+    fn packet(&self) -> Option<(Destination<'_>, Box<Packet>)> {
         let publish = Publish {
             topic: self.topic.to_owned(),
             body: Bytes::copy_from_slice(self.body.as_bytes()),
@@ -43,7 +43,7 @@ impl Action for PublishMessage<'_> {
             publish: Some(publish),
             ..Packet::new(0, cmd::PUBLISH)
         };
-        Some((Destination::Topic(self.topic), packet))
+        Some((Destination::Topic(self.topic), Box::new(packet)))
     }
 
     fn unpack(answer: &Packet) -> Option<Stored> {
@@ -86,7 +86,7 @@ impl Action for BatchPublishMessage<'_> {
         to.text_if("routingKey", self.routing_key);
     }
 
-    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+    fn packet(&self) -> Option<(Destination<'_>, Box<Packet>)> {
         let batch_publish = BatchPublish {
             topic: self.topic.to_owned(),
             bodies: bodies(&self.bodies),
@@ -97,7 +97,7 @@ impl Action for BatchPublishMessage<'_> {
             batch_publish: Some(batch_publish),
             ..Packet::new(0, cmd::BATCH_PUBLISH)
         };
-        Some((Destination::Topic(self.topic), packet))
+        Some((Destination::Topic(self.topic), Box::new(packet)))
     }
 
     fn unpack(answer: &Packet) -> Option<StoredBatch> {

@@ -30,7 +30,7 @@ impl Action for ReceiveMessage<'_> {
         to.number_if(WAIT, self.wait_seconds);
     }
 
-    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+    fn packet(&self) -> Option<(Destination<'_>, Box<Packet>)> {
         let pull = Pull {
             queue: self.queue.to_owned(),
             wait_seconds: self.wait_seconds.map(u32::cast_signed),
@@ -40,7 +40,7 @@ impl Action for ReceiveMessage<'_> {
             pull: Some(pull),
             ..Packet::new(0, cmd::PULL)
         };
-        Some((Destination::Queue(self.queue), packet))
+        Some((Destination::Queue(self.queue), Box::new(packet)))
     }
 
     fn unpack(answer: &Packet) -> Option<ReceivedMessage> {
@@ -82,7 +82,7 @@ impl Action for BatchReceiveMessage<'_> {
         to.number_if(WAIT, self.wait_seconds);
     }
 
-    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+    fn packet(&self) -> Option<(Destination<'_>, Box<Packet>)> {
         let batch_pull = BatchPull {
             queue: self.queue.to_owned(),
             most: self.count.cast_signed(),
@@ -93,7 +93,7 @@ impl Action for BatchReceiveMessage<'_> {
             batch_pull: Some(batch_pull),
             ..Packet::new(0, cmd::BATCH_PULL)
         };
-        Some((Destination::Queue(self.queue), packet))
+        Some((Destination::Queue(self.queue), Box::new(packet)))
     }
 
     fn unpack(answer: &Packet) -> Option<Messages> {

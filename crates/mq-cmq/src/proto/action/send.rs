@@ -30,7 +30,7 @@ impl Action for SendMessage<'_> {
         to.number_if("delaySeconds", self.delay_seconds);
     }
 
-    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+    fn packet(&self) -> Option<(Destination<'_>, Box<Packet>)> {
         let send = Send {
             queue: self.queue.to_owned(),
             body: Some(Bytes::copy_from_slice(self.body.as_bytes())),
@@ -41,7 +41,7 @@ impl Action for SendMessage<'_> {
             send: Some(send),
             ..Packet::new(0, cmd::SEND)
         };
-        Some((Destination::Queue(self.queue), packet))
+        Some((Destination::Queue(self.queue), Box::new(packet)))
     }
 
     fn unpack(answer: &Packet) -> Option<Stored> {
@@ -80,7 +80,7 @@ impl Action for BatchSendMessage<'_> {
         to.number_if("delaySeconds", self.delay_seconds);
     }
 
-    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+    fn packet(&self) -> Option<(Destination<'_>, Box<Packet>)> {
         let batch_send = BatchSend {
             queue: self.queue.to_owned(),
             bodies: bodies(&self.bodies),
@@ -91,7 +91,7 @@ impl Action for BatchSendMessage<'_> {
             batch_send: Some(batch_send),
             ..Packet::new(0, cmd::BATCH_SEND)
         };
-        Some((Destination::Queue(self.queue), packet))
+        Some((Destination::Queue(self.queue), Box::new(packet)))
     }
 
     fn unpack(answer: &Packet) -> Option<StoredBatch> {

@@ -24,7 +24,7 @@ impl Action for SendHalf<'_> {
 
     fn params<'a>(&'a self, _to: &mut Params<'a>) {}
 
-    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+    fn packet(&self) -> Option<(Destination<'_>, Box<Packet>)> {
         let send = Send {
             queue: self.queue.to_owned(),
             body: Some(Bytes::copy_from_slice(self.body.as_bytes())),
@@ -36,7 +36,7 @@ impl Action for SendHalf<'_> {
             send: Some(send),
             ..Packet::new(0, cmd::SEND)
         };
-        Some((Destination::Queue(self.queue), packet))
+        Some((Destination::Queue(self.queue), Box::new(packet)))
     }
 
     fn unpack(answer: &Packet) -> Option<Stored> {
@@ -63,7 +63,7 @@ impl Action for ConfirmTransaction<'_> {
 
     fn params<'a>(&'a self, _to: &mut Params<'a>) {}
 
-    fn packet(&self) -> Option<(Destination<'_>, Packet)> {
+    fn packet(&self) -> Option<(Destination<'_>, Box<Packet>)> {
         let item = ConfirmItem {
             message_id: self.message_id,
             state: self.state,
@@ -76,7 +76,7 @@ impl Action for ConfirmTransaction<'_> {
             confirm: Some(confirm),
             ..Packet::new(0, cmd::TRANSACTION_CONFIRM)
         };
-        Some((Destination::Queue(self.queue), packet))
+        Some((Destination::Queue(self.queue), Box::new(packet)))
     }
 
     fn unpack(answer: &Packet) -> Option<Confirmation> {
