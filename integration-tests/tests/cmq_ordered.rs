@@ -98,7 +98,10 @@ async fn cmq_order_is_kept_under_shuffle_and_redelivery() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cmq_sixteen_ordered_producers_and_consumers_keep_order_under_faults() {
-    let (server, _client, ordered) = server(16, Duration::from_secs(1)).await;
+    // To sort thousands, thousands have to be held at a time, and long enough.
+    let (visibility, window) = [(1, 64), (10, 4096)][size(0, 1)];
+    let visibility = Duration::from_secs(visibility);
+    let (server, _client, ordered) = server(16, visibility).await;
     for fault in [
         Fault::drop_reply().on("send").percent(2),
         Fault::drop_reply().on("receive").percent(1),
@@ -121,7 +124,7 @@ async fn cmq_sixteen_ordered_producers_and_consumers_keep_order_under_faults() {
     }
     let consumers: Vec<_> = (0..16)
         .map(|shard| {
-            let consumer = ordered.consumer().shards([shard]).window(64);
+            let consumer = ordered.consumer().shards([shard]).window(window);
             consumer.wait(Duration::from_secs(1)).build().unwrap()
         })
         .collect();
