@@ -221,7 +221,7 @@ fn the_demo_ends_well_in_half_a_minute_and_a_lost_message_makes_it_fail() {
     let ended = within(Duration::from_secs(30), "demo", None);
     assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
     let shown = String::from_utf8(ended.stdout).unwrap();
-    assert_eq!(shown.matches(" yes ").count(), 6, "{shown}");
+    assert_eq!(shown.matches(" yes ").count(), 7, "{shown}");
     let ended = lossy.join().unwrap();
     assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
     let shown = String::from_utf8(ended.stdout).unwrap();
