@@ -178,7 +178,7 @@ impl Cmq {
         let queues = self.client.queues().all().await?.into_iter();
         let mut all: Vec<String> = queues.map(|queue| queue.name).collect();
         let topics = self.client.topics().all().await?.into_iter();
-        all.extend(topics.map(|topic| format!("{}{}", TOPIC, topic.name)));
+        all.extend(topics.map(|topic| format!("{TOPIC}{}", topic.name)));
         all.sort();
         let known = |name| Topic {
             name,
@@ -192,7 +192,7 @@ impl Cmq {
             Place::Topic { name, .. } => {
                 let attributes = self.client.topic(&name)?.attributes().await?;
                 Ok(vec![QueueCount {
-                    queue: format!("{}{name}", TOPIC),
+                    queue: format!("{TOPIC}{name}"),
                     visible: attributes.messages,
                     held: 0,
                     delayed: 0,
