@@ -87,6 +87,7 @@ pub struct Subject {
 enum Protocol {
     RocketMq,
     Cmq,
+    CmqTcp,
 }
 
 impl Check {
@@ -202,11 +203,19 @@ impl Subject {
         }
     }
 
+    /// The same server over TCP.
+    pub const fn dev_cmq_tcp() -> Self {
+        Self {
+            protocol: Protocol::CmqTcp,
+            tier: Tier::Dev,
+        }
+    }
+
     /// The crate that is checked.
     pub const fn crate_name(self) -> &'static str {
         match self.protocol {
             Protocol::RocketMq => "mq-rocketmq",
-            Protocol::Cmq => "mq-cmq",
+            Protocol::Cmq | Protocol::CmqTcp => "mq-cmq",
         }
     }
 
@@ -218,6 +227,7 @@ impl Subject {
         let target = match self.protocol {
             Protocol::RocketMq => Target::rocketmq(&harness::url()),
             Protocol::Cmq => Target::cmq(&harness::cmq::server().url()),
+            Protocol::CmqTcp => Target::cmq(&harness::cmq::server().tcp_url()),
         };
         options.group = harness::unique("producer");
         let target = target.expect("the launcher's URL is right");
@@ -229,7 +239,15 @@ impl Subject {
     async fn topic(self, what: &str) -> String {
         match self.protocol {
             Protocol::RocketMq => harness::topic_by_ours(what, 4).await,
-            Protocol::Cmq => harness::cmq::queue(what),
+            Protocol::Cmq | Protocol::CmqTcp => harness::cmq::queue(what),
+        }
+    }
+
+    /// A new topic for messages under transactions.
+    async fn transactional(self, what: &str) -> String {
+        match self.protocol {
+            Protocol::RocketMq => self.topic(what).await,
+            Protocol::Cmq | Protocol::CmqTcp => harness::cmq::transactional(what),
         }
     }
 
@@ -237,7 +255,7 @@ impl Subject {
     async fn lanes(self, what: &str) -> String {
         match self.protocol {
             Protocol::RocketMq => self.topic(what).await,
-            Protocol::Cmq => harness::cmq::shards(what, 4),
+            Protocol::Cmq | Protocol::CmqTcp => harness::cmq::shards(what, 4),
         }
     }
 
@@ -247,7 +265,7 @@ impl Subject {
             Protocol::RocketMq if check.needs_timers() && harness::is_4() => {
                 Some("a broker of 4.x has delay levels only, no exact times")
             }
-            Protocol::RocketMq | Protocol::Cmq => None,
+            Protocol::RocketMq | Protocol::Cmq | Protocol::CmqTcp => None,
         }
     }
 
@@ -258,7 +276,7 @@ impl Subject {
                 Some(how) => format!("{} {how}", harness::broker_version()),
                 None => harness::broker_version(),
             },
-            Protocol::Cmq => env!("CARGO_PKG_VERSION").to_owned(),
+            Protocol::Cmq | Protocol::CmqTcp => env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
 }

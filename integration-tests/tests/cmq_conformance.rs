@@ -14,19 +14,20 @@ use mq_cli::adapter::{Broker, Options, Outgoing, Target};
 use mq_dev::cmq::{DevServer, Fault, QueueSpec};
 
 macro_rules! suite {
-    ($($test:ident $check:ident)*) => {
+    ($listed:ident $subject:ident $($test:ident $check:ident)*) => {
         $(
             #[tokio::test]
             async fn $test() {
-                run(stringify!($test), Check::$check, Subject::dev_cmq()).await;
+                run(stringify!($test), Check::$check, Subject::$subject()).await;
             }
         )*
 
-        const LISTED: &[Check] = &[$(Check::$check),*];
+        const $listed: &[Check] = &[$(Check::$check),*];
     };
 }
 
 suite! {
+    OVER_HTTP dev_cmq
     cmq_conformance_send_receive SendReceive
     cmq_conformance_send_all SendAll
     cmq_conformance_retry Retry
@@ -37,15 +38,32 @@ suite! {
     cmq_conformance_ordered_by_key OrderedByKey
 }
 
+suite! {
+    OVER_TCP dev_cmq_tcp
+    cmq_conformance_tcp_send_receive SendReceive
+    cmq_conformance_tcp_send_all SendAll
+    cmq_conformance_tcp_retry Retry
+    cmq_conformance_tcp_dropped Dropped
+    cmq_conformance_tcp_close_hands_back CloseHandsBack
+    cmq_conformance_tcp_committed Committed
+    cmq_conformance_tcp_rolled_back RolledBack
+    cmq_conformance_tcp_scheduled_on_time ScheduledOnTime
+    cmq_conformance_tcp_scheduled_past ScheduledPast
+    cmq_conformance_tcp_ordered_by_key OrderedByKey
+}
+
 /// A check that nobody runs would look like one that passes.
 #[tokio::test]
 async fn every_check_that_is_promised_has_its_test() {
-    let target = Target::cmq(&cmq::server().url()).unwrap();
-    let broker = Broker::connect(target, Options::default()).await.unwrap();
-    let features = broker.features();
-    let promised = Check::ALL.into_iter();
-    let promised: Vec<_> = promised.filter(|it| it.is_promised(&features)).collect();
-    assert_eq!(LISTED, promised);
+    let server = cmq::server();
+    for (listed, url) in [(OVER_HTTP, server.url()), (OVER_TCP, server.tcp_url())] {
+        let target = Target::cmq(&url).unwrap();
+        let broker = Broker::connect(target, Options::default()).await.unwrap();
+        let features = broker.features();
+        let promised = Check::ALL.into_iter();
+        let promised: Vec<_> = promised.filter(|it| it.is_promised(&features)).collect();
+        assert_eq!(listed, promised);
+    }
 }
 
 /// What `mq cmq send` does with a line of a key, when nobody knows whether the line before it was stored.

@@ -11,11 +11,15 @@ use mq_dev::cmq::{DevServer, PushTargets};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cmq_examples_print_what_their_readme_says_and_leave_nothing_behind() {
     let server = DevServer::builder().push(PushTargets::Any);
-    let server = server.start().await.unwrap();
-    let url = server.url();
+    let server = server.gateway("127.0.0.1:0").start().await.unwrap();
+    let urls = [
+        ("MQ_CMQ_URL", server.url()),
+        ("MQ_CMQ_TCP_URL", server.tcp_url()),
+        ("MQ_CMQ_CONTROL_URL", server.control_url()),
+    ];
     let checked = tokio::task::spawn_blocking(move || {
         Built::all().check(|name| {
-            let variables = || vec![("MQ_CMQ_URL", url.clone())];
+            let variables = || urls.to_vec();
             (needs(name) == Needs::Cmq).then(variables)
         });
     });

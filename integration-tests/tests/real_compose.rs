@@ -118,10 +118,13 @@ fn compare(loaded: &Value, profile: Profile, service: &Service) {
 fn compare_cmq(loaded: &Value) {
     assert_eq!(loaded["profiles"][0], "cmq");
     assert_eq!(published(&loaded["ports"][0]), 31680);
+    assert_eq!(published(&loaded["ports"][1]), 31681);
     assert_eq!(loaded["build"]["dockerfile"], "docker/cmq/Dockerfile");
     let dockerfile = compose_file().with_file_name("docker/cmq/Dockerfile");
     let dockerfile = std::fs::read_to_string(dockerfile).unwrap();
     assert!(dockerfile.contains("\"0.0.0.0:31680\""));
+    assert!(dockerfile.contains("\"0.0.0.0:31681\""));
+    assert!(dockerfile.contains("\"127.0.0.1:31681\""));
     assert_eq!(loaded["healthcheck"]["test"][1], "mq");
     let url = loaded["environment"]["MQ_CMQ_URL"].as_str().unwrap();
     assert!(url.ends_with("@127.0.0.1:31680"), "{url}");

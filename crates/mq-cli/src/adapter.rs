@@ -15,6 +15,7 @@
 //! cancellation or a change that is dropped half way may or may not reach the broker; a settlement is recorded by the call.
 
 mod cmq;
+mod control;
 mod error;
 mod message;
 mod model;
@@ -25,6 +26,8 @@ mod transaction;
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 
 pub use self::cmq::{Cmq, InOrder, OfQueue};
+pub use self::control::CmqControl;
+pub(crate) use self::control::NO_MESSAGES;
 pub use self::error::{Error, Failed, Result, Unchanged};
 pub use self::message::{Cancel, Incoming, Outgoing, Sent, Settle, When};
 pub use self::model::{Description, Features, QueueCount, QueueLag, QueueRange, Topic};
@@ -39,8 +42,10 @@ pub use self::transaction::Transaction;
 pub enum Broker {
     /// Over RocketMQ's remoting protocol.
     RocketMq(RocketMq),
-    /// Over CMQ's HTTP.
+    /// Over CMQ's HTTP or TCP.
     Cmq(Cmq),
+    /// Over CMQ's control plane: no messages.
+    CmqControl(CmqControl),
 }
 
 /// A member of a consumer group, or whatever the protocol has in its place.
@@ -91,6 +96,10 @@ impl Broker {
                 connected.map(Self::RocketMq)
             }
             Target::Cmq(builder) => Cmq::new(*builder, options).map(Self::Cmq),
+            Target::CmqTcp(builder) => Cmq::over_tcp(*builder, options).map(Self::Cmq),
+            Target::CmqControl(builder) => {
+                CmqControl::new(*builder, &options).map(Self::CmqControl)
+            }
         }
     }
 
@@ -98,15 +107,16 @@ impl Broker {
     pub const fn protocol(&self) -> &'static str {
         match self {
             Self::RocketMq(_) => "rocketmq",
-            Self::Cmq(_) => "cmq",
+            Self::Cmq(_) | Self::CmqControl(_) => "cmq",
         }
     }
 
     /// What the protocol can do.
-    pub const fn features(&self) -> Features {
+    pub fn features(&self) -> Features {
         match self {
             Self::RocketMq(_) => rocketmq::FEATURES,
-            Self::Cmq(_) => cmq::FEATURES,
+            Self::Cmq(broker) => broker.features(),
+            Self::CmqControl(_) => Features::default(),
         }
     }
 
@@ -119,6 +129,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.send(message).await,
             Self::Cmq(broker) => broker.send(message).await,
+            Self::CmqControl(_) => Err(control::not_sent(message)),
         }
     }
 
@@ -134,6 +145,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.send_all(messages).boxed(),
             Self::Cmq(broker) => broker.send_all(messages).boxed(),
+            Self::CmqControl(_) => messages.map(|it| Err(control::not_sent(it))).boxed(),
         }
     }
 
@@ -142,6 +154,10 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.send_batch(messages).await,
             Self::Cmq(broker) => broker.send_batch(messages).await,
+            Self::CmqControl(_) => {
+                let refused = messages.into_iter().map(|it| Err(control::not_sent(it)));
+                refused.collect()
+            }
         }
     }
 
@@ -153,7 +169,7 @@ impl Broker {
     pub async fn cancel(&self, handle: &str) -> Result<Cancel> {
         match self {
             Self::RocketMq(broker) => broker.cancel(handle).await,
-            Self::Cmq(_) => Err(cmq::no_cancel()),
+            Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::no_cancel()),
         }
     }
 
@@ -166,6 +182,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.consume(consume).await.map(Subscription::RocketMq),
             Self::Cmq(broker) => broker.consume(consume).await,
+            Self::CmqControl(_) => Err(control::no_messages()),
         }
     }
 
@@ -178,6 +195,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.topics().await,
             Self::Cmq(broker) => broker.topics().await,
+            Self::CmqControl(broker) => broker.topics().await,
         }
     }
 
@@ -190,6 +208,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.describe(topic).await.map(Description::Ranges),
             Self::Cmq(broker) => broker.describe(topic).await.map(Description::Counts),
+            Self::CmqControl(broker) => broker.describe(topic).await.map(Description::Counts),
         }
     }
 
@@ -201,7 +220,7 @@ impl Broker {
     pub async fn lag(&self, group: &str) -> Result<Vec<QueueLag>> {
         match self {
             Self::RocketMq(broker) => broker.lag(group).await,
-            Self::Cmq(_) => Err(cmq::no_groups()),
+            Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::no_groups()),
         }
     }
 
@@ -213,7 +232,7 @@ impl Broker {
     pub async fn groups(&self) -> Result<Vec<String>> {
         match self {
             Self::RocketMq(broker) => broker.groups().await,
-            Self::Cmq(_) => Err(cmq::no_groups()),
+            Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::no_groups()),
         }
     }
 
@@ -230,6 +249,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.create_topic(topic, queues).await,
             Self::Cmq(broker) => broker.create_topic(topic, queues).await,
+            Self::CmqControl(broker) => broker.create_topic(topic).await,
         }
     }
 
@@ -241,7 +261,7 @@ impl Broker {
     pub async fn create_group(&self, group: &str) -> Result<Vec<String>, Unchanged> {
         match self {
             Self::RocketMq(broker) => broker.create_group(group).await,
-            Self::Cmq(_) => Err(cmq::unchanged(cmq::no_groups())),
+            Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::unchanged(cmq::no_groups())),
         }
     }
 
@@ -254,6 +274,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.delete_topic(topic).await,
             Self::Cmq(broker) => broker.delete_topic(topic).await,
+            Self::CmqControl(broker) => broker.delete_topic(topic).await,
         }
     }
 
@@ -265,7 +286,7 @@ impl Broker {
     pub async fn delete_group(&self, group: &str) -> Result<Vec<String>, Unchanged> {
         match self {
             Self::RocketMq(broker) => broker.delete_group(group).await,
-            Self::Cmq(_) => Err(cmq::unchanged(cmq::no_groups())),
+            Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::unchanged(cmq::no_groups())),
         }
     }
 
@@ -278,6 +299,10 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.close().await,
             Self::Cmq(broker) => {
+                broker.close();
+                Ok(())
+            }
+            Self::CmqControl(broker) => {
                 broker.close();
                 Ok(())
             }

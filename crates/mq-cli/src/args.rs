@@ -42,7 +42,7 @@ pub(crate) enum Subject {
 pub(crate) enum Protocol {
     /// RocketMQ 4.9 and 5.x, Tencent TDMQ, Huawei DMS
     Rocketmq(Rocketmq),
-    /// Tencent CMQ and TDMQ for CMQ, over HTTP
+    /// Tencent CMQ and TDMQ for CMQ, over HTTP and TCP
     Cmq(Cmq),
 }
 
@@ -65,7 +65,8 @@ impl Typed {
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(crate) struct Cmq {
-    /// cmq+http://id:key@host[:port] or cmq+https://…, [?signature=sha1|sha256&method=post|get&region=…]
+    /// cmq+http://id:key@host[:port] or cmq+https://…, [?signature=sha1|sha256&method=post|get&region=…]; cmq+tcp://id:key@nameserver[:port];
+    /// cmq+tc3+https://id:key@host?region=…, the control plane, to create, delete, describe and list
     ///
     /// Default: the variable MQ_CMQ_URL. Put secrets there: a command line can be read by every user of the machine.
     #[arg(long, global = true, value_name = "URL", help_heading = "Connection")]

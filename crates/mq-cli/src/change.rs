@@ -42,7 +42,7 @@ pub(crate) async fn cancel(
 fn done(broker: &Broker, verb: &str, what: What, name: &str, told: &[String]) -> String {
     match broker {
         Broker::RocketMq(_) => at_brokers(verb, what, name, told),
-        Broker::Cmq(_) => format!("{verb}: {}", told.join(", ")),
+        Broker::Cmq(_) | Broker::CmqControl(_) => format!("{verb}: {}", told.join(", ")),
     }
 }
 

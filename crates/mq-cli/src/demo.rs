@@ -7,6 +7,7 @@
 
 mod flows;
 mod stage;
+mod transactions;
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::run::runtime;
 
 /// Runs it to its end, or until the user wants to end.
 pub(crate) fn run(typed: &Demo) -> Result<Exit, Failure> {
-    let builder = stage::queues(DevServer::builder());
+    let builder = stage::queues(DevServer::builder().gateway("127.0.0.1:0"));
     let builder = with_faults(builder, typed.fault.as_deref())?;
     let runtime = runtime()?;
     let exit = runtime.block_on(async {
@@ -55,6 +56,7 @@ async fn show(builder: Builder) -> Result<Exit, Failure> {
         flows::retry_and_dead_letter(&broker).await,
         flows::ordered(&broker, &server).await,
         flows::scheduled(&broker).await,
+        transactions::transactional(&server).await,
     ];
     broker.close().await?;
     server.close().await;

@@ -37,6 +37,12 @@ fn plan(typed: &DevCmq) -> Result<Builder, Failure> {
         PushTo::Public => PushTargets::Public,
         PushTo::Any => PushTargets::Any,
     });
+    if let Some(listen) = &typed.gateway {
+        builder = builder.gateway(listen);
+    }
+    if let Some(address) = &typed.advertise {
+        builder = builder.advertise(address);
+    }
     builder = with_faults(builder, typed.fault.as_deref())?;
     if let Some(path) = &typed.seed {
         builder = builder.seed(read_seed(path)?);
@@ -77,6 +83,10 @@ async fn serve(builder: Builder, snapshot: Option<PathBuf>) -> Result<Exit, Fail
     })?;
     let mut output = Output::stdout();
     output.line(&server.url())?;
+    if server.gateway_addr().is_some() {
+        output.line(&server.tcp_url())?;
+        output.line(&server.control_url())?;
+    }
     say("serving CMQ in memory; Ctrl-C ends it");
     interrupt.wanted().await;
     match &snapshot {

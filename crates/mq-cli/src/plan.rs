@@ -10,7 +10,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 pub(crate) use self::bench::{Bench, Mode};
-use crate::adapter::{Consume, Options, Outgoing, Target, When};
+use crate::adapter::{Consume, NO_MESSAGES, Options, Outgoing, Target, When};
 use crate::args::{self, Command, Protocol};
 use crate::exit::Failure;
 use crate::format::{Format, unescape};
@@ -113,8 +113,12 @@ impl Plan {
             let checked = target.check_handle(handle);
             checked.map_err(|error| Failure::Usage(format!("{error:#}")))?;
         }
+        let is_message = matches!(task, Task::Send(_) | Task::Recv(_) | Task::Bench(_));
+        if is_message && matches!(target, Target::CmqControl(_)) {
+            return Err(Failure::Usage(NO_MESSAGES.to_owned()));
+        }
         if let Task::Bench(bench) = &mut task {
-            if matches!(target, Target::Cmq(_)) {
+            if matches!(target, Target::Cmq(_) | Target::CmqTcp(_)) {
                 bench.check_cmq_batch()?;
             }
             // Last, since it makes files.

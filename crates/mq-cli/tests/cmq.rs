@@ -33,6 +33,14 @@ fn what_cmq_lacks_is_wrong_usage_and_not_shown() {
         ("create q --queues 3", "QUEUE/SHARDS"),
         ("topics", "MQ_CMQ_URL"),
         ("topics --url rocketmq://h:1", "cmq+http"),
+        (
+            "send --url cmq+tc3+http://h:1?region=r --topic q x",
+            "cmq+tcp",
+        ),
+        (
+            "recv --url cmq+tc3+http://h:1?region=r --topic q",
+            "cmq+tcp",
+        ),
     ] {
         let ended = mq(line, None);
         assert_eq!(ended.status.code(), Some(2), "{line}: {}", stderr(&ended));
@@ -133,6 +141,46 @@ async fn what_the_server_or_the_client_refuses_is_told_with_its_code() {
     });
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_control_plane_makes_is_used_over_tcp() {
+    let builder = DevServer::builder().gateway("127.0.0.1:0");
+    let server = builder.start().await.unwrap();
+    let (control, tcp) = (server.control_url(), server.tcp_url());
+    let run = |line: &str, url: &str| {
+        let ended = mq(line, Some(url));
+        assert_eq!(ended.status.code(), Some(0), "{line}: {}", stderr(&ended));
+        String::from_utf8(ended.stdout).unwrap()
+    };
+    tokio::task::block_in_place(|| {
+        for name in ["work", "orders/2", "topic:news", "topic:weather/"] {
+            run(&format!("create {name}"), &control);
+        }
+        let made = "orders-0\norders-1\ntopic:news\ntopic:weather\nwork\n";
+        assert_eq!(run("topics", &control), made);
+        run("send --topic work plain --count 2", &tcp);
+        let described: Value =
+            serde_json::from_str(&run("describe work --json", &control)).unwrap();
+        assert_eq!(described["visible"], 2);
+        let received = run("recv --topic work --count 2 --timeout 20s", &tcp);
+        assert_eq!(received, "plain\nplain\n");
+        let again = mq("create work", Some(&control));
+        assert_eq!(again.status.code(), Some(1), "{}", stderr(&again));
+        assert!(stderr(&again).contains("already existed"));
+        let none = mq("describe none", Some(&control));
+        assert_eq!(none.status.code(), Some(1), "{}", stderr(&none));
+        let wrong = control.replace("dev-secret", "canary7f3a");
+        let refused = mq("topics", Some(&wrong));
+        assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
+        assert!(!stderr(&refused).contains("canary"));
+        for name in ["work", "orders/2", "topic:news", "topic:weather"] {
+            run(&format!("delete {name}"), &control);
+        }
+        assert_eq!(run("topics", &control), "");
+    });
+    let routes = server.requests("QueryQueueRoute");
+    assert_eq!(routes, 2, "one a command that went over TCP");
+}
+
 #[tokio::test]
 async fn a_batch_to_a_topic_is_one_request_and_its_results_are_in_order() {
     let server = DevServer::builder().start().await.unwrap();
@@ -173,7 +221,7 @@ fn the_demo_ends_well_in_half_a_minute_and_a_lost_message_makes_it_fail() {
     let ended = within(Duration::from_secs(30), "demo", None);
     assert_eq!(ended.status.code(), Some(0), "{}", stderr(&ended));
     let shown = String::from_utf8(ended.stdout).unwrap();
-    assert_eq!(shown.matches(" yes ").count(), 6, "{shown}");
+    assert_eq!(shown.matches(" yes ").count(), 7, "{shown}");
     let ended = lossy.join().unwrap();
     assert_eq!(ended.status.code(), Some(1), "{}", stderr(&ended));
     let shown = String::from_utf8(ended.stdout).unwrap();

@@ -10,7 +10,9 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use mq_cmq::{Client, DeadLetter, Queue, Received, TopicMessage};
+use mq_cmq::{
+    Client, ControlClient, DeadLetter, Queue, Received, TcpClient, TopicMessage, Verdict,
+};
 
 /// A server that is ended, whatever becomes of the test.
 struct Server {
@@ -32,6 +34,13 @@ impl Server {
             stdout,
             url,
         }
+    }
+
+    /// The next line of its output.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
     }
 
     fn queue(&self, name: &str) -> Queue {
@@ -145,6 +154,49 @@ async fn what_was_seeded_is_there_and_a_snapshot_keeps_it() {
     assert_eq!(left, 2, "nothing is left beside seed and snapshot");
 }
 
+/// The first line is what it is without a gateway.
+#[tokio::test]
+async fn with_a_gateway_it_says_where_tcp_and_the_control_plane_are() {
+    let mut server = Server::start(&["--gateway", "127.0.0.1:0"]);
+    let at = server.url.strip_prefix("cmq+http://").unwrap();
+    let expected = [
+        format!("cmq+tcp://{at}"),
+        format!("cmq+tc3+http://{at}?region=ap-guangzhou"),
+    ];
+    let urls = [server.line(), server.line()];
+    assert_eq!(urls, expected);
+    let [tcp, control] = urls;
+    let control = ControlClient::from_url(&control).unwrap().build().unwrap();
+    let making = control.create_queue("paid").transactional(true);
+    making.await.unwrap();
+    let client = TcpClient::from_url(&tcp).unwrap().build().unwrap();
+    let orders = client.transactional("paid", |_| async { Verdict::Rollback });
+    let prepared = orders.unwrap().begin("order").await.unwrap();
+    prepared.commit().await.unwrap();
+    // Committed over TCP, received over HTTP.
+    assert_eq!(body(&server.queue("paid")).await.as_deref(), Some("order"));
+}
+
+/// Whoever asks for the gateway is told the address that is advertised.
+#[tokio::test]
+async fn what_is_advertised_is_where_clients_go() {
+    let elsewhere = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = elsewhere.local_addr().unwrap().to_string();
+    let seed = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&seed, "[[queue]]\nname = \"q\"").unwrap();
+    let path = seed.path().to_str().unwrap();
+    let arguments = ["--gateway", "127.0.0.1:0", "--advertise", &address];
+    let mut server = Server::start(&[&arguments[..], &["--seed", path]].concat());
+    let client = TcpClient::from_url(&server.line()).unwrap().build();
+    let queue = client.unwrap().queue("q").unwrap();
+    let arrived = elsewhere.accept();
+    let sending = async { queue.send("x").await };
+    tokio::select! {
+        arrived = arrived => drop(arrived.unwrap()),
+        sent = sending => panic!("sent to another address: {sent:?}"),
+    }
+}
+
 /// What the README shows as a file is one.
 #[tokio::test]
 async fn the_seed_in_the_readme_is_taken_as_it_stands() {
@@ -212,6 +264,8 @@ fn what_is_wrong_is_said() {
         (["--listen", "nowhere"], 2, "socket address"),
         (["--listen", &taken], 1, "start the server"),
         (["--push", "everywhere"], 2, "off, public, any"),
+        (["--gateway", &taken], 1, "start the server"),
+        (["--advertise", "h:1"], 2, "--gateway"),
         (["--count", "1"], 2, "--count"),
     ] {
         let (ended, told) = failed(&arguments);

@@ -167,6 +167,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Variables that would lead an example elsewhere.
 const FOREIGN: &[&str] = &[
+    "MQ_CMQ_CONTROL_URL",
+    "MQ_CMQ_TCP_URL",
     "MQ_CMQ_URL",
     "MQ_ROCKETMQ_URL",
     "ROCKETMQ_AK",

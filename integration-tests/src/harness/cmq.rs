@@ -12,7 +12,7 @@ use super::unique;
 static SERVER: LazyLock<(Runtime, DevServer)> = LazyLock::new(|| {
     let started = std::thread::spawn(|| {
         let runtime = Runtime::new().expect("threads");
-        let server = runtime.block_on(DevServer::builder().start());
+        let server = runtime.block_on(DevServer::builder().gateway("127.0.0.1:0").start());
         (runtime, server.expect("a port on the loopback address"))
     });
     started.join().expect("it has started")
@@ -27,6 +27,15 @@ pub fn server() -> &'static DevServer {
 pub fn queue(what: &str) -> String {
     let name = unique(what);
     create(&name);
+    name
+}
+
+/// A new queue of transactions, about which the server asks soon.
+pub fn transactional(what: &str) -> String {
+    let name = unique(what);
+    let spec = QueueSpec::new(&name).visibility(Duration::from_secs(1));
+    let spec = spec.transactional(Duration::from_secs(1), 15);
+    server().create_queue(spec).expect("a new name");
     name
 }
 

@@ -1,4 +1,4 @@
-//! CMQ over HTTP behind the common face.
+//! CMQ over HTTP and TCP behind the common face.
 //!
 //! ```text
 //!  QUEUE                     a queue
@@ -10,6 +10,7 @@
 mod batch;
 mod place;
 mod receive;
+mod transaction;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,12 +18,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::join_all;
 use futures_util::{Stream, StreamExt as _};
 use mq_cmq::ordered::{OrderedMessage, OrderedProducer};
-use mq_cmq::{Client, ClientBuilder, Error as CmqError, ErrorKind, Message, TopicMessage};
+use mq_cmq::{
+    Client, ClientBuilder, Error as CmqError, ErrorKind, Message, TcpClientBuilder, TopicMessage,
+};
 use mq_core::{Clock as _, SystemClock};
 
-use self::place::Place;
+pub(super) use self::place::{Place, TOPIC};
 pub use self::receive::{InOrder, OfQueue};
 pub(super) use self::receive::{settle, settle_ordered};
+use self::transaction::Transactions;
 use super::{
     Error, Failed, Features, Options, Outgoing, QueueCount, Result, Sent, Topic, Unchanged, When,
 };
@@ -34,9 +38,11 @@ pub struct Cmq {
     /// One a sharded name: they number what they send.
     ordered: Arc<Mutex<BTreeMap<String, OrderedProducer>>>,
     options: Arc<Options>,
+    /// Over TCP.
+    transactions: Option<Transactions>,
 }
 
-pub(super) const FEATURES: Features = Features {
+const FEATURES: Features = Features {
     tags: false,
     sql_filter: false,
     retry_after: false,
@@ -65,7 +71,29 @@ impl Cmq {
             client: builder.build()?,
             ordered: Arc::default(),
             options: Arc::new(options),
+            transactions: None,
         })
+    }
+
+    pub(super) fn over_tcp(builder: TcpClientBuilder, options: Options) -> Result<Self> {
+        let builder = match options.send_timeout {
+            Some(timeout) => builder.timeout(timeout),
+            None => builder,
+        };
+        let client = builder.build()?;
+        Ok(Self {
+            client: client.as_client().clone(),
+            ordered: Arc::default(),
+            options: Arc::new(options),
+            transactions: Some(Transactions::new(client)),
+        })
+    }
+
+    pub(super) const fn features(&self) -> Features {
+        Features {
+            transactional: self.transactions.is_some(),
+            ..FEATURES
+        }
     }
 
     /// The protocol's own client, for what goes beyond the common face.
@@ -150,7 +178,7 @@ impl Cmq {
         let queues = self.client.queues().all().await?.into_iter();
         let mut all: Vec<String> = queues.map(|queue| queue.name).collect();
         let topics = self.client.topics().all().await?.into_iter();
-        all.extend(topics.map(|topic| format!("{}{}", place::TOPIC, topic.name)));
+        all.extend(topics.map(|topic| format!("{TOPIC}{}", topic.name)));
         all.sort();
         let known = |name| Topic {
             name,
@@ -164,7 +192,7 @@ impl Cmq {
             Place::Topic { name, .. } => {
                 let attributes = self.client.topic(&name)?.attributes().await?;
                 Ok(vec![QueueCount {
-                    queue: format!("{}{name}", place::TOPIC),
+                    queue: format!("{TOPIC}{name}"),
                     visible: attributes.messages,
                     held: 0,
                     delayed: 0,
@@ -249,7 +277,7 @@ fn check(message: &Outgoing) -> Result<&str> {
     if matches!(message.when, Some(When::Level(_))) {
         return Err(unsupported("CMQ has no delay levels"));
     }
-    let queue = !message.destination.starts_with(place::TOPIC);
+    let queue = !message.destination.starts_with(TOPIC);
     if queue && message.tag.is_some() {
         let told = "only what is published to a topic can have a tag";
         return Err(unsupported(told));
@@ -335,11 +363,7 @@ pub(super) fn no_groups() -> Error {
     unsupported("CMQ has no consumer groups")
 }
 
-pub(super) fn no_transactions(message: Outgoing) -> Failed {
-    failed(message, unsupported("CMQ has no transactions over HTTP"))
-}
-
-fn unsupported(told: &str) -> Error {
+pub(super) fn unsupported(told: &str) -> Error {
     CmqError::builder(ErrorKind::Unsupported, told)
         .build()
         .into()

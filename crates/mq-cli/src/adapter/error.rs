@@ -12,8 +12,10 @@ use super::Outgoing;
 pub enum Error {
     /// Over RocketMQ's remoting protocol.
     RocketMq(mq_rocketmq::Error),
-    /// Over CMQ's HTTP.
+    /// Over CMQ's HTTP or TCP.
     Cmq(mq_cmq::Error),
+    /// Over CMQ's control plane.
+    CmqControl(mq_cmq::ControlError),
 }
 
 /// A result with [`Error`].
@@ -47,6 +49,7 @@ impl Error {
         match self {
             Self::RocketMq(error) => error.kind(),
             Self::Cmq(error) => error.kind(),
+            Self::CmqControl(error) => error.kind(),
         }
     }
 
@@ -58,6 +61,8 @@ impl Error {
                 let code = error.code()?;
                 i32::try_from(code.number()).ok()
             }
+            // Its codes are words, and stand in the message.
+            Self::CmqControl(_) => None,
         }
     }
 
@@ -66,6 +71,7 @@ impl Error {
         match self {
             Self::RocketMq(error) => error.outcome(),
             Self::Cmq(error) => error.outcome(),
+            Self::CmqControl(error) => error.outcome(),
         }
     }
 
@@ -74,6 +80,7 @@ impl Error {
         match self {
             Self::RocketMq(error) => error.retry(),
             Self::Cmq(error) => error.retry(),
+            Self::CmqControl(error) => error.retry(),
         }
     }
 }
@@ -84,6 +91,7 @@ impl fmt::Display for Error {
         match self {
             Self::RocketMq(error) => error.fmt(f),
             Self::Cmq(error) => error.fmt(f),
+            Self::CmqControl(error) => error.fmt(f),
         }
     }
 }
@@ -93,6 +101,7 @@ impl std::error::Error for Error {
         match self {
             Self::RocketMq(error) => error.source(),
             Self::Cmq(error) => error.source(),
+            Self::CmqControl(error) => error.source(),
         }
     }
 }
@@ -106,6 +115,12 @@ impl From<mq_rocketmq::Error> for Error {
 impl From<mq_cmq::Error> for Error {
     fn from(error: mq_cmq::Error) -> Self {
         Self::Cmq(error)
+    }
+}
+
+impl From<mq_cmq::ControlError> for Error {
+    fn from(error: mq_cmq::ControlError) -> Self {
+        Self::CmqControl(error)
     }
 }
 
@@ -135,6 +150,15 @@ impl std::error::Error for Unchanged {
 
 impl From<mq_cmq::Error> for Unchanged {
     fn from(error: mq_cmq::Error) -> Self {
+        Self {
+            partial: error.outcome() == Outcome::Unknown,
+            error: error.into(),
+        }
+    }
+}
+
+impl From<mq_cmq::ControlError> for Unchanged {
+    fn from(error: mq_cmq::ControlError) -> Self {
         Self {
             partial: error.outcome() == Outcome::Unknown,
             error: error.into(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mq_rocketmq::{Client, ClientBuilder, ConsumerBuilder, ScheduledHandle};
 
-use super::{Result, cmq};
+use super::{Result, cmq, control};
 
 /// A service URL that was read and found good.
 #[derive(Debug, Clone)]
@@ -14,6 +14,10 @@ pub enum Target {
     RocketMq(Box<ClientBuilder>),
     /// `cmq+http://…` or `cmq+https://…`
     Cmq(Box<mq_cmq::ClientBuilder>),
+    /// `cmq+tcp://…`
+    CmqTcp(Box<mq_cmq::TcpClientBuilder>),
+    /// `cmq+tc3+http://…` or `cmq+tc3+https://…`
+    CmqControl(Box<mq_cmq::ControlClientBuilder>),
 }
 
 /// Options of a connection.
@@ -85,12 +89,23 @@ impl Target {
         Ok(Self::RocketMq(Box::new(Client::from_url(url)?)))
     }
 
-    /// Reads a URL of CMQ.
+    /// Reads a URL of CMQ: over HTTP, over TCP, or of the control plane.
     ///
     /// # Errors
     ///
     /// Kind `Invalid` or `Unsupported`, as the client has it. The secret is never part of it.
     pub fn cmq(url: &str) -> Result<Self> {
+        let begins = |scheme: &str| {
+            let begin = url.trim().get(..scheme.len());
+            begin.is_some_and(|it| it.eq_ignore_ascii_case(scheme))
+        };
+        if begins("cmq+tcp:") {
+            return Ok(Self::CmqTcp(Box::new(mq_cmq::TcpClient::from_url(url)?)));
+        }
+        if begins("cmq+tc3+") {
+            let builder = mq_cmq::ControlClient::from_url(url)?;
+            return Ok(Self::CmqControl(Box::new(builder)));
+        }
         Ok(Self::Cmq(Box::new(mq_cmq::Client::from_url(url)?)))
     }
 
@@ -102,7 +117,8 @@ impl Target {
     pub fn check_handle(&self, handle: &str) -> Result<()> {
         match self {
             Self::RocketMq(_) => Ok(handle.parse::<ScheduledHandle>().map(drop)?),
-            Self::Cmq(_) => Err(cmq::no_cancel()),
+            Self::Cmq(_) | Self::CmqTcp(_) => Err(cmq::no_cancel()),
+            Self::CmqControl(_) => Err(control::no_messages()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use mq_rocketmq::Verdict;
 
 use super::rocketmq::{RocketMq, given_back, outgoing};
-use super::{Broker, Failed, Outgoing, Result, cmq};
+use super::{Broker, Failed, Outgoing, Result, control};
 
 /// A transaction under way, with its message at the broker, which shows it to nobody yet. Dropped, the message is not delivered.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ use super::{Broker, Failed, Outgoing, Result, cmq};
 pub enum Transaction {
     /// Over RocketMQ's remoting protocol: a half message.
     RocketMq(Box<mq_rocketmq::Transaction>),
+    /// Over CMQ's TCP protocol: a half message, which the server forgets when it has asked about it in vain.
+    Cmq(Box<mq_cmq::Prepared>),
 }
 
 impl Broker {
@@ -26,7 +28,8 @@ impl Broker {
                 let begun = broker.begin(message).await?;
                 Ok(Transaction::RocketMq(Box::new(begun)))
             }
-            Self::Cmq(_) => Err(cmq::no_transactions(message)),
+            Self::Cmq(broker) => Ok(Transaction::Cmq(Box::new(broker.begin(message).await?))),
+            Self::CmqControl(_) => Err(control::not_sent(message)),
         }
     }
 }
@@ -40,6 +43,7 @@ impl Transaction {
     pub async fn commit(self) -> Result<()> {
         match self {
             Self::RocketMq(transaction) => Ok(transaction.commit().await?),
+            Self::Cmq(prepared) => Ok(prepared.commit().await?),
         }
     }
 
@@ -51,6 +55,7 @@ impl Transaction {
     pub async fn rollback(self) -> Result<()> {
         match self {
             Self::RocketMq(transaction) => Ok(transaction.rollback().await?),
+            Self::Cmq(prepared) => Ok(prepared.rollback().await?),
         }
     }
 }

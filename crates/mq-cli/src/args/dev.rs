@@ -15,10 +15,10 @@ pub(crate) struct Dev {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DevBroker {
-    /// A CMQ server: queues and topics over HTTP, until Ctrl-C
+    /// A CMQ server: queues and topics over HTTP, and over TCP on request, until Ctrl-C
     ///
     /// Prints its URL on stdout, with the credentials of development that it accepts: AKIDdev and dev-secret. Whoever reaches its port can do
-    /// everything with them.
+    /// everything with them. With --gateway two lines follow: the URL for clients over TCP, and that of the control plane.
     #[command(after_help = EXIT_CODES)]
     Cmq(DevCmq),
 }
@@ -28,6 +28,12 @@ pub(crate) struct DevCmq {
     /// Where to listen; port 0 is any free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
     pub(crate) listen: String,
+    /// Serve CMQ's TCP protocol too, with transactions, and listen for it there; port 0 is any free one
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) gateway: Option<String>,
+    /// What clients are told that ask where the gateway is, if they reach it by another address, as from outside of a container
+    #[arg(long, value_name = "HOST:PORT", requires = "gateway")]
+    pub(crate) advertise: Option<String>,
     /// Queues, topics and subscriptions to begin with: [[queue]], [[topic]] and [[subscription]] with a name each
     #[arg(long, value_name = "FILE.toml")]
     pub(crate) seed: Option<PathBuf>,

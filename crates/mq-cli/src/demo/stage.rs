@@ -35,6 +35,7 @@ pub(super) fn queues(builder: Builder) -> Builder {
         queue("all-news"),
         queue("europe"),
         queue("later"),
+        queue("payments").transactional(FIRST_QUERY, 15),
     ];
     seed.queues
         .extend((0..SHARDS).map(|at| queue(&format!("orders-{at}"))));
@@ -118,5 +119,7 @@ pub(super) async fn receive(broker: &Broker, queue: &str, wanted: usize) -> BTre
 pub(super) const SHARDS: usize = 4;
 /// Short, so that what is delivered again comes soon.
 const VISIBILITY: Duration = Duration::from_secs(1);
+/// How soon the server asks about a transaction that nobody has ended.
+const FIRST_QUERY: Duration = Duration::from_secs(1);
 /// Longer than a visibility timeout and a wait for messages.
-const PATIENCE: Duration = Duration::from_secs(4);
+pub(super) const PATIENCE: Duration = Duration::from_secs(4);

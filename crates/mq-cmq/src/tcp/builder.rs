@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use mq_core::Endpoint;
 
@@ -55,6 +56,12 @@ impl TcpClientBuilder {
     /// here. Each has to serve everything; they are tried in turn. Default none.
     pub fn gateways<T: Into<String>>(mut self, addresses: impl IntoIterator<Item = T>) -> Self {
         self.gateways = addresses.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long an operation may take, as [`ClientBuilder::timeout`] has it.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.http = self.http.timeout(timeout);
         self
     }
 

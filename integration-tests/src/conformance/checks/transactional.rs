@@ -9,7 +9,8 @@ use crate::conformance::Subject;
 use crate::harness::unique;
 
 pub(super) async fn committed(subject: Subject) {
-    let (broker, topic) = (subject.connect().await, subject.topic("commit").await);
+    let broker = subject.connect().await;
+    let topic = subject.transactional("commit").await;
     let subscription = earliest(&broker, &topic, &unique("group")).await;
     let begun = broker.begin(Outgoing::new(&topic, "1")).await;
     let begun = begun.expect("begun");
@@ -28,7 +29,8 @@ pub(super) async fn committed(subject: Subject) {
 }
 
 pub(super) async fn rolled_back(subject: Subject) {
-    let (broker, topic) = (subject.connect().await, subject.topic("rollback").await);
+    let broker = subject.connect().await;
+    let topic = subject.transactional("rollback").await;
     let subscription = earliest(&broker, &topic, &unique("group")).await;
     for number in 0..2 {
         let message = Outgoing::new(&topic, number.to_string());

@@ -4,11 +4,11 @@ use super::super::Result;
 use super::invalid;
 
 /// What is written before the name of a topic.
-pub(super) const TOPIC: &str = "topic:";
+pub(in crate::adapter) const TOPIC: &str = "topic:";
 
 /// A destination, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in crate::adapter) enum Place {
     Queue(String),
     /// The queues `name-0` and so on.
     Shards {
@@ -22,7 +22,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    pub(super) fn parse(text: &str) -> Result<Self> {
+    pub(in crate::adapter) fn parse(text: &str) -> Result<Self> {
         if let Some(topic) = text.strip_prefix(TOPIC) {
             let (name, key) = match topic.split_once('/') {
                 Some((name, key)) => (name, Some(key.to_owned())),
@@ -52,7 +52,7 @@ impl Place {
     }
 
     /// The names of its queues; a topic has none.
-    pub(super) fn queues(&self) -> Vec<String> {
+    pub(in crate::adapter) fn queues(&self) -> Vec<String> {
         match self {
             Self::Queue(name) => vec![name.clone()],
             Self::Shards { name, count } => (0..*count).map(|at| format!("{name}-{at}")).collect(),

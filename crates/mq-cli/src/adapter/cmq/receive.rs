@@ -8,7 +8,7 @@ use mq_cmq::{Consumer, Received, Settling};
 use mq_core::{Clock as _, Properties, SystemClock};
 
 use super::super::{Acker, Consume, Delivery, Incoming, Result, Settle, Subscription};
-use super::{Cmq, invalid, place::Place, unsupported};
+use super::{Cmq, Place, invalid, unsupported};
 
 /// A consumer of one queue, and what that was called.
 #[derive(Debug)]
