@@ -148,6 +148,9 @@ def peers(rounds, quick):
                 count = {OURS: 40_000, "java": 20_000, "python": 3_000}[client]
                 # Java is not in its stride before.
                 warm = {OURS: 1_000, "java": 15_000, "python": 200}[client]
+                if mode == "drain" and client == "java":
+                    # It opens a client for each receive and leaves it open: below 20,000 files.
+                    count, warm = 10_000, 5_000
                 if in_flight == 1:
                     count, warm = count // 4, warm // (1 if client == "java" else 4)
                 if quick:

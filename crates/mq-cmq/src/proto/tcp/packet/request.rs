@@ -11,7 +11,7 @@ pub struct Auth {
     /// The secret id.
     #[prost(string, required, tag = "1")]
     pub secret_id: String,
-    /// See [`signature`](super::signature).
+    /// See [`signature`](crate::proto::tcp::signature).
     #[prost(string, required, tag = "2")]
     pub signature: String,
     /// The client's name for itself.
