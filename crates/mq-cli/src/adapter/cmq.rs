@@ -349,8 +349,8 @@ pub(super) fn unchanged(error: Error) -> Unchanged {
 }
 
 /// Something is done already.
-fn part(error: CmqError, done: &[String]) -> Unchanged {
-    let mut failed = Unchanged::from(error);
+pub(super) fn part(error: impl Into<Unchanged>, done: &[String]) -> Unchanged {
+    let mut failed = error.into();
     failed.partial |= !done.is_empty();
     failed
 }

@@ -1,9 +1,9 @@
 //! CMQ's control plane behind the common face: what it makes, describes and deletes; messages go over the data plane.
 
 use futures_util::future::join_all;
-use mq_cmq::{ControlClient, ControlClientBuilder, ControlError};
+use mq_cmq::{ControlClient, ControlClientBuilder};
 
-use super::cmq::{Place, TOPIC, unchanged, unsupported};
+use super::cmq::{Place, TOPIC, part, unchanged, unsupported};
 use super::{Error, Failed, Options, Outgoing, QueueCount, Result, Topic, Unchanged};
 
 /// A client of CMQ's control plane. Cheap to clone.
@@ -110,13 +110,6 @@ impl CmqControl {
     pub(super) fn close(&self) {
         self.client.close();
     }
-}
-
-/// Something is done already.
-fn part(error: ControlError, done: &[String]) -> Unchanged {
-    let mut failed = Unchanged::from(error);
-    failed.partial |= !done.is_empty();
-    failed
 }
 
 pub(super) fn no_messages() -> Error {

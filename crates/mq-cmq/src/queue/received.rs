@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::de::DeserializeOwned;
 
 use crate::proto::action::ReceivedMessage;
+use crate::proto::limits::MAX_VISIBILITY_SECONDS;
 
 /// A message that was received. It is invisible to others until [`Received::visible_again`]; delete it before, or it is delivered again.
 ///
@@ -93,7 +94,7 @@ impl Received {
         }
         let seconds = message.next_visible.checked_sub(message.first_dequeued)?;
         // What is outside of what a queue can be told says something else.
-        (1..=MAX_VISIBILITY_SECONDS)
+        (1..=MAX_VISIBILITY_SECONDS.into())
             .contains(&seconds)
             .then(|| Duration::from_secs(seconds))
     }
@@ -149,5 +150,3 @@ fn time(seconds: u64) -> SystemTime {
         .checked_add(since)
         .unwrap_or(SystemTime::UNIX_EPOCH)
 }
-
-const MAX_VISIBILITY_SECONDS: u64 = 12 * 3600;
