@@ -1,5 +1,5 @@
-//! mq-cmq: as many tasks as may be in flight, each awaiting its sends, or its receives and deletes. For the server's figures also `fill`, by
-//! batches, and `idle`, long polls of an empty queue.
+//! mq-cmq: as many tasks as may be in flight, each awaiting its sends, or its receives and deletes; over TCP with `tcp-` before the mode. For the
+//! server's figures also `fill`, by batches, and `idle`, long polls of an empty queue.
 
 #[allow(dead_code, reason = "a group, and drains without latencies, are RocketMQ's")]
 #[path = "../../../rocketmq/meter.rs"]
@@ -12,16 +12,22 @@ use std::{
 };
 
 use meter::{Job, Sends, Window};
-use mq_cmq::{Client, Queue};
+use mq_cmq::{Client, Queue, TcpClient};
 use tokio::task::JoinSet;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let job = Job::from_env()?;
-    let client = Client::from_url(&format!("cmq+http://AKIDdev:dev-secret@{}", job.namesrv))?;
-    let client = client.build()?;
+    let keys_and_host = format!("AKIDdev:dev-secret@{}", job.namesrv);
+    let (client, mode) = if let Some(mode) = job.mode.strip_prefix("tcp-") {
+        let client = TcpClient::from_url(&format!("cmq+tcp://{keys_and_host}"))?.build()?;
+        (client.as_client().clone(), mode)
+    } else {
+        let client = Client::from_url(&format!("cmq+http://{keys_and_host}"))?.build()?;
+        (client, job.mode.as_str())
+    };
     let queue = client.queue(&job.topic)?;
-    match job.mode.as_str() {
+    match mode {
         "send" => timed(&queue, &job, send_some).await?,
         "drain" => timed(&queue, &job, drain_some).await?,
         "fill" => fill(&queue, &job).await?,

@@ -1,9 +1,5 @@
 package mq.bench;
 
-import com.qcloud.cmq.Account;
-import com.qcloud.cmq.entity.CmqConfig;
-import com.qcloud.cmq.Message;
-import com.qcloud.cmq.Queue;
 import com.sun.management.OperatingSystemMXBean;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -13,29 +9,22 @@ import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * CMQ's official SDK for Java: as many threads as may be in flight over one account, which is for several.
- * {@code send|drain HOST:PORT QUEUE N SIZE IN_FLIGHT}, and the variable {@code BENCH_WARM}.
+ * CMQ's official SDKs for Java, over HTTP and over TCP: as many threads as may be in flight over one account, or one producer or consumer, which
+ * are for several. {@code [tcp-]send|drain HOST:PORT QUEUE N SIZE IN_FLIGHT}, and the variable {@code BENCH_WARM}.
  */
 public final class Main {
     private final String mode;
-    private final String queue;
     private final String body;
     private final int inFlight;
-    private final Account account;
+    private final Calls calls;
     private final AtomicInteger errors = new AtomicInteger();
 
-    private Main(String[] args) {
+    private Main(String[] args) throws Exception {
         mode = args[0];
-        queue = args[2];
         body = "x".repeat(Integer.parseInt(args[4]));
         inFlight = Math.max(1, Integer.parseInt(args[5]));
-        CmqConfig config = new CmqConfig();
-        config.setEndpoint("http://" + args[1]);
-        config.setSecretId("AKIDdev");
-        config.setSecretKey("dev-secret");
-        config.setSignMethod("sha256");
-        config.setPrintSlow(false);
-        account = new Account(config);
+        String endpoint = "http://" + args[1];
+        calls = mode.startsWith("tcp-") ? new Tcp(endpoint, args[2]) : new Http(endpoint, args[2]);
     }
 
     public static void main(String[] args) throws Exception {
@@ -63,11 +52,10 @@ public final class Main {
         Thread[] threads = new Thread[inFlight];
         for (int i = 0; i < inFlight; i++) {
             threads[i] = new Thread(() -> {
-                Queue mine = account.getQueue(queue);
                 for (int at = next.getAndIncrement(); at < count; at = next.getAndIncrement()) {
                     long begun = System.nanoTime();
                     try {
-                        one(mine);
+                        one();
                     } catch (Exception error) {
                         if (errors.getAndIncrement() == 0) {
                             System.err.println(error);
@@ -84,16 +72,12 @@ public final class Main {
         return micros;
     }
 
-    private void one(Queue mine) throws Exception {
-        if (mode.equals("send")) {
-            mine.sendMessage(body);
-            return;
-        }
-        Message message = mine.receiveMessage(3);
-        if (message.msgBody.length() != body.length()) {
+    private void one() throws Exception {
+        if (mode.endsWith("send")) {
+            calls.send(body);
+        } else if (calls.receiveAndDelete() != body.length()) {
             throw new IllegalStateException("another message");
         }
-        mine.deleteMessage(message.receiptHandle);
     }
 
     private static long cpu() {
