@@ -17,6 +17,7 @@ use super::Failure;
 use super::asked::Asked;
 use super::build::{self, Recipe};
 
+pub mod control;
 mod exchanges;
 mod script;
 
