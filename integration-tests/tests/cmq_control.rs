@@ -81,6 +81,7 @@ async fn cmq_control_makes_what_the_data_plane_uses() {
     }
 
     let detail = control.describe_queue("QUEUE_API").await.unwrap();
+    assert_eq!(detail.name, "queue_api", "as it was made");
     assert_eq!(detail.attributes.dead_letter, Some(rule));
     assert_eq!(detail.attributes.max_body, 1024 * 1024);
     assert_eq!(detail.attributes.retention, Duration::from_secs(3_600));
@@ -255,6 +256,8 @@ async fn cmq_control_names_each_mistake() {
         error.message().contains("still has 1 subscriptions"),
         "{error}"
     );
+    assert!(error.message().starts_with("(10540)"), "{error}");
+    assert_eq!(code(error), ControlCode::CMQ_BACKEND_ERROR);
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
     main.py --endpoint HOST:PORT --id SECRET_ID --key SECRET_KEY [--region REGION] [--token TOKEN] [--unsigned-payload]
 
 A line on stdin is a call, as JSON: `{"Action": "CreateCmqQueue", "QueueName": "q"}`, in the words of the wire. A line on stdout is what the
-SDK made of the answer, as JSON, with `Code` "" ; or `Code` and `Message` of the error that it raised. It ends with its input, with exit code 0.
-It speaks plain HTTP.
+SDK made of the answer, as JSON, with `Code` ""; or `Code`, `Message` and `RequestId` of the error that it raised, and "ClientError.NoSuchAction" for
+an action that it does not know. It ends with its input, with exit code 0. It speaks plain HTTP.
 """
 
 import argparse
@@ -41,6 +41,8 @@ def parse():
 
 def answer(client, call):
     action = call.pop("Action")
+    if not hasattr(client, action):
+        return {"Code": "ClientError.NoSuchAction", "Message": f"the SDK has no {action}"}
     request = getattr(models, action + "Request")()
     request.from_json_string(json.dumps(call))
     try:

@@ -9,17 +9,15 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
-use serde_json::{Map, Value};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time::timeout;
+use serde_json::Value;
+use tokio::process::Command;
 
 use super::Failure;
+use super::asked::Asked;
 use super::build::{self, Recipe};
 
+pub mod control;
 mod exchanges;
 mod script;
 
@@ -87,23 +85,9 @@ impl Sdk {
         command
             .args(["--id", "AKIDdev", "--key", "dev-secret"])
             .args(["--sign", signed.sign, "--method", signed.method])
-            .current_dir(&built)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .kill_on_drop(true);
-        let mut child = command
-            .spawn()
-            .map_err(|error| build::spawn_failure(&command, &error))?;
-        let (Some(calls), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Failure::Output("no pipes to the client".to_owned()));
-        };
-        Ok(Session {
-            what: self.version(),
-            calls,
-            answers: BufReader::new(answers).lines(),
-            _child: child,
-        })
+            .current_dir(&built);
+        let theirs = Asked::start(self.version(), command)?;
+        Ok(Session { theirs })
     }
 
     const fn recipe(self) -> Recipe {
@@ -148,10 +132,7 @@ impl Sdk {
 /// A running SDK. Dropped, its process is killed.
 #[derive(Debug)]
 pub struct Session {
-    what: &'static str,
-    calls: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
-    _child: Child,
+    theirs: Asked,
 }
 
 impl Session {
@@ -164,7 +145,7 @@ impl Session {
         let answer = self.ask(action, params).await?;
         let code = answer.get("code").and_then(Value::as_i64);
         let Some(code) = code.and_then(|code| i32::try_from(code).ok()) else {
-            let why = format!("{}: no code in {answer}", self.what);
+            let why = format!("{}: no code in {answer}", self.theirs.what());
             return Err(Failure::Output(why));
         };
         let error = || {
@@ -189,27 +170,7 @@ impl Session {
     /// # Errors
     /// [`Failure::TimedOut`], [`Failure::Output`].
     pub async fn ask(&mut self, action: &str, params: Value) -> Result<Value, Failure> {
-        let mut call = match params {
-            Value::Object(params) => params,
-            _ => Map::new(),
-        };
-        call.insert("Action".to_owned(), action.into());
-        let line = format!("{}\n", Value::Object(call));
-        let broken = |error| Failure::Output(format!("{} at {action}: {error}", self.what));
-        let written = self.calls.write_all(line.as_bytes()).await;
-        written.map_err(broken)?;
-        let answer = timeout(DEADLINE, self.answers.next_line())
-            .await
-            .map_err(|_| Failure::TimedOut {
-                what: format!("{} at {action}", self.what),
-                lines: Vec::new(),
-            })?;
-        let Some(answer) = answer.map_err(broken)? else {
-            let why = format!("{} ended at {action}", self.what);
-            return Err(Failure::Output(why));
-        };
-        serde_json::from_str(&answer)
-            .map_err(|error| Failure::Output(format!("{error} in the line {answer}")))
+        self.theirs.ask(action, params).await
     }
 }
 
@@ -261,5 +222,3 @@ const MAVEN: &[&str] = &[
 const JAVA: [&str; 3] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx96m"];
 const NPM: &[&str] = &["npm", "ci", "--silent", "--ignore-scripts"];
 const AUTHENTICATION: i32 = 4100;
-/// A long poll of 30 s, and a busy machine.
-const DEADLINE: Duration = Duration::from_secs(45);

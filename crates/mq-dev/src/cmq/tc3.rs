@@ -182,6 +182,8 @@ fn no(action: &str, refusal: &Refusal) -> No {
         ErrorCode::TOO_MANY_QUEUES => ControlCode::LIMIT_EXCEEDED,
         ErrorCode::TOO_MANY_SUBSCRIPTIONS => ControlCode::TOO_MANY_SUBSCRIPTIONS,
         code if code.kind() == ErrorKind::Unsupported => ControlCode::UNSUPPORTED_OPERATION,
+        // It has a number of the parameters' codes, and is no matter of parameters.
+        ErrorCode::TOPIC_HAS_SUBSCRIPTIONS => ControlCode::CMQ_BACKEND_ERROR,
         code if code.number() == ErrorCode::OUT_OF_RANGE.number() => {
             ControlCode::INVALID_PARAMETER_VALUE
         }

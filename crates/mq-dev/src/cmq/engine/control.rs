@@ -15,6 +15,17 @@ impl Engine {
         Ok(queue.map(|queue| queue.id.clone()).unwrap_or_default())
     }
 
+    /// As it was made, whatever the case of the letters here.
+    ///
+    /// # Errors
+    /// There is no such queue.
+    pub(crate) fn queue_name(&self, name: &str) -> Result<String> {
+        let queue = self.queues.get(&self.key(name)?);
+        Ok(queue
+            .map(|queue| queue.spec().name.clone())
+            .unwrap_or_default())
+    }
+
     /// # Errors
     /// There is no such queue.
     pub(crate) fn transaction_of(&self, name: &str) -> Result<Option<TransactionSpec>> {

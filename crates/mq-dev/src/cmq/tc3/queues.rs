@@ -113,7 +113,7 @@ fn described(engine: &mut Engine, now: u64, name: &str) -> Result<QueueState> {
     let state = engine.queue_state(now, name)?;
     let transaction = engine.transaction_of(name)?;
     Ok(QueueState {
-        queue_name: name.to_owned(),
+        queue_name: engine.queue_name(name)?,
         queue_id: engine.queue_id(name)?,
         max_msg_heap_num: state.max_messages,
         polling_wait_seconds: state.wait_seconds,
