@@ -201,6 +201,8 @@ const SPAWNERS: &[&str] = &[
     "producer/retry.rs",
     "producer/transaction/checks.rs",
     "consumer/run.rs",
+    "consumer/attend.rs",
+    "publisher/attend.rs",
 ];
 
 #[cfg(test)]

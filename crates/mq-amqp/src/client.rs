@@ -1,0 +1,213 @@
+//! The client: what its connections share.
+
+mod builder;
+mod events;
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use futures_util::FutureExt as _;
+use mq_core::Secret;
+use tokio::sync::{Mutex, broadcast};
+
+pub use self::builder::ClientBuilder;
+pub use self::events::{Event, Events, Role};
+use crate::conn::{Link, Options, Replay, Tasks};
+use crate::consumer::ConsumerBuilder;
+use crate::error::{Result, closed};
+use crate::proto::{ConnectionUpdateSecret, Hidden};
+use crate::publisher::PublisherBuilder;
+use crate::topology::{Registry, replay};
+
+/// A client of one virtual host. Cheap to clone; all clones share its connections: one to publish on, made with the first publisher, and one
+/// for everything else, so that a broker which blocks publishers does not stop consumers.
+///
+/// When the last clone is dropped, with everything made of it, its connections are cut; [`close`](Self::close) ends them well.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use mq_amqp::{Client, Message};
+///
+/// let client = Client::from_url("amqp://guest:guest@127.0.0.1:5672/%2f")?.connect().await?;
+/// let publisher = client.publisher("").build().await?;
+/// publisher.send(Message::new("orders", "hello")).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: Arc<Options>,
+    tasks: Arc<Tasks>,
+    events: broadcast::Sender<Event>,
+    consuming: Link,
+    publishing: Mutex<Option<Link>>,
+    registry: Arc<Registry>,
+    closed: std::sync::atomic::AtomicBool,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.tasks.abort();
+    }
+}
+
+impl Client {
+    /// Options from `amqp://user:password@host[:port][,host…]/vhost[?option=value&…]`, or `amqps://`. See [`ClientBuilder::from_url`].
+    ///
+    /// # Errors
+    ///
+    /// As [`ClientBuilder::from_url`].
+    pub fn from_url(url: &str) -> Result<ClientBuilder> {
+        ClientBuilder::from_url(url)
+    }
+
+    /// Options with nothing in them but defaults: `guest` at `localhost:5672`, virtual host `/`.
+    pub fn builder() -> ClientBuilder {
+        ClientBuilder::new()
+    }
+
+    async fn connect(options: Options) -> Result<Self> {
+        let options = Arc::new(options);
+        let tasks = Arc::new(Tasks::new());
+        let events = broadcast::Sender::new(events::KEPT);
+        let registry = Arc::new(Registry::default());
+        let observer = events::observer(events.clone());
+        let replay = replayer(&registry, &events, true);
+        let consuming = Link::connect(CONSUMING, &options, &tasks, observer, replay).await?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                options,
+                tasks,
+                events,
+                consuming,
+                publishing: Mutex::default(),
+                registry,
+                closed: false.into(),
+            }),
+        })
+    }
+
+    /// Options of a publisher to an exchange; the default one, which leads to the queue that the routing key names, has no name.
+    pub fn publisher(&self, exchange: impl Into<ByteString>) -> PublisherBuilder {
+        PublisherBuilder::new(self.clone(), exchange.into())
+    }
+
+    /// Options of a consumer of a queue.
+    pub fn consumer(&self, queue: impl Into<ByteString>) -> ConsumerBuilder {
+        ConsumerBuilder::new(self.clone(), queue.into())
+    }
+
+    /// What happens to the connections, from now on. Who does not read for long misses some.
+    pub fn events(&self) -> Events {
+        Events::new(self.shared.events.subscribe())
+    }
+
+    /// Gives the server a new password or token before the old one expires; connections that are made from now on use it too.
+    ///
+    /// # Errors
+    ///
+    /// What a server says that does not take it, or has no such thing.
+    pub async fn update_secret(&self, secret: Secret) -> Result<()> {
+        self.shared.options.set_secret(secret.clone());
+        let publishing = self.shared.publishing.lock().await.clone();
+        for link in [Some(self.shared.consuming.clone()), publishing]
+            .into_iter()
+            .flatten()
+        {
+            let connection = link.up().await?;
+            let method = ConnectionUpdateSecret {
+                new_secret: Hidden(secret.expose().to_owned().into()),
+                reason: ByteString::from_static("renewed"),
+            };
+            connection.call(method).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the connections well. What is under way on publishers is not waited for: flush or close them before.
+    pub async fn close(&self) {
+        self.shared
+            .closed
+            .store(true, std::sync::atomic::Ordering::Release);
+        let publishing = self.shared.publishing.lock().await.clone();
+        if let Some(link) = publishing {
+            link.close().await;
+        }
+        self.shared.consuming.close().await;
+        self.shared.tasks.abort();
+    }
+
+    /// The publishing connection, made when it is first needed.
+    pub(crate) async fn publishing(&self) -> Result<Link> {
+        let mut publishing = self.shared.publishing.lock().await;
+        if self
+            .shared
+            .closed
+            .load(std::sync::atomic::Ordering::Acquire)
+        {
+            return Err(closed("connect", "client"));
+        }
+        if let Some(link) = &*publishing {
+            return Ok(link.clone());
+        }
+        let observer = events::observer(self.shared.events.clone());
+        // Exclusive queues are the other connection's.
+        let replay = replayer(&self.shared.registry, &self.shared.events, false);
+        let link = Link::connect(
+            PUBLISHING,
+            &self.shared.options,
+            &self.shared.tasks,
+            observer,
+            replay,
+        )
+        .await?;
+        *publishing = Some(link.clone());
+        Ok(link)
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    pub(crate) fn registry_of(&self) -> Arc<Registry> {
+        Arc::clone(&self.shared.registry)
+    }
+
+    pub(crate) fn consuming(&self) -> &Link {
+        &self.shared.consuming
+    }
+
+    pub(crate) fn tasks(&self) -> &Tasks {
+        &self.shared.tasks
+    }
+}
+
+fn replayer(registry: &Arc<Registry>, events: &broadcast::Sender<Event>, own: bool) -> Replay {
+    let (registry, events) = (Arc::clone(registry), events.clone());
+    Arc::new(move |connection| {
+        let (registry, events) = (Arc::clone(&registry), events.clone());
+        async move {
+            // Nobody has to listen.
+            let tell = |happened| drop(events.send(Event::from(happened)));
+            replay(&registry, &connection, own, tell).await
+        }
+        .boxed()
+    })
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("hosts", &self.shared.options.endpoints)
+            .field("vhost", &self.shared.options.vhost)
+            .finish_non_exhaustive()
+    }
+}
+
+const CONSUMING: &str = "consuming";
+const PUBLISHING: &str = "publishing";

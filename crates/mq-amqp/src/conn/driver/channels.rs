@@ -1,0 +1,238 @@
+//! The channels of a connection: who waits on them for what.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use mq_core::{ErrorKind, Outcome};
+use tokio::sync::oneshot;
+
+use crate::conn::{Key, Lane, Outbox, Reply};
+use crate::error::{Error, refused};
+use crate::proto::{
+    Assembler, ChannelClose, ChannelCloseOk, ChannelFlowOk, ChannelOpen, Frame, Incoming,
+    Malformed, Method, ReplyCode,
+};
+
+/// Channels by their number, from 1 on.
+pub(super) struct Channels {
+    most: u16,
+    slots: Vec<Option<Slot>>,
+}
+
+struct Slot {
+    serial: u64,
+    lane: Arc<dyn Lane>,
+    assembler: Assembler,
+    calls: VecDeque<Reply>,
+    phase: Phase,
+}
+
+enum Phase {
+    Opening(oneshot::Sender<Result<u16, Error>>),
+    Open,
+    /// We have closed it; what still comes is not looked at.
+    Closing,
+}
+
+impl Channels {
+    pub(super) fn new(most: u16) -> Self {
+        Self {
+            most,
+            slots: Vec::new(),
+        }
+    }
+
+    fn slot(&mut self, key: Key) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(usize::from(key.id).checked_sub(1)?)?;
+        slot.as_mut().filter(|slot| slot.serial == key.serial)
+    }
+
+    pub(super) fn lane(&mut self, key: Key) -> Option<Arc<dyn Lane>> {
+        let slot = self
+            .slot(key)
+            .filter(|slot| !matches!(slot.phase, Phase::Closing))?;
+        Some(Arc::clone(&slot.lane))
+    }
+
+    pub(super) fn open(
+        &mut self,
+        serial: u64,
+        lane: Arc<dyn Lane>,
+        opened: oneshot::Sender<Result<u16, Error>>,
+        out: &mut Outbox,
+    ) {
+        let free = self
+            .slots
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(self.slots.len());
+        let id = u16::try_from(free + 1).ok().filter(|id| *id <= self.most);
+        let Some(id) = id else {
+            let _ = opened.send(Err(none_left(self.most)));
+            return;
+        };
+        if free == self.slots.len() {
+            self.slots.push(None);
+        }
+        if let Some(slot) = self.slots.get_mut(free) {
+            *slot = Some(Slot {
+                serial,
+                lane,
+                assembler: Assembler::default(),
+                calls: VecDeque::new(),
+                phase: Phase::Opening(opened),
+            });
+        }
+        out.method(
+            id,
+            &ChannelOpen {
+                reserved_1: ByteString::new(),
+            }
+            .into(),
+        );
+    }
+
+    pub(super) fn call(&mut self, key: Key, method: &Method, reply: Reply, out: &mut Outbox) {
+        match self.slot(key) {
+            Some(slot) if matches!(slot.phase, Phase::Open) => {
+                slot.calls.push_back(reply);
+                out.method(key.id, method);
+            }
+            _ => drop(reply.send(Err(gone()))),
+        }
+    }
+
+    pub(super) fn close(&mut self, key: Key, out: &mut Outbox) {
+        if let Some(slot) = self.slot(key)
+            && matches!(slot.phase, Phase::Open)
+        {
+            close(slot, key.id, out);
+        }
+    }
+
+    /// Takes a frame; the answer is the channel whose lane may have something to write now.
+    pub(super) fn take(
+        &mut self,
+        frame: Frame,
+        most: u64,
+        out: &mut Outbox,
+    ) -> Result<Option<Key>, Malformed> {
+        let id = frame.channel;
+        let place = usize::from(id)
+            .checked_sub(1)
+            .and_then(|at| self.slots.get_mut(at));
+        let Some(place) = place else {
+            return Err(Malformed::new("channel", format!("{id} is not open")));
+        };
+        let Some(slot) = place else {
+            return Err(Malformed::new("channel", format!("{id} is not open")));
+        };
+        let Some(incoming) = slot.assembler.take(frame, most)? else {
+            return Ok(None);
+        };
+        match incoming {
+            Incoming::Method(Method::ChannelClose(told)) => {
+                out.method(id, &ChannelCloseOk {}.into());
+                // If both close it at a time, each answers the other.
+                if !matches!(slot.phase, Phase::Closing)
+                    && let Some(slot) = place.take()
+                {
+                    slot.lost(&refused(told.reply_code, &told.reply_text));
+                }
+            }
+            Incoming::Method(Method::ChannelCloseOk(_)) => *place = None,
+            _ if matches!(slot.phase, Phase::Closing) => {}
+            Incoming::Method(Method::ChannelOpenOk(_)) => slot.opened(id, out),
+            Incoming::Method(Method::ChannelFlow(flow)) => out.method(
+                id,
+                &ChannelFlowOk {
+                    active: flow.active,
+                }
+                .into(),
+            ),
+            incoming if is_reply(&incoming) => match slot.calls.pop_front() {
+                Some(reply) => drop(reply.send(Ok(incoming))),
+                None => return Err(Malformed::new("method", "a reply that nobody waits for")),
+            },
+            incoming => {
+                slot.lane.incoming(incoming);
+                return Ok(Some(Key {
+                    id,
+                    serial: slot.serial,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The connection is gone.
+    pub(super) fn lost(&mut self, why: &Error) {
+        self.slots
+            .drain(..)
+            .flatten()
+            .for_each(|slot| slot.lost(why));
+    }
+}
+
+impl Slot {
+    fn opened(&mut self, id: u16, out: &mut Outbox) {
+        if let Phase::Opening(opened) = std::mem::replace(&mut self.phase, Phase::Open)
+            && opened.send(Ok(id)).is_err()
+        {
+            // Nobody waits for it any more.
+            close(self, id, out);
+        }
+    }
+
+    fn lost(self, why: &Error) {
+        for reply in self.calls {
+            let _ = reply.send(Err(why.clone()));
+        }
+        match self.phase {
+            Phase::Opening(opened) => drop(opened.send(Err(why.clone()))),
+            Phase::Open => self.lane.lost(why),
+            Phase::Closing => {}
+        }
+    }
+}
+
+fn close(slot: &mut Slot, id: u16, out: &mut Outbox) {
+    slot.phase = Phase::Closing;
+    let method = ChannelClose {
+        reply_code: ReplyCode::REPLY_SUCCESS.0,
+        reply_text: ByteString::from_static("bye"),
+        class_id: 0,
+        method_id: 0,
+    };
+    out.method(id, &method.into());
+}
+
+/// What answers a call; all else is the lane's.
+const fn is_reply(incoming: &Incoming) -> bool {
+    let (Incoming::Method(method) | Incoming::Content(method, _)) = incoming;
+    !matches!(
+        method,
+        Method::BasicDeliver(_)
+            | Method::BasicReturn(_)
+            | Method::BasicAck(_)
+            | Method::BasicNack(_)
+            | Method::BasicCancel(_)
+    )
+}
+
+fn none_left(most: u16) -> Error {
+    Error::builder(
+        ErrorKind::Busy,
+        format!("all {most} channels of the connection are in use"),
+    )
+    .code(ReplyCode::NOT_ALLOWED)
+    .hint("close what is not needed, or use another client; the server's limit is channel_max")
+    .build()
+}
+
+fn gone() -> Error {
+    Error::builder(ErrorKind::Disconnected, "the channel is gone")
+        .outcome(Outcome::NotSent)
+        .build()
+}

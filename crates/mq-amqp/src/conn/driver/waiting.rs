@@ -1,0 +1,107 @@
+//! Waiting for a socket, for commands and for time, at once; and what is done with the socket.
+
+use std::future::{Future as _, poll_fn};
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::AsyncWrite as _;
+use tokio::time::Interval;
+use tokio_util::io::poll_read_buf;
+
+use super::Driver;
+
+/// What a driver waits for.
+#[derive(Default)]
+pub(super) struct Happened {
+    pub(super) read: usize,
+    woken: bool,
+    pub(super) ticked: bool,
+}
+
+impl Driver {
+    pub(super) async fn wait(&mut self, ticks: &mut Interval) -> io::Result<Happened> {
+        let connection = self.connection.clone();
+        let mut woken = pin!(connection.0.wake.notified());
+        poll_fn(|cx| {
+            let mut happened = Happened::default();
+            let mut moved = self.poll_write(cx)?;
+            match self.poll_read(cx) {
+                Poll::Ready(count) => {
+                    happened.read = count?;
+                    moved = true;
+                }
+                Poll::Pending => {}
+            }
+            happened.woken = woken.as_mut().poll(cx).is_ready();
+            happened.ticked = ticks.poll_tick(cx).is_ready();
+            if self.poll_lazy(cx) {
+                happened.woken = true;
+            }
+            if moved || happened.woken || happened.ticked {
+                return Poll::Ready(Ok(happened));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Whether those who could wait have waited long enough.
+    fn poll_lazy(&mut self, cx: &mut Context<'_>) -> bool {
+        let due = self
+            .lazy
+            .as_mut()
+            .is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready());
+        if due {
+            self.lazy = None;
+            self.dirty.extend(self.connection.inbox().lazy.drain(..));
+        }
+        due
+    }
+
+    /// Writes until nothing is left or the socket takes no more; says whether room was made for lanes that wait for it.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        let waited = self.out.is_full();
+        while !self.out.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = self.out.slices(&mut slices);
+            let filled = slices.get(..count).unwrap_or_default();
+            match Pin::new(&mut self.stream).poll_write_vectored(cx, filled) {
+                Poll::Ready(written) => {
+                    self.out.written(written?);
+                    self.wrote = true;
+                    self.flushed = false;
+                }
+                Poll::Pending => return Ok(waited && !self.out.is_full()),
+            }
+        }
+        if !self.flushed && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
+            self.flushed = true;
+        }
+        Ok(waited || !self.dirty.is_empty() && !self.connection.is_blocked())
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.inbound.capacity() - self.inbound.len() < READ / 4 {
+            self.inbound.reserve(READ);
+        }
+        let count = ready!(poll_read_buf(
+            Pin::new(&mut self.stream),
+            cx,
+            &mut self.inbound
+        ))?;
+        if count == 0 {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    /// The peer closes the connection: what is under way there is not waited for.
+    pub(super) fn last_write(&mut self) {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        let _ = self.poll_write(&mut cx);
+    }
+}
+
+const SLICES: usize = 64;
+const READ: usize = 64 * 1024;

@@ -1,0 +1,86 @@
+//! Sockets, secured or not.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use mq_core::Endpoint;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tokio_rustls::client::TlsStream;
+
+use super::tls::TlsConfig;
+
+/// A connection's bytes.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    /// Connects, and secures the connection where that is asked for: there is no way to a stream that is not.
+    pub(super) async fn open(endpoint: &Endpoint, tls: Option<&TlsConfig>) -> io::Result<Self> {
+        let socket = TcpStream::connect((endpoint.host(), endpoint.port())).await?;
+        socket.set_nodelay(true)?;
+        // A peer that is gone is noticed by what it does not acknowledge, before heartbeats do.
+        #[cfg(target_os = "linux")]
+        SockRef::from(&socket).set_tcp_user_timeout(Some(std::time::Duration::from_secs(20)))?;
+        match tls {
+            None => Ok(Self::Plain(socket)),
+            Some(tls) => tls.secure(socket, endpoint).await,
+        }
+    }
+}
+
+macro_rules! each {
+    ($self:ident, $stream:ident => $do:expr) => {
+        match $self.get_mut() {
+            Stream::Plain($stream) => $do,
+            #[cfg(feature = "tls")]
+            Stream::Tls($stream) => $do,
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        each!(self, stream => Pin::new(stream).poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self, stream => Pin::new(stream).poll_write_vectored(cx, bufs))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, stream => Pin::new(stream).poll_shutdown(cx))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,156 @@
+//! Consuming.
+//!
+//! ```text
+//!  attend: one task a consumer opens a channel, sets the prefetch, consumes; and does so again when channel, consumer or connection is lost
+//!  Core: what is ready, held, settled ─ Lane ─ driver of the consuming connection
+//!  run, run_batch: a task a message or batch
+//! ```
+
+mod attend;
+mod core;
+mod delivery;
+mod ledger;
+mod options;
+mod retry;
+mod run;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::Stream;
+
+use self::core::Core;
+pub use self::core::Counts;
+pub use self::delivery::{Acker, Delivery, Received, Settle, Settling};
+pub use self::options::ConsumerBuilder;
+pub use self::retry::RetryPolicy;
+use crate::client::Client;
+use crate::error::Result;
+use crate::publisher::Publisher;
+
+/// Receives the messages of a queue. Receive by [`recv`](Self::recv), by [`run`](Self::run), or as a [`Stream`].
+///
+/// Connections and channels that are lost are made again, and what was not acknowledged is delivered again; none of that is an item. Dropped, it
+/// closes: what it holds goes back to the queue.
+pub struct Consumer {
+    shared: Arc<Shared>,
+    concurrency: usize,
+    /// The receive that the stream waits for.
+    next: Mutex<Option<BoxFuture<'static, Result<Option<Delivery>>>>>,
+}
+
+struct Shared {
+    core: Arc<Core>,
+    client: Client,
+    retry: RetryPolicy,
+    parking: Option<Parking>,
+}
+
+/// Where messages go that nobody can handle.
+struct Parking {
+    publisher: Publisher,
+    queue: bytestring::ByteString,
+}
+
+impl Consumer {
+    /// The next message; `None` when the consumer is closed.
+    ///
+    /// Cancel safe: a message is handed out when this returns, or stays.
+    ///
+    /// # Errors
+    ///
+    /// What ended the consumer, once; then `None`. Kind `NotFound` if the queue is gone, `Auth` if it may not be read, `Closed` if the client is.
+    pub async fn recv(&self) -> Result<Option<Delivery>> {
+        recv(&self.shared).await
+    }
+
+    /// What pauses and closes the consumer from elsewhere.
+    pub fn handle(&self) -> ConsumerHandle {
+        ConsumerHandle {
+            core: Arc::clone(&self.shared.core),
+        }
+    }
+
+    /// What has happened to its messages.
+    pub fn counts(&self) -> Counts {
+        self.shared.core.counts()
+    }
+
+    /// As [`ConsumerHandle::close`].
+    pub async fn close(&self) {
+        self.handle().close().await;
+    }
+
+    /// The queue.
+    pub fn queue(&self) -> &str {
+        &self.shared.core.queue
+    }
+}
+
+async fn recv(shared: &Arc<Shared>) -> Result<Option<Delivery>> {
+    let received = shared.core.next().await?;
+    Ok(received.map(|received| Delivery::new(Arc::clone(shared), received)))
+}
+
+impl Stream for Consumer {
+    type Item = Result<Delivery>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let shared = Arc::clone(&self.shared);
+        let slot = self.next.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let next = slot.get_or_insert_with(|| Box::pin(async move { recv(&shared).await }));
+        let item = std::task::ready!(next.as_mut().poll(cx));
+        *slot = None;
+        Poll::Ready(item.transpose())
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        self.shared.core.close();
+    }
+}
+
+impl fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consumer")
+            .field("queue", &self.queue())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Pauses and closes a [`Consumer`].
+#[derive(Clone)]
+pub struct ConsumerHandle {
+    core: Arc<Core>,
+}
+
+impl ConsumerHandle {
+    /// Hands out nothing more until [`resume`](Self::resume); the prefetch still fills.
+    pub fn pause(&self) {
+        self.core.pause(true);
+    }
+
+    /// Hands out again.
+    pub fn resume(&self) {
+        self.core.pause(false);
+    }
+
+    /// Stops receiving, gives back what was not handed out, and waits up to 5 s until what was handed out is settled; what is not by then goes back
+    /// to the queue. `recv` answers `None` from then on.
+    pub async fn close(&self) {
+        self.core.close();
+        self.core.ended().await;
+    }
+}
+
+impl fmt::Debug for ConsumerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsumerHandle")
+            .field("queue", &self.core.queue)
+            .finish_non_exhaustive()
+    }
+}

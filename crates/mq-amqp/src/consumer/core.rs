@@ -1,0 +1,360 @@
+//! What a consumer holds, and what it has to tell the broker.
+//!
+//! ```text
+//!  driver ─► incoming ─► ready ─► recv ─► Delivery ──settled──► ledger ─► fill: acks, coalesced
+//!                          ▲                │
+//!                          └──── later ◄────┘ in place: handed out again here, after a pause
+//! ```
+//!
+//! Everything belongs to an epoch: one channel's life. A delivery of an earlier one is the broker's again, and settling it answers `Stale`
+//! without a frame.
+
+mod lane;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytestring::ByteString;
+use mq_core::{ErrorKind, Outcome};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::ledger::{Decision, Ledger};
+use crate::conn::{Connection, Key};
+use crate::error::Error;
+use crate::proto::{BasicDeliver, Content};
+
+/// A message as it came.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) epoch: u64,
+    pub(super) deliver: BasicDeliver,
+    pub(super) content: Content,
+    /// How often it was handed out here before.
+    pub(super) handed: u32,
+}
+
+pub(super) struct Core {
+    pub(super) queue: ByteString,
+    /// So many decisions are written at once; fewer wait a little while more messages are ready here.
+    most: usize,
+    state: Mutex<State>,
+    /// Something is ready, or nothing will be any more.
+    ready: Notify,
+    /// For the consumer's task: the channel was lost, the consumer was cancelled, or is to close.
+    pub(super) changed: Notify,
+    /// A delivery was settled while the consumer closes.
+    settled: Notify,
+    /// Who waits for the pauses of `later` has to look again.
+    pub(super) earlier: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    ready: VecDeque<Arrival>,
+    later: BTreeMap<(Instant, u64), Arrival>,
+    channel: Option<(Connection, Key)>,
+    epoch: u64,
+    ledger: Ledger,
+    /// Whether the driver comes.
+    called: Called,
+    cancelled: bool,
+    phase: Phase,
+    /// What `recv` answers once.
+    failure: Option<Error>,
+    paused: bool,
+    counts: Counts,
+}
+
+/// Whether the driver was told that there is something to write.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Called {
+    #[default]
+    Not,
+    Soon,
+    Now,
+}
+
+#[derive(Default, Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    #[default]
+    Running,
+    /// Nothing more is handed out; what is held may still be settled.
+    Closing,
+    Ended,
+}
+
+/// What has happened to a consumer's messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Came from the broker.
+    pub received: u64,
+    /// Were acknowledged.
+    pub acked: u64,
+    /// Were dropped without being settled, and went back to the broker.
+    pub dropped: u64,
+    /// Were larger than may be and refused.
+    pub too_large: u64,
+}
+
+impl Core {
+    pub(super) fn new(queue: ByteString, prefetch: u16) -> Self {
+        Self {
+            queue,
+            most: usize::from(prefetch / 2).max(1),
+            state: Mutex::default(),
+            ready: Notify::new(),
+            changed: Notify::new(),
+            settled: Notify::new(),
+            earlier: Notify::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A channel is there, on which nothing is consumed yet.
+    pub(super) fn begin(&self, connection: &Connection, key: Key) {
+        let mut state = self.state();
+        state.renew();
+        state.cancelled = false;
+        state.channel = Some((connection.clone(), key));
+    }
+
+    /// The next message; `None` when the consumer has come to its end.
+    ///
+    /// # Errors
+    ///
+    /// Once, what ended it.
+    pub(super) async fn next(&self) -> Result<Option<Arrival>, Error> {
+        loop {
+            let ready = self.ready.notified();
+            {
+                let mut state = self.state();
+                if state.phase != Phase::Running {
+                    // Whoever else waits has to hear it too.
+                    self.ready.notify_one();
+                    return state.failure.take().map_or(Ok(None), Err);
+                }
+                if !state.paused
+                    && let Some(received) = state.ready.pop_front()
+                {
+                    if !state.ready.is_empty() {
+                        // One is woken when something comes, and each wakes the next.
+                        self.ready.notify_one();
+                    }
+                    return Ok(Some(received));
+                }
+            }
+            ready.await;
+        }
+    }
+
+    /// Records a decision of a delivery.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Stale` if its channel is gone; kind `Closed` can't be: a consumer that has ended lets go of its channel.
+    pub(super) fn settle(&self, epoch: u64, tag: u64, decision: Decision) -> Result<(), Error> {
+        let mut state = self.state();
+        if state.epoch != epoch || state.channel.is_none() || !state.ledger.settle(tag, decision) {
+            return Err(stale(&self.queue));
+        }
+        if decision == Decision::Ack {
+            state.counts.acked += 1;
+        }
+        if decision == Decision::Ack && !state.ready.is_empty() && state.ledger.news() < self.most {
+            state.wake_soon();
+        } else {
+            state.wake();
+        }
+        if state.phase == Phase::Closing {
+            self.settled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Hands a delivery out again here at a time; meanwhile the broker counts it as held.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Stale`, as for [`settle`](Self::settle).
+    pub(super) fn again(&self, mut received: Arrival, at: Instant) -> Result<(), Error> {
+        let mut state = self.state();
+        if state.epoch != received.epoch || state.channel.is_none() {
+            return Err(stale(&self.queue));
+        }
+        if state.phase != Phase::Running {
+            drop(state);
+            return self.settle(
+                received.epoch,
+                received.deliver.delivery_tag,
+                Decision::Requeue,
+            );
+        }
+        received.handed += 1;
+        let first = state
+            .later
+            .first_key_value()
+            .is_none_or(|((first, _), _)| at < *first);
+        state
+            .later
+            .insert((at, received.deliver.delivery_tag), received);
+        if first {
+            self.earlier.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Makes what is due ready; gives when the next one is.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        let mut state = self.state();
+        loop {
+            let (next, _) = *state.later.first_key_value()?.0;
+            if next > now {
+                return Some(next);
+            }
+            let (_, received) = state.later.pop_first()?;
+            // What comes again is before what came later.
+            state.ready.push_front(received);
+            self.ready.notify_one();
+        }
+    }
+
+    /// Told that a delivery was dropped without a decision.
+    pub(super) fn dropped(&self, epoch: u64, tag: u64) {
+        if self.settle(epoch, tag, Decision::Requeue).is_ok() {
+            let mut state = self.state();
+            state.counts.dropped += 1;
+            if state.phase == Phase::Running {
+                tracing::warn!(queue = %self.queue, "a delivery was dropped without being settled; it is delivered again");
+            }
+        }
+    }
+
+    /// Nothing more is handed out; what waits here goes back with the channel.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        if state.phase == Phase::Running {
+            state.phase = Phase::Closing;
+            let waiting: Vec<_> = state.ready.drain(..).collect();
+            let later = std::mem::take(&mut state.later).into_values();
+            for received in waiting.into_iter().chain(later) {
+                state
+                    .ledger
+                    .settle(received.deliver.delivery_tag, Decision::Requeue);
+            }
+            state.wake();
+        }
+        drop(state);
+        self.ready.notify_one();
+        self.changed.notify_one();
+    }
+
+    /// There is nothing more to come.
+    pub(super) fn end(&self, why: Option<Error>) {
+        let mut state = self.state();
+        if state.phase != Phase::Ended {
+            state.phase = Phase::Ended;
+            state.failure = state.failure.take().or(why);
+            state.renew();
+        }
+        drop(state);
+        self.ready.notify_one();
+        self.settled.notify_one();
+        self.changed.notify_one();
+    }
+
+    /// Waits until nobody holds a delivery any more.
+    pub(super) async fn all_settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            {
+                let state = self.state();
+                if state.phase == Phase::Ended
+                    || state.channel.is_none()
+                    || state.ledger.held() == 0
+                {
+                    return;
+                }
+            }
+            settled.await;
+        }
+    }
+
+    /// Waits until the consumer has come to its end.
+    pub(super) async fn ended(&self) {
+        loop {
+            let ready = self.ready.notified();
+            if self.phase() == Phase::Ended {
+                self.ready.notify_one();
+                return;
+            }
+            ready.await;
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.state().phase
+    }
+
+    /// Whether the channel is there and the broker has not cancelled the consumer.
+    pub(super) fn is_live(&self, key: Key) -> bool {
+        let state = self.state();
+        !state.cancelled && state.channel.as_ref().is_some_and(|(_, held)| *held == key)
+    }
+
+    pub(super) fn pause(&self, paused: bool) {
+        self.state().paused = paused;
+        self.ready.notify_one();
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.state().counts
+    }
+}
+
+impl State {
+    /// What was held is the broker's again.
+    fn renew(&mut self) {
+        self.channel = None;
+        self.epoch += 1;
+        self.ledger = Ledger::default();
+        self.called = Called::Not;
+        self.ready.clear();
+        self.later.clear();
+    }
+
+    fn wake(&mut self) {
+        if let Some((connection, key)) = &self.channel
+            && self.called != Called::Now
+            && self.ledger.news() > 0
+        {
+            connection.wake(*key);
+            self.called = Called::Now;
+        }
+    }
+
+    fn wake_soon(&mut self) {
+        if let Some((connection, key)) = &self.channel
+            && self.called == Called::Not
+        {
+            connection.wake_soon(*key);
+            self.called = Called::Soon;
+        }
+    }
+}
+
+fn stale(queue: &str) -> Error {
+    Error::builder(
+        ErrorKind::Stale,
+        "the delivery is no longer this consumer's",
+    )
+    .operation("settle")
+    .endpoint(queue)
+    .outcome(Outcome::NotSent)
+    .hint("its channel is gone, or it was settled before; the broker delivers it again")
+    .build()
+}

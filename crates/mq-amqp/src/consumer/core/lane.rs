@@ -1,0 +1,88 @@
+//! What the driver asks of a consumer, and tells it.
+
+use super::{Arrival, Called, Core, Phase};
+use crate::conn::{Lane, Outbox};
+use crate::consumer::ledger::{Decision, Write};
+use crate::error::Error;
+use crate::proto::{BasicAck, BasicDeliver, BasicNack, Content, Incoming, Method};
+
+impl Lane for Core {
+    fn fill(&self, channel: u16, out: &mut Outbox) -> bool {
+        let mut state = self.state();
+        state.called = Called::Not;
+        state.ledger.write(|write| {
+            let method: Method = match write {
+                Write::Ack { tag, multiple } => BasicAck {
+                    delivery_tag: tag,
+                    multiple,
+                }
+                .into(),
+                Write::Nack { tag, requeue } => BasicNack {
+                    delivery_tag: tag,
+                    multiple: false,
+                    requeue,
+                }
+                .into(),
+            };
+            out.method(channel, &method);
+        });
+        false
+    }
+
+    fn incoming(&self, incoming: Incoming) {
+        match incoming {
+            Incoming::Content(Method::BasicDeliver(deliver), content) => {
+                self.delivered(deliver, content);
+            }
+            Incoming::Method(Method::BasicCancel(_)) => {
+                self.state().cancelled = true;
+                self.changed.notify_one();
+            }
+            _ => {}
+        }
+    }
+
+    fn all_taken(&self) {
+        self.ready.notify_one();
+    }
+
+    fn lost(&self, why: &Error) {
+        let mut state = self.state();
+        tracing::debug!(queue = %self.queue, reason = %why, "the consumer's channel is gone");
+        state.renew();
+        drop(state);
+        self.settled.notify_one();
+        self.changed.notify_one();
+    }
+}
+
+impl Core {
+    fn delivered(&self, deliver: BasicDeliver, content: Content) {
+        let mut state = self.state();
+        let tag = deliver.delivery_tag;
+        if !state.ledger.delivered(tag) {
+            tracing::error!(queue = %self.queue, tag, "the broker counts deliveries in another way");
+            return;
+        }
+        state.counts.received += 1;
+        if let Some(size) = content.too_large {
+            state.counts.too_large += 1;
+            state.ledger.settle(tag, Decision::Reject);
+            state.wake();
+            tracing::error!(queue = %self.queue, size, "a message is larger than max_message_size; it was refused");
+            return;
+        }
+        if state.phase != Phase::Running {
+            state.ledger.settle(tag, Decision::Requeue);
+            state.wake();
+            return;
+        }
+        let epoch = state.epoch;
+        state.ready.push_back(Arrival {
+            epoch,
+            deliver,
+            content,
+            handed: 0,
+        });
+    }
+}

@@ -1,0 +1,145 @@
+//! A consumer's options.
+
+use std::sync::{Arc, Mutex};
+
+use bytestring::ByteString;
+
+use super::core::Core;
+use super::{Consumer, Parking, RetryPolicy, Shared, attend};
+use crate::client::Client;
+use crate::error::{Result, invalid};
+use crate::proto::{BasicConsume, Table, Value};
+
+/// Options of a [`Consumer`]. Made by [`Client::consumer`].
+#[must_use = "a consumer is made by build"]
+#[derive(Debug)]
+pub struct ConsumerBuilder {
+    client: Client,
+    queue: ByteString,
+    tag: ByteString,
+    prefetch: u16,
+    concurrency: usize,
+    exclusive: bool,
+    arguments: Table,
+    retry: RetryPolicy,
+    parking: Option<ByteString>,
+}
+
+impl ConsumerBuilder {
+    pub(crate) fn new(client: Client, queue: ByteString) -> Self {
+        Self {
+            client,
+            queue,
+            tag: ByteString::new(),
+            prefetch: 250,
+            concurrency: 16,
+            exclusive: false,
+            arguments: Table::new(),
+            retry: RetryPolicy::default(),
+            parking: None,
+        }
+    }
+
+    /// How many messages may be held unsettled, here and in handlers; more do not come. Default 250; at least 1.
+    pub const fn prefetch(mut self, messages: u16) -> Self {
+        self.prefetch = messages;
+        self
+    }
+
+    /// How many handlers of [`Consumer::run`] may run at a time. Default 16; 1 keeps the queue's order.
+    pub const fn concurrency(mut self, handlers: usize) -> Self {
+        self.concurrency = handlers;
+        self
+    }
+
+    /// What the broker's tools call the consumer. Default: a name of the broker's.
+    pub fn tag(mut self, tag: impl Into<ByteString>) -> Self {
+        self.tag = tag.into();
+        self
+    }
+
+    /// Nobody else may consume from the queue meanwhile.
+    pub const fn exclusive(mut self) -> Self {
+        self.exclusive = true;
+        self
+    }
+
+    /// A consumer of higher priority gets messages as long as it has room. Default 0.
+    pub fn priority(self, priority: i32) -> Self {
+        self.argument("x-priority", priority)
+    }
+
+    /// Where to begin in a stream: `first`, `last`, `next`, an offset, a time. For streams alone.
+    pub fn stream_offset(self, offset: impl Into<Value>) -> Self {
+        self.argument("x-stream-offset", offset)
+    }
+
+    /// An argument of the broker's own.
+    pub fn argument(mut self, name: impl Into<ByteString>, value: impl Into<Value>) -> Self {
+        self.arguments.insert(name, value);
+        self
+    }
+
+    /// What becomes of messages whose handler fails. Default: in place, after 1 s, then twice as long each time up to a minute, for ever.
+    pub const fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Where messages go that nobody can handle, with the reason in header `x-mq-reason`. It has to exist. Default: they are refused, and the queue's
+    /// own dead letters take them, or nobody.
+    pub fn parking_queue(mut self, queue: impl Into<ByteString>) -> Self {
+        self.parking = Some(queue.into());
+        self
+    }
+
+    /// Begins to consume.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid` for a prefetch or concurrency of 0; `NotFound` if there is no such queue, `Auth` if it may not be read, `Rejected` if somebody has
+    /// it for himself.
+    pub async fn build(self) -> Result<Consumer> {
+        if self.prefetch == 0 || self.concurrency == 0 {
+            return Err(invalid(
+                "consumer",
+                "a prefetch or concurrency of 0 lets nothing come",
+            ));
+        }
+        if self.queue.len() > 255 || self.tag.len() > 255 {
+            return Err(invalid(
+                "consumer",
+                "the queue's name and the tag have at most 255 bytes",
+            ));
+        }
+        let parking = match self.parking {
+            Some(queue) => Some(Parking {
+                publisher: self.client.publisher("").build().await?,
+                queue,
+            }),
+            None => None,
+        };
+        let core = Arc::new(Core::new(self.queue.clone(), self.prefetch));
+        let consume = BasicConsume {
+            reserved_1: 0,
+            queue: self.queue,
+            consumer_tag: self.tag,
+            no_local: false,
+            no_ack: false,
+            exclusive: self.exclusive,
+            nowait: false,
+            arguments: self.arguments,
+        };
+        attend::start(&self.client, &core, consume, self.prefetch).await?;
+        Ok(Consumer {
+            shared: Arc::new(Shared {
+                core,
+                client: self.client,
+                retry: self.retry,
+                parking,
+            }),
+            concurrency: self.concurrency,
+            next: Mutex::default(),
+        })
+    }
+}

@@ -1,0 +1,339 @@
+//! Publishing with confirms.
+//!
+//! ```text
+//!  Send, Confirm ─► Core: waiting, line, flight ◄─ Lane ─► driver of the publishing connection
+//!                     ▲
+//!  attend: one task a publisher opens a channel in confirm mode, and another one when that is lost
+//! ```
+
+mod attend;
+mod core;
+mod encode;
+mod send;
+
+use std::fmt;
+use std::future::IntoFuture as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytestring::ByteString;
+use futures_util::stream::{Stream, StreamExt as _};
+use mq_core::{ErrorKind, Outcome};
+
+use self::core::Core;
+pub use self::send::{Confirm, Enqueue, Send};
+use crate::Message;
+use crate::client::Client;
+use crate::error::{Error, Result, closed, invalid};
+
+/// Publishes to an exchange, and hears from the broker what became of each message. Cheap to clone; all clones share one window and one channel.
+///
+/// A message counts as sent when the broker has confirmed it: durable queues have stored it then. Connections that break are made again, and
+/// what was not confirmed is sent again in its order and under the same id; so a message may be there twice, and never silently lost.
+///
+/// When the last clone is dropped, what is under way is still brought to its end, as long as the client lives; [`close`](Self::close) waits for it.
+#[derive(Clone)]
+pub struct Publisher {
+    handle: Arc<Handle>,
+    timeout: Duration,
+    mandatory: bool,
+}
+
+struct Handle {
+    core: Arc<Core>,
+    /// Keeps the client's connections.
+    _client: Client,
+    /// What the ids of this publisher's messages begin with.
+    prefix: u64,
+    ids: AtomicU64,
+}
+
+impl Handle {
+    fn new_id(&self) -> ByteString {
+        let number = self.ids.fetch_add(1, Ordering::Relaxed);
+        format!("{:016x}-{number:x}", self.prefix).into()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.core.leave();
+    }
+}
+
+/// Options of a [`Publisher`]. Made by [`Client::publisher`].
+#[must_use = "a publisher is made by build"]
+#[derive(Debug)]
+pub struct PublisherBuilder {
+    client: Client,
+    exchange: ByteString,
+    window: usize,
+    window_bytes: usize,
+    timeout: Duration,
+    mandatory: bool,
+}
+
+impl PublisherBuilder {
+    pub(crate) const fn new(client: Client, exchange: ByteString) -> Self {
+        Self {
+            client,
+            exchange,
+            window: 1000,
+            window_bytes: 64 * 1024 * 1024,
+            timeout: Duration::from_secs(30),
+            mandatory: true,
+        }
+    }
+
+    /// How many messages may be under way; others wait. Default 1000.
+    pub const fn window(mut self, messages: usize) -> Self {
+        self.window = messages;
+        self
+    }
+
+    /// How many bytes of messages may be under way; a message that is larger goes alone. Default 64 MiB.
+    pub const fn window_bytes(mut self, bytes: usize) -> Self {
+        self.window_bytes = bytes;
+        self
+    }
+
+    /// How long a send may take, from its first poll until the broker has confirmed it; default 30 s.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Whether a message that no queue takes is an error; default yes. If not, it is dropped by the broker and its send succeeds.
+    pub const fn mandatory(mut self, mandatory: bool) -> Self {
+        self.mandatory = mandatory;
+        self
+    }
+
+    /// Opens the publishing connection, if it is the client's first publisher, and a channel in confirm mode.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid` for a window of nothing or a name of more than 255 bytes; what connecting answers.
+    pub async fn build(self) -> Result<Publisher> {
+        if self.window == 0 {
+            return Err(invalid(
+                "publisher",
+                "a window of 0 messages lets nothing pass",
+            ));
+        }
+        if self.exchange.len() > 255 {
+            return Err(invalid(
+                "publisher",
+                "an exchange's name has at most 255 bytes",
+            ));
+        }
+        let link = self.client.publishing().await?;
+        let core = Arc::new(Core::new(self.exchange, self.window, self.window_bytes));
+        attend::start(&self.client, Arc::clone(&core), link).await?;
+        Ok(Publisher {
+            handle: Arc::new(Handle {
+                core,
+                _client: self.client,
+                prefix: fastrand::u64(..),
+                ids: AtomicU64::new(1),
+            }),
+            timeout: self.timeout,
+            mandatory: self.mandatory,
+        })
+    }
+}
+
+impl Publisher {
+    /// Publishes a message; the receipt comes when the broker has confirmed it.
+    ///
+    /// Cancel safe: dropped before its first poll, or while it waits for room in the window, nothing is sent; after that the message is not
+    /// called back, and a failure is told by the next [`flush`](Self::flush).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`] with the message: kind `NotFound` if no queue takes it, `Rejected` if the broker refused it, `Timeout`, `Invalid`, `Closed`;
+    /// its [`Outcome`] says whether the broker may have it.
+    pub fn send(&self, message: Message) -> Send {
+        Send::new(self.clone(), message)
+    }
+
+    /// As [`send`](Self::send), but resolves as soon as there is room in the window: what it gives is awaited for the receipt.
+    pub fn enqueue(&self, message: Message) -> Enqueue {
+        Enqueue::new(self.clone(), message)
+    }
+
+    /// Publishes what comes, as many at a time as the window holds, and gives a result for each in the order in which they came. Goes on after an error.
+    pub fn send_all<S>(
+        &self,
+        messages: S,
+    ) -> impl Stream<Item = Result<Receipt, SendError>> + use<S>
+    where
+        S: Stream<Item = Message>,
+    {
+        let publisher = self.clone();
+        let window = self.handle.core.window();
+        messages
+            .map(move |message| publisher.send(message).into_future())
+            .buffered(window)
+    }
+
+    /// Waits until nothing is under way, also what was dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Unheard`]: the failures since the last call that nobody else was told of.
+    pub async fn flush(&self) -> Result<(), Unheard> {
+        let unheard = self.handle.core.flushed().await;
+        if unheard.count == 0 {
+            Ok(())
+        } else {
+            Err(unheard)
+        }
+    }
+
+    /// Waits as [`flush`](Self::flush) does, and takes nothing more, from any clone.
+    ///
+    /// # Errors
+    ///
+    /// As [`flush`](Self::flush).
+    pub async fn close(self) -> Result<(), Unheard> {
+        let result = self.flush().await;
+        self.handle.core.end(&closed("send", "publisher"));
+        self.handle.core.changed.notify_one();
+        result
+    }
+
+    /// The exchange; the default one has no name.
+    pub fn exchange(&self) -> &str {
+        self.handle.core.exchange()
+    }
+}
+
+impl fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Publisher")
+            .field("exchange", &self.exchange())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message that the broker has confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    id: ByteString,
+    attempts: u32,
+}
+
+impl Receipt {
+    fn new(mut message: Message, attempts: u32) -> Self {
+        Self {
+            id: message
+                .properties_mut()
+                .message_id
+                .take()
+                .unwrap_or_default(),
+            attempts,
+        }
+    }
+
+    /// The message's id; if it was sent twice, both have this one.
+    pub fn unique_id(&self) -> &str {
+        &self.id
+    }
+
+    /// How often it was sent: more than once if a connection was lost before the broker had confirmed it.
+    pub const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+}
+
+/// A message that was not sent, or may not have been, with the message given back.
+///
+/// The message keeps the id under which it was sent, so that sending it again is recognisable as the same message.
+#[non_exhaustive]
+pub struct SendError {
+    /// What failed.
+    pub error: Error,
+    /// The message.
+    pub message: Box<Message>,
+}
+
+impl SendError {
+    pub(crate) fn new(error: Error, message: Message) -> Self {
+        Self {
+            error,
+            message: Box::new(message),
+        }
+    }
+
+    /// Whether the broker may have stored the message.
+    pub const fn outcome(&self) -> Outcome {
+        self.error.outcome()
+    }
+
+    /// What kind of failure it was.
+    pub const fn kind(&self) -> ErrorKind {
+        self.error.kind()
+    }
+}
+
+impl fmt::Debug for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendError")
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl std::error::Error for SendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.error)
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(failed: SendError) -> Self {
+        failed.error
+    }
+}
+
+/// Failures of sends that nobody awaited.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Unheard {
+    /// How many there were.
+    pub count: u64,
+    /// The last of them, at most 64, with their messages.
+    pub last: Vec<SendError>,
+}
+
+impl Unheard {
+    fn add(&mut self, failed: SendError) {
+        self.count += 1;
+        if self.last.len() == MOST_UNHEARD {
+            self.last.remove(0);
+        }
+        self.last.push(failed);
+    }
+}
+
+impl fmt::Display for Unheard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} messages were not sent", self.count)?;
+        match self.last.last() {
+            Some(last) => write!(f, "; the last: {last}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Unheard {}
+
+const MOST_UNHEARD: usize = 64;

@@ -1,0 +1,323 @@
+//! What a publisher has under way, and which of it is on the wire.
+//!
+//! ```text
+//!  send ─► waiting ──(room in the window)──► line ──(fill)──► flight ──ack, nack──► the sender hears
+//!                                             ▲                 │
+//!                                             └── channel lost ─┘   in order, under the same id
+//! ```
+//!
+//! Invariants: `waiting`, `line` and `flight` are each in the order in which sends were made, and whatever is in `flight` was made before
+//! whatever is in `line`. The message with delivery tag `t` is `flight[t - base]`; tags are counted where bytes are written.
+
+mod lane;
+mod state;
+mod words;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytestring::ByteString;
+use mq_core::Outcome;
+use tokio::sync::{Notify, oneshot};
+
+use self::state::{Resolved, Slot, State, Waiting, remove};
+use self::words::unroutable;
+use super::encode::Head;
+use super::{Receipt, SendError, Unheard};
+use crate::Message;
+use crate::conn::{Connection, Key};
+use crate::error::Error;
+use crate::proto::{BasicReturn, Content, Properties};
+
+pub(super) type Answer = oneshot::Sender<Result<Receipt, SendError>>;
+
+/// A publisher's state, which outlives channels and connections.
+pub(super) struct Core {
+    exchange: ByteString,
+    window: usize,
+    window_bytes: usize,
+    state: Mutex<State>,
+    /// The channel was lost, or nothing is left to do.
+    pub(super) changed: Notify,
+    /// Nothing is under way.
+    idle: Notify,
+}
+
+/// A send as it was taken.
+pub(super) struct Taken {
+    pub(super) number: u64,
+    /// `None`: it is in the window already.
+    pub(super) admitted: Option<oneshot::Receiver<()>>,
+}
+
+impl Core {
+    pub(super) fn new(exchange: ByteString, window: usize, window_bytes: usize) -> Self {
+        Self {
+            exchange,
+            window,
+            window_bytes,
+            state: Mutex::default(),
+            changed: Notify::new(),
+            idle: Notify::new(),
+        }
+    }
+
+    pub(super) fn exchange(&self) -> &str {
+        &self.exchange
+    }
+
+    pub(super) const fn window(&self) -> usize {
+        self.window
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a message: into the window if there is room and nobody waits, else behind those who wait.
+    pub(super) fn take(
+        &self,
+        message: Message,
+        head: Head,
+        answer: Answer,
+    ) -> Result<Taken, SendError> {
+        let mut state = self.state();
+        if let Some(why) = &state.ended {
+            return Err(SendError::new(why.clone(), message));
+        }
+        let number = state.next;
+        state.next += 1;
+        let slot = Slot {
+            number,
+            cost: message.body().len() + head.header().len(),
+            message: Some(message),
+            head,
+            answer: Some(answer),
+            returned: None,
+            sent: 0,
+            abandoned: false,
+        };
+        if state.waiting.is_empty() && self.has_room(&state, slot.cost) {
+            state.admit(slot);
+            drop(state);
+            return Ok(Taken {
+                number,
+                admitted: None,
+            });
+        }
+        let (admitted, room) = oneshot::channel();
+        state.waiting.push_back(Waiting { slot, admitted });
+        Ok(Taken {
+            number,
+            admitted: Some(room),
+        })
+    }
+
+    /// A message larger than the window goes alone.
+    fn has_room(&self, state: &State, cost: usize) -> bool {
+        state.count == 0
+            || state.count < self.window && state.bytes.saturating_add(cost) <= self.window_bytes
+    }
+
+    fn promote(&self, state: &mut State) {
+        while let Some(next) = state.waiting.front() {
+            if !self.has_room(state, next.slot.cost) {
+                return;
+            }
+            let Some(next) = state.waiting.pop_front() else {
+                return;
+            };
+            // Whose send was dropped meanwhile has withdrawn it.
+            if next.admitted.send(()).is_ok() {
+                state.admit(next.slot);
+            }
+        }
+    }
+
+    /// Takes a send back whose time is over; says what became of it.
+    pub(super) fn abandon(&self, number: u64) -> Option<(Outcome, Message)> {
+        let mut state = self.state();
+        if let Some(waiting) = remove(&mut state.waiting, number, |waiting| waiting.slot.number) {
+            return Some((Outcome::NotSent, waiting.slot.message?));
+        }
+        if let Some(slot) = remove(&mut state.line, number, |slot| slot.number) {
+            state.release(slot.cost);
+            self.promote(&mut state);
+            let outcome = if slot.sent == 0 {
+                Outcome::NotSent
+            } else {
+                Outcome::Unknown
+            };
+            self.tell_if_idle(&state);
+            return Some((outcome, slot.message?));
+        }
+        let at = state
+            .flight
+            .binary_search_by_key(&number, |slot| slot.number)
+            .ok()?;
+        let slot = state.flight.get_mut(at)?;
+        slot.answer.as_ref()?;
+        slot.abandoned = true;
+        Some((Outcome::Unknown, slot.message.clone()?))
+    }
+
+    /// The sender dropped its future before there was room.
+    pub(super) fn withdraw(&self, number: u64) {
+        let mut state = self.state();
+        remove(&mut state.waiting, number, |waiting| waiting.slot.number);
+        self.tell_if_idle(&state);
+    }
+
+    /// A channel in confirm mode is there.
+    pub(super) fn opened(&self, connection: &Connection, key: Key) {
+        let mut state = self.state();
+        state.base = 1;
+        state.channel = Some((connection.clone(), key));
+        state.dirty = false;
+        state.wake();
+    }
+
+    /// Whether the server has blocked the connection.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.state()
+            .channel
+            .as_ref()
+            .is_some_and(|(connection, _)| connection.is_blocked())
+    }
+
+    /// Whether this is the channel that is written to.
+    pub(super) fn holds(&self, key: Key) -> bool {
+        self.state()
+            .channel
+            .as_ref()
+            .is_some_and(|(_, held)| *held == key)
+    }
+
+    /// Nothing will be sent any more: everybody hears why.
+    pub(super) fn end(&self, why: &Error) {
+        let mut state = self.state();
+        state.ended = Some(why.clone());
+        state.channel = None;
+        let waiting = std::mem::take(&mut state.waiting);
+        let mut resolved = Resolved::new();
+        let flight = std::mem::take(&mut state.flight);
+        let line = std::mem::take(&mut state.line);
+        for slot in flight
+            .into_iter()
+            .chain(line)
+            .chain(waiting.into_iter().map(|waiting| waiting.slot))
+        {
+            let outcome = if slot.sent == 0 {
+                Outcome::NotSent
+            } else {
+                Outcome::Unknown
+            };
+            let error = why
+                .clone()
+                .into_builder()
+                .outcome(outcome)
+                .operation("send")
+                .build();
+            slot.fail(error, &mut resolved);
+        }
+        (state.count, state.bytes) = (0, 0);
+        self.finish(state, resolved);
+    }
+
+    /// The last handle is gone: what is under way is still brought to its end.
+    pub(super) fn leave(&self) {
+        self.state().leaving = true;
+        self.changed.notify_one();
+    }
+
+    /// Whether the task of the publisher has nothing to do any more.
+    pub(super) fn is_done(&self) -> bool {
+        let state = self.state();
+        state.ended.is_some() || state.leaving && state.is_idle()
+    }
+
+    /// Waits until nothing is under way; gives what nobody has heard of.
+    pub(super) async fn flushed(&self) -> Unheard {
+        loop {
+            let idle = self.idle.notified();
+            {
+                let mut state = self.state();
+                if state.is_idle() {
+                    return std::mem::take(&mut state.unheard);
+                }
+            }
+            idle.await;
+        }
+    }
+
+    fn tell_if_idle(&self, state: &State) {
+        if state.is_idle() {
+            self.idle.notify_waiters();
+            if state.leaving {
+                self.changed.notify_one();
+            }
+        }
+    }
+
+    /// Answers, outside of the lock; what nobody listens to any more is kept for `flush`.
+    fn finish(&self, mut state: MutexGuard<'_, State>, resolved: Resolved) {
+        self.promote(&mut state);
+        state.wake();
+        for (answer, result) in resolved {
+            if let Err(Err(unheard)) = answer.send(result) {
+                state.unheard.add(unheard);
+            }
+        }
+        self.tell_if_idle(&state);
+    }
+
+    fn settle(&self, tag: u64, multiple: bool, ack: bool) {
+        let mut state = self.state();
+        let Some(last) = tag
+            .checked_sub(state.base)
+            .and_then(|at| usize::try_from(at).ok())
+        else {
+            return;
+        };
+        let first = if multiple { 0 } else { last };
+        let mut resolved = Resolved::new();
+        let mut freed = Vec::new();
+        for slot in state.flight.iter_mut().skip(first).take(last + 1 - first) {
+            if let Some(message) = slot.message.take() {
+                freed.push(slot.cost);
+                slot.settle(message, ack, &mut resolved);
+            }
+        }
+        for cost in freed {
+            state.release(cost);
+            state.probes = state.probes.saturating_sub(1);
+        }
+        while state
+            .flight
+            .front()
+            .is_some_and(|slot| slot.message.is_none())
+        {
+            state.flight.pop_front();
+            state.base += 1;
+        }
+        self.finish(state, resolved);
+    }
+
+    /// The server could not route a message. It says so before it confirms it, and not by its tag.
+    fn came_back(&self, told: &BasicReturn, content: &Content) {
+        let id = Properties::decode(content.properties.clone())
+            .ok()
+            .and_then(|properties| properties.message_id);
+        let mut state = self.state();
+        let slot = state.flight.iter_mut().find(|slot| {
+            let message = slot.message.as_ref().filter(|_| slot.returned.is_none());
+            message.is_some_and(|message| {
+                message.message_id() == id.as_deref() && message.routing_key() == &*told.routing_key
+            })
+        });
+        if let Some(slot) = slot {
+            slot.returned = Some(unroutable(told));
+        } else {
+            tracing::warn!(exchange = %told.exchange, "a message came back that is not under way");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What is under way, and the steps from one place to the next.
+
+use std::collections::VecDeque;
+
+use tokio::sync::oneshot;
+
+use super::Answer;
+use super::words::nacked;
+use crate::Message;
+use crate::conn::{Connection, Key};
+use crate::error::Error;
+use crate::publisher::encode::Head;
+use crate::publisher::{Receipt, SendError, Unheard};
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) waiting: VecDeque<Waiting>,
+    pub(super) line: VecDeque<Slot>,
+    pub(super) flight: VecDeque<Slot>,
+    /// The delivery tag of `flight`'s first.
+    pub(super) base: u64,
+    /// Of `line` and `flight`, without what is settled.
+    pub(super) count: usize,
+    pub(super) bytes: usize,
+    pub(super) next: u64,
+    pub(super) channel: Option<(Connection, Key)>,
+    pub(super) dirty: bool,
+    /// So many of the next ones are sent one at a time, since one of them made the server close the channel.
+    pub(super) probes: usize,
+    /// Nothing more is taken.
+    pub(super) ended: Option<Error>,
+    pub(super) leaving: bool,
+    pub(super) unheard: Unheard,
+}
+
+/// A send that has no room yet.
+pub(super) struct Waiting {
+    pub(super) slot: Slot,
+    pub(super) admitted: oneshot::Sender<()>,
+}
+
+pub(super) struct Slot {
+    pub(super) number: u64,
+    pub(super) message: Option<Message>,
+    pub(super) head: Head,
+    pub(super) cost: usize,
+    pub(super) answer: Option<Answer>,
+    /// The server gave it back: no queue takes it.
+    pub(super) returned: Option<Error>,
+    /// Bytes of it left the process.
+    pub(super) sent: u32,
+    /// Its sender no longer waits and was told that its fate is unknown.
+    pub(super) abandoned: bool,
+}
+
+pub(super) type Resolved = Vec<(Answer, Result<Receipt, SendError>)>;
+
+impl State {
+    pub(super) fn is_idle(&self) -> bool {
+        self.count == 0 && self.waiting.is_empty()
+    }
+
+    pub(super) fn admit(&mut self, slot: Slot) {
+        self.count += 1;
+        self.bytes += slot.cost;
+        self.line.push_back(slot);
+        self.wake();
+    }
+
+    pub(super) fn release(&mut self, cost: usize) {
+        self.count = self.count.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(cost);
+    }
+
+    pub(super) fn wake(&mut self) {
+        if let Some((connection, key)) = &self.channel
+            && !self.dirty
+            && !self.line.is_empty()
+        {
+            connection.wake(*key);
+            self.dirty = true;
+        }
+    }
+}
+
+impl Slot {
+    pub(super) fn settle(&mut self, message: Message, ack: bool, resolved: &mut Resolved) {
+        let Some(answer) = self.answer.take() else {
+            return;
+        };
+        let failure = match self.returned.take() {
+            Some(returned) => Some(returned),
+            None if ack => None,
+            None => Some(nacked()),
+        };
+        let result = match failure {
+            Some(error) => Err(SendError::new(error, message)),
+            None => Ok(Receipt::new(message, self.sent)),
+        };
+        resolved.push((answer, result));
+    }
+
+    pub(super) fn fail(mut self, error: Error, resolved: &mut Resolved) {
+        if let (Some(answer), Some(message)) = (self.answer.take(), self.message.take())
+            && !self.abandoned
+        {
+            resolved.push((answer, Err(SendError::new(error, message))));
+        }
+    }
+}
+
+pub(super) fn remove<T>(line: &mut VecDeque<T>, number: u64, of: impl Fn(&T) -> u64) -> Option<T> {
+    let at = line.binary_search_by_key(&number, of).ok()?;
+    line.remove(at)
+}

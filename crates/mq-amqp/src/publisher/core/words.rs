@@ -1,0 +1,41 @@
+//! What a publisher's failures say.
+
+use mq_core::{ErrorKind, Outcome, Retry};
+
+use crate::error::{Error, ReplyCode};
+use crate::proto::BasicReturn;
+
+pub(super) fn unroutable(told: &BasicReturn) -> Error {
+    let message = match &*told.exchange {
+        "" => format!("there is no queue \"{}\"", told.routing_key),
+        exchange => format!(
+            "no queue takes routing key \"{}\" from exchange \"{exchange}\"",
+            told.routing_key
+        ),
+    };
+    Error::builder(ErrorKind::NotFound, message)
+        .code(ReplyCode(told.reply_code))
+        .operation("send")
+        .outcome(Outcome::Rejected)
+        .hint("bind a queue, or give the publisher .mandatory(false) if nobody needs to take it")
+        .build()
+}
+
+pub(super) fn nacked() -> Error {
+    Error::builder(ErrorKind::Rejected, "the broker did not take the message")
+        .operation("send")
+        .outcome(Outcome::Rejected)
+        .retry(Retry::Later)
+        .hint("a queue is full and refuses, or failed")
+        .build()
+}
+
+pub(super) fn headers_too_large(length: usize, frame_max: usize) -> Error {
+    Error::builder(
+        ErrorKind::Invalid,
+        format!("properties and headers take {length} bytes, where a frame holds {frame_max}"),
+    )
+    .operation("send")
+    .hint("put what is large into the body, or let both sides allow larger frames (frame_max)")
+    .build()
+}

@@ -1,0 +1,212 @@
+//! The calls of a publisher, as futures.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mq_core::{ErrorKind, Outcome};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::core::Core;
+use super::{Publisher, Receipt, SendError, encode};
+use crate::Message;
+use crate::conn::now;
+use crate::error::{Error, closed};
+
+macro_rules! call {
+    ($(#[$doc:meta])* $name:ident, $output:ty, $run:ident) => {
+        $(#[$doc])*
+        #[must_use = "nothing is sent until it is awaited"]
+        pub struct $name {
+            publisher: Publisher,
+            message: Message,
+        }
+
+        impl $name {
+            pub(super) const fn new(publisher: Publisher, message: Message) -> Self {
+                Self { publisher, message }
+            }
+
+            /// How long this message may take, from the first poll until it is confirmed; default the publisher's.
+            pub const fn timeout(mut self, timeout: Duration) -> Self {
+                self.publisher.timeout = timeout;
+                self
+            }
+
+            /// Whether it is an error if no queue takes this message; default the publisher's.
+            pub const fn mandatory(mut self, mandatory: bool) -> Self {
+                self.publisher.mandatory = mandatory;
+                self
+            }
+        }
+
+        impl IntoFuture for $name {
+            type Output = $output;
+            type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + std::marker::Send>>;
+
+            fn into_future(self) -> Self::IntoFuture {
+                Box::pin($run(self.publisher, self.message))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($name)).field("message", &self.message).finish_non_exhaustive()
+            }
+        }
+    };
+}
+
+call! {
+    /// A message to publish: await it for the receipt. Made by [`Publisher::send`].
+    Send, Result<Receipt, SendError>, send
+}
+call! {
+    /// A message whose receipt is awaited later: await it for room in the window. Made by [`Publisher::enqueue`].
+    Enqueue, Result<Confirm, SendError>, enqueue
+}
+
+/// A message under way. Makes progress without being polled; await it for the receipt.
+///
+/// Dropped before the end, a failure is told by the next [`Publisher::flush`].
+#[must_use = "await it for the receipt, or flush the publisher later"]
+pub struct Confirm(Pin<Box<dyn Future<Output = Result<Receipt, SendError>> + std::marker::Send>>);
+
+impl Future for Confirm {
+    type Output = Result<Receipt, SendError>;
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Confirm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Confirm").finish_non_exhaustive()
+    }
+}
+
+async fn send(publisher: Publisher, message: Message) -> Result<Receipt, SendError> {
+    let under_way = admit(&publisher, message).await?;
+    under_way.confirmed().await
+}
+
+async fn enqueue(publisher: Publisher, message: Message) -> Result<Confirm, SendError> {
+    let under_way = admit(&publisher, message).await?;
+    Ok(Confirm(Box::pin(under_way.confirmed())))
+}
+
+/// A message in the window.
+struct UnderWay {
+    core: Arc<Core>,
+    number: u64,
+    deadline: Instant,
+    timeout: Duration,
+    answer: oneshot::Receiver<Result<Receipt, SendError>>,
+}
+
+/// Takes the message into the line at the first poll, and waits for room.
+async fn admit(publisher: &Publisher, mut message: Message) -> Result<UnderWay, SendError> {
+    let core = &publisher.handle.core;
+    let id = &mut message.properties_mut().message_id;
+    if id.is_none() {
+        *id = Some(publisher.handle.new_id());
+    }
+    let head = match encode::head(&message, core.exchange(), publisher.mandatory) {
+        Ok(head) => head,
+        Err(error) => return Err(SendError::new(error, message)),
+    };
+    let (answered, answer) = oneshot::channel();
+    let taken = core.take(message, head, answered)?;
+    let deadline = now().checked_add(publisher.timeout).unwrap_or_else(far);
+    let under_way = UnderWay {
+        core: Arc::clone(core),
+        number: taken.number,
+        deadline,
+        timeout: publisher.timeout,
+        answer,
+    };
+    let Some(room) = taken.admitted else {
+        return Ok(under_way);
+    };
+    let mut withdrawn = Withdraw(Some(&under_way));
+    let admitted = timeout_at(deadline, room).await;
+    withdrawn.0 = None;
+    drop(withdrawn);
+    match admitted {
+        Ok(Ok(())) => Ok(under_way),
+        // Ended meanwhile: the answer says why.
+        Ok(Err(_)) => match under_way.answer.await {
+            Ok(Err(failed)) => Err(failed),
+            _ => Err(lost()),
+        },
+        Err(_) => Err(under_way.too_late()),
+    }
+}
+
+/// Withdraws a send whose future is dropped while it waits for room.
+struct Withdraw<'a>(Option<&'a UnderWay>);
+
+impl Drop for Withdraw<'_> {
+    fn drop(&mut self) {
+        if let Some(under_way) = self.0 {
+            under_way.core.withdraw(under_way.number);
+        }
+    }
+}
+
+impl UnderWay {
+    async fn confirmed(mut self) -> Result<Receipt, SendError> {
+        match timeout_at(self.deadline, &mut self.answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(lost()),
+            Err(_) => Err(self.too_late()),
+        }
+    }
+
+    fn too_late(mut self) -> SendError {
+        if let Some((outcome, message)) = self.core.abandon(self.number) {
+            let blocked = self.core.is_blocked();
+            return SendError::new(timed_out(self.timeout, outcome, blocked), message);
+        }
+        // It has come to its end meanwhile.
+        match self.answer.try_recv() {
+            Ok(Err(failed)) => failed,
+            _ => lost(),
+        }
+    }
+}
+
+fn timed_out(timeout: Duration, outcome: Outcome, blocked: bool) -> Error {
+    let what = match outcome {
+        Outcome::NotSent => "the message could not be sent",
+        _ => "the broker did not confirm the message",
+    };
+    let error = Error::builder(ErrorKind::Timeout, format!("{what} within {timeout:?}"));
+    let error = error.operation("send").outcome(outcome);
+    match (blocked, outcome) {
+        (true, _) => error
+            .hint("the broker has blocked publishers, since it is short of memory or disk")
+            .build(),
+        (false, Outcome::NotSent) => error.build(),
+        (false, _) => error
+            .hint("it may be stored; sent again, it carries the same id")
+            .build(),
+    }
+}
+
+/// Every message under way is answered; if one ever were not, this would be told instead of a panic.
+fn lost() -> SendError {
+    SendError::new(closed("send", "publisher"), Message::new("", ""))
+}
+
+/// Further away than anybody waits.
+fn far() -> Instant {
+    now() + Duration::from_secs(365 * 24 * 3600)
+}

@@ -1,0 +1,216 @@
+//! What a client has declared, in the order in which it did.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytestring::ByteString;
+
+use super::{Binding, Exchange, Queue};
+
+/// Remembers what is to be declared again. What was deleted, by us or with its last user, is forgotten.
+// rabbitmq-java-client: AutorecoveringConnection.maybeDeleteRecordedAutoDeleteQueue, …Exchange
+#[derive(Debug, Default)]
+pub(crate) struct Registry(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    items: Vec<Item>,
+    /// Names of the broker's choice that have changed: the one that was given, and the present one.
+    renamed: Vec<(ByteString, ByteString)>,
+    /// Our consumers, a queue each.
+    consumers: Vec<ByteString>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Item {
+    Exchange(Exchange),
+    /// With its present name.
+    Queue(Queue, ByteString),
+    Binding(Binding),
+}
+
+impl Registry {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn items(&self) -> Vec<Item> {
+        self.state().items.clone()
+    }
+
+    pub(super) fn exchange(&self, exchange: Exchange) {
+        let mut state = self.state();
+        let same = |item: &Item| matches!(item, Item::Exchange(it) if it.name == exchange.name);
+        match state.items.iter_mut().find(|item| same(item)) {
+            Some(item) => *item = Item::Exchange(exchange),
+            None => state.items.push(Item::Exchange(exchange)),
+        }
+    }
+
+    pub(super) fn queue(&self, queue: Queue, name: ByteString) {
+        let mut state = self.state();
+        let same = |item: &Item| matches!(item, Item::Queue(_, it) if *it == name);
+        match state.items.iter_mut().find(|item| same(item)) {
+            Some(item) => *item = Item::Queue(queue, name),
+            None => state.items.push(Item::Queue(queue, name)),
+        }
+    }
+
+    pub(super) fn binding(&self, binding: Binding) {
+        let mut state = self.state();
+        if !state
+            .items
+            .iter()
+            .any(|item| matches!(item, Item::Binding(it) if *it == binding))
+        {
+            state.items.push(Item::Binding(binding));
+        }
+    }
+
+    pub(super) fn forget_binding(&self, binding: &Binding) {
+        self.state().forget_binding(binding);
+    }
+
+    pub(super) fn forget_queue(&self, name: &str) {
+        self.state().forget_queue(name);
+    }
+
+    pub(super) fn forget_exchange(&self, name: &str) {
+        self.state().forget_exchange(name);
+    }
+
+    /// The name that a queue of the broker's naming has now.
+    pub(crate) fn present(&self, name: &ByteString) -> ByteString {
+        let state = self.state();
+        let renamed = state.renamed.iter().find(|(given, _)| given == name);
+        renamed.map_or_else(|| name.clone(), |(_, present)| present.clone())
+    }
+
+    /// A queue has another name now; its bindings follow.
+    pub(super) fn rename(&self, old: &ByteString, new: &ByteString) {
+        let mut state = self.state();
+        for item in &mut state.items {
+            match item {
+                Item::Queue(_, name) if name == old => *name = new.clone(),
+                Item::Binding(binding) if binding.is_queue && binding.destination == *old => {
+                    binding.destination = new.clone();
+                }
+                _ => {}
+            }
+        }
+        match state.renamed.iter_mut().find(|(_, present)| present == old) {
+            Some((_, present)) => *present = new.clone(),
+            None => state.renamed.push((old.clone(), new.clone())),
+        }
+    }
+
+    pub(crate) fn consumer_begun(&self, queue: &ByteString) {
+        self.state().consumers.push(queue.clone());
+    }
+
+    /// A consumer of ours is closed; the broker deletes an auto-delete queue with its last one.
+    pub(crate) fn consumer_ended(&self, queue: &ByteString) {
+        let present = self.present(queue);
+        let mut state = self.state();
+        if let Some(at) = state.consumers.iter().position(|it| it == queue) {
+            state.consumers.swap_remove(at);
+        }
+        let last = !state.consumers.contains(queue);
+        let goes = |item: &Item| matches!(item, Item::Queue(it, name) if it.auto_delete && *name == present);
+        if last && state.items.iter().any(goes) {
+            state.forget_queue(&present);
+        }
+    }
+}
+
+impl State {
+    fn forget_queue(&mut self, name: &str) {
+        self.items
+            .retain(|item| !matches!(item, Item::Queue(_, it) if it == name));
+        self.forget_bindings(|binding| binding.is_queue && binding.destination == name);
+    }
+
+    fn forget_exchange(&mut self, name: &str) {
+        self.items
+            .retain(|item| !matches!(item, Item::Exchange(it) if it.name == name));
+        self.forget_bindings(|binding| {
+            binding.source == name || !binding.is_queue && binding.destination == name
+        });
+    }
+
+    fn forget_binding(&mut self, gone: &Binding) {
+        self.forget_bindings(|binding| binding == gone);
+    }
+
+    /// An auto-delete exchange is gone with its last binding.
+    fn forget_bindings(&mut self, goes: impl Fn(&Binding) -> bool) {
+        let mut sources = Vec::new();
+        self.items.retain(|item| match item {
+            Item::Binding(binding) if goes(binding) => {
+                sources.push(binding.source.clone());
+                false
+            }
+            _ => true,
+        });
+        for source in sources {
+            let used = self
+                .items
+                .iter()
+                .any(|item| matches!(item, Item::Binding(it) if it.source == source));
+            let goes = |item: &Item| matches!(item, Item::Exchange(it) if it.auto_delete && it.name == source);
+            if !used && self.items.iter().any(goes) {
+                self.forget_exchange(&source);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(registry: &Registry) -> Vec<String> {
+        let name = |item: &Item| match item {
+            Item::Exchange(it) => format!("exchange {}", it.name),
+            Item::Queue(_, name) => format!("queue {name}"),
+            Item::Binding(it) => format!("{} to {}", it.destination, it.source),
+        };
+        registry.items().iter().map(name).collect()
+    }
+
+    #[test]
+    fn what_was_deleted_is_forgotten_with_what_hung_on_it() {
+        let registry = Registry::default();
+        registry.exchange(Exchange::topic("a").auto_delete());
+        registry.exchange(Exchange::topic("b"));
+        registry.queue(Queue::classic("q"), "q".into());
+        registry.binding(Binding::exchange("a").to("b"));
+        registry.binding(Binding::queue("q").to("a"));
+        registry.binding(Binding::queue("q").to("b"));
+        registry.forget_queue("q");
+        assert_eq!(names(&registry), ["exchange b"]);
+    }
+
+    #[test]
+    fn an_auto_delete_queue_is_forgotten_with_its_last_consumer() {
+        let registry = Registry::default();
+        registry.queue(Queue::classic("q").auto_delete(), "q".into());
+        registry.consumer_begun(&"q".into());
+        registry.consumer_begun(&"q".into());
+        registry.consumer_ended(&"q".into());
+        assert_eq!(names(&registry), ["queue q"]);
+        registry.consumer_ended(&"q".into());
+        assert!(names(&registry).is_empty());
+    }
+
+    #[test]
+    fn bindings_and_consumers_follow_a_new_name_twice() {
+        let registry = Registry::default();
+        registry.queue(Queue::temporary(), "one".into());
+        registry.binding(Binding::queue("one").to("x"));
+        registry.rename(&"one".into(), &"two".into());
+        registry.rename(&"two".into(), &"three".into());
+        assert_eq!(names(&registry), ["queue three", "three to x"]);
+        assert_eq!(registry.present(&"one".into()), "three");
+        assert_eq!(registry.present(&"other".into()), "other");
+    }
+}
