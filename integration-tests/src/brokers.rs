@@ -5,11 +5,10 @@
 //!   brokers run -- CMD        one profile, shared by CMD's tests through MQ_ROCKETMQ_URL
 //!   Cluster::start(Profile)   a test's own brokers: kill -9, stop, continue, restart
 //!        │
-//!        ├─ jars      .brokers/cache/<version>   downloaded once, complete or not there
+//!        ├─ cache     .brokers/cache/<version>   downloaded once, complete or not there
 //!        ├─ ports     a free block below 32768, held by a file lock
-//!        ├─ config    base file (also docker-compose.yml's) + overlay
-//!        ├─ process   sh waits for "go" ─ recorded in state.json ─ exec java
-//!        └─ ready     route from the nameserver, then an answer from the broker
+//!        ├─ rocketmq  configuration, start, readiness: what is a protocol's own
+//!        └─ process   sh waits for "go" ─ recorded in state.json ─ exec java
 //! ```
 //!
 //! A launcher that dies by `kill -9` leaves `.brokers/run/<run>/state.json` behind; the next start
@@ -18,31 +17,28 @@
 //!
 //! Everything here blocks, so that it works from a plain test and inside a tokio one.
 
+mod cache;
 mod certificates;
 mod cli;
-mod cluster;
-mod config;
 mod docker;
 mod environment;
-mod jars;
 mod lock;
 mod ports;
 mod process;
 mod profile;
-mod ready;
-mod shared;
+mod rocketmq;
+mod server;
 mod signals;
 mod state;
 
 pub use self::certificates::Certificates;
 pub use self::cli::main;
-pub use self::cluster::{Broker, Cluster};
-pub use self::config::base_dir;
-pub use self::docker::{Service, compose_file, services};
+pub use self::docker::compose_file;
 pub use self::environment::without_package;
-pub use self::jars::jars;
-pub use self::profile::{Profile, User};
-pub use self::shared::{Shared, shared};
+pub use self::profile::Profile;
+pub use self::rocketmq::{
+    Broker, Cluster, Service, Shared, User, base_dir, jars, services, shared,
+};
 
 use std::fmt;
 use std::path::PathBuf;
