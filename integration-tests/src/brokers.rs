@@ -1,14 +1,14 @@
-//! Starts real brokers on loopback, natively from Maven's jars, waits until each *answers its
+//! Starts real brokers on loopback, natively from Maven's jars and Debian's packages, waits until each *answers its
 //! protocol*, and takes every one of them down again.
 //!
 //! ```text
-//!   brokers run -- CMD        one profile, shared by CMD's tests through MQ_ROCKETMQ_URL
-//!   Cluster::start(Profile)   a test's own brokers: kill -9, stop, continue, restart
+//!   brokers run -- CMD                       one profile a protocol, shared by CMD's tests through MQ_<PROTOCOL>_URL
+//!   Cluster::start(Profile), Node::start()   a test's own brokers: kill -9, stop, continue, restart
 //!        │
-//!        ├─ cache     .brokers/cache/<version>   downloaded once, complete or not there
-//!        ├─ ports     a free block below 32768, held by a file lock
-//!        ├─ rocketmq  configuration, start, readiness: what is a protocol's own
-//!        └─ process   sh waits for "go" ─ recorded in state.json ─ exec java
+//!        ├─ cache                .brokers/cache/<version>: downloaded once, complete or not there
+//!        ├─ ports                a free block below 32768, held by a file lock
+//!        ├─ rocketmq, rabbitmq   downloads, configuration, readiness: what is a protocol's own
+//!        └─ server, process      sh waits for "go" ─ recorded in state.json ─ exec java, or RabbitMQ
 //! ```
 //!
 //! A launcher that dies by `kill -9` leaves `.brokers/run/<run>/state.json` behind; the next start
@@ -26,6 +26,7 @@ mod lock;
 mod ports;
 mod process;
 mod profile;
+pub mod rabbitmq;
 mod rocketmq;
 mod server;
 mod signals;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::ports::Ports;
 use super::signals::Stop;
-use super::{Result, rocketmq};
+use super::{Result, rabbitmq, rocketmq};
 
 /// A set of brokers that is started together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -38,11 +38,14 @@ pub enum Profile {
     /// RocketMQ 4.9.7 with ACL 1.0, one broker that takes TLS only (enforcing).
     #[value(name = "rocketmq4-tls")]
     Rocketmq4Tls,
+    /// RabbitMQ 3.10.8: a node with TLS beside plain AMQP, management, consistent hash exchange, streams, and acknowledgements due in 10 s.
+    #[value(name = "rabbitmq")]
+    Rabbitmq,
 }
 
 impl Profile {
     /// Every profile, in the order of the help text.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Rocketmq,
         Self::RocketmqAcl,
         Self::Rocketmq4,
@@ -52,6 +55,7 @@ impl Profile {
         Self::RocketmqTlsEnforcing,
         Self::RocketmqTlsMutual,
         Self::Rocketmq4Tls,
+        Self::Rabbitmq,
     ];
 
     /// The name on the command line and in `MQ_<PROTOCOL>_PROFILE`.
@@ -66,6 +70,7 @@ impl Profile {
             Self::RocketmqTlsEnforcing => "rocketmq-tls-enforcing",
             Self::RocketmqTlsMutual => "rocketmq-tls-mutual",
             Self::Rocketmq4Tls => "rocketmq4-tls",
+            Self::Rabbitmq => "rabbitmq",
         }
     }
 
@@ -73,6 +78,7 @@ impl Profile {
     pub fn protocol(self) -> &'static str {
         match self.plan() {
             Plan::Rocketmq(_) => "rocketmq",
+            Plan::Rabbitmq => "amqp",
         }
     }
 
@@ -80,6 +86,7 @@ impl Profile {
     pub fn version(self) -> &'static str {
         match self.plan() {
             Plan::Rocketmq(spec) => spec.version,
+            Plan::Rabbitmq => rabbitmq::VERSION,
         }
     }
 
@@ -98,6 +105,7 @@ impl Profile {
             Self::RocketmqTlsEnforcing => &rocketmq::ROCKETMQ_TLS_ENFORCING,
             Self::RocketmqTlsMutual => &rocketmq::ROCKETMQ_TLS_MUTUAL,
             Self::Rocketmq4Tls => &rocketmq::ROCKETMQ4_TLS,
+            Self::Rabbitmq => return Plan::Rabbitmq,
         })
     }
 
@@ -105,6 +113,7 @@ impl Profile {
     pub(super) fn start(self, stop: &Stop) -> Result<Box<dyn Brokers>> {
         match self.plan() {
             Plan::Rocketmq(_) => Ok(Box::new(rocketmq::Cluster::start_until(self, stop)?)),
+            Plan::Rabbitmq => Ok(Box::new(rabbitmq::start(stop)?)),
         }
     }
 
@@ -112,6 +121,7 @@ impl Profile {
     pub(super) fn entrance(self) -> &'static str {
         match self.plan() {
             Plan::Rocketmq(_) => "nameserver",
+            Plan::Rabbitmq => "node",
         }
     }
 
@@ -119,6 +129,7 @@ impl Profile {
     pub(super) fn answers(self, endpoint: SocketAddr) -> bool {
         match self.plan() {
             Plan::Rocketmq(spec) => rocketmq::answers(spec, endpoint),
+            Plan::Rabbitmq => rabbitmq::answers(endpoint),
         }
     }
 
@@ -137,6 +148,7 @@ impl Profile {
                 let url = rocketmq::url(spec, &spec.nameserver())?;
                 Ok(self.variables(&url, spec.version))
             }
+            Plan::Rabbitmq => Ok(Vec::new()),
         }
     }
 
@@ -163,6 +175,7 @@ impl fmt::Display for Profile {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Plan {
     Rocketmq(&'static rocketmq::Spec),
+    Rabbitmq,
 }
 
 impl Plan {
@@ -170,6 +183,7 @@ impl Plan {
     pub(super) fn block(self) -> (u16, Ports) {
         match self {
             Self::Rocketmq(spec) => (spec.base_port, rocketmq::ports),
+            Self::Rabbitmq => (rabbitmq::BASE_PORT, rabbitmq::Ports::all),
         }
     }
 }

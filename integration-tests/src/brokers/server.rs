@@ -1,4 +1,4 @@
-//! One server process that can be killed, frozen and started again.
+//! One server process that can be killed, frozen and started again: a RocketMQ server, a RabbitMQ node.
 
 use std::process::Child;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -91,6 +91,22 @@ impl Server {
         self.signal(Signal::CONT)
     }
 
+    /// Has it end by itself (SIGTERM); killed if it takes too long.
+    pub(super) fn shutdown(&self) -> Result<()> {
+        self.signal(Signal::TERM)?;
+        let deadline = now() + SHUTDOWN;
+        while self.identity().is_ok() {
+            if now() >= deadline {
+                self.end();
+                let name = self.name;
+                return Err(Error::new(format!("{name} runs on after {SHUTDOWN:?}")));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.end();
+        Ok(())
+    }
+
     fn failed(&self, why: &str) -> Error {
         let log = tail(&self.program.log);
         Error::new(format!("{} did not start: {why}\n{log}", self.name))
@@ -124,3 +140,5 @@ impl Server {
 
 /// Seven seconds on an idle machine, 35 were seen on a loaded one.
 const READY: Duration = Duration::from_secs(120);
+/// RabbitMQ takes six seconds.
+const SHUTDOWN: Duration = Duration::from_secs(30);

@@ -68,7 +68,9 @@ impl Cluster {
     /// Like [`Cluster::start`], given up when `stop` is raised.
     pub(in crate::brokers) fn start_until(profile: Profile, stop: &Stop) -> Result<Self> {
         let plan = profile.plan();
-        let Plan::Rocketmq(spec) = plan;
+        let Plan::Rocketmq(spec) = plan else {
+            return Err(Error::new(format!("profile {profile} is not RocketMQ's")));
+        };
         let java = in_path(
             "java",
             "JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)",

@@ -27,10 +27,10 @@ pub struct Service {
 
 /// The services of a profile, as the launcher's table has them. None for one with TLS: its certificates are the launcher's.
 pub fn services(profile: Profile) -> Vec<Service> {
-    let Plan::Rocketmq(spec) = profile.plan();
-    if spec.tls.is_some() {
-        return Vec::new();
-    }
+    let spec = match profile.plan() {
+        Plan::Rocketmq(spec) if spec.tls.is_none() => spec,
+        _ => return Vec::new(),
+    };
     let image = format!("apache/rocketmq:{}", spec.version);
     let nameserver = format!("{profile}-namesrv");
     let registry = format!("{nameserver}:{}", spec.base_port);
