@@ -1,15 +1,14 @@
-//! Starts real brokers on loopback, natively from Maven's jars, waits until each *answers its
+//! Starts real brokers on loopback, natively from Maven's jars and Debian's packages, waits until each *answers its
 //! protocol*, and takes every one of them down again.
 //!
 //! ```text
-//!   brokers run -- CMD        one profile, shared by CMD's tests through MQ_ROCKETMQ_URL
-//!   Cluster::start(Profile)   a test's own brokers: kill -9, stop, continue, restart
+//!   brokers run -- CMD                       one profile a protocol, shared by CMD's tests through MQ_<PROTOCOL>_URL
+//!   Cluster::start(Profile), Node::start()   a test's own brokers: kill -9, stop, continue, restart
 //!        │
-//!        ├─ jars      .brokers/cache/<version>   downloaded once, complete or not there
-//!        ├─ ports     a free block below 32768, held by a file lock
-//!        ├─ config    base file (also docker-compose.yml's) + overlay
-//!        ├─ process   sh waits for "go" ─ recorded in state.json ─ exec java
-//!        └─ ready     route from the nameserver, then an answer from the broker
+//!        ├─ cache                .brokers/cache/<version>: downloaded once, complete or not there
+//!        ├─ ports                a free block below 32768, held by a file lock
+//!        ├─ rocketmq, rabbitmq   downloads, configuration, readiness: what is a protocol's own
+//!        └─ server, process      sh waits for "go" ─ recorded in state.json ─ exec java, or RabbitMQ
 //! ```
 //!
 //! A launcher that dies by `kill -9` leaves `.brokers/run/<run>/state.json` behind; the next start
@@ -18,31 +17,29 @@
 //!
 //! Everything here blocks, so that it works from a plain test and inside a tokio one.
 
+mod cache;
 mod certificates;
 mod cli;
-mod cluster;
-mod config;
 mod docker;
 mod environment;
-mod jars;
 mod lock;
 mod ports;
 mod process;
 mod profile;
-mod ready;
-mod shared;
+pub mod rabbitmq;
+mod rocketmq;
+mod server;
 mod signals;
 mod state;
 
 pub use self::certificates::Certificates;
 pub use self::cli::main;
-pub use self::cluster::{Broker, Cluster};
-pub use self::config::base_dir;
-pub use self::docker::{Service, compose_file, services};
+pub use self::docker::compose_file;
 pub use self::environment::without_package;
-pub use self::jars::jars;
-pub use self::profile::{Profile, User};
-pub use self::shared::{Shared, shared};
+pub use self::profile::Profile;
+pub use self::rocketmq::{
+    Broker, Cluster, Service, Shared, User, base_dir, jars, services, shared,
+};
 
 use std::fmt;
 use std::path::PathBuf;

@@ -17,7 +17,6 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::profile::Tls;
 use super::{Context, Result, home};
 
 /// Where the certificates lie.
@@ -68,51 +67,6 @@ impl Certificates {
     /// Its key.
     pub fn client_key(&self) -> PathBuf {
         self.dir.join("client.key")
-    }
-
-    /// The options of a URL.
-    pub(super) fn query(&self, tls: Tls) -> String {
-        let mut options = vec![
-            "?tls=true".to_owned(),
-            format!("tls_ca={}", self.ca().display()),
-        ];
-        if tls.mutual {
-            options.push(format!("tls_cert={}", self.client().display()));
-            options.push(format!("tls_key={}", self.client_key().display()));
-        }
-        options.join("&")
-    }
-
-    /// JVM options of a server whose home is `dir`, after writing what they name.
-    pub(super) fn install(&self, dir: &Path, tls: Tls) -> Result<Vec<String>> {
-        let own = dir.join("tls");
-        fs::create_dir_all(&own).context(|| format!("cannot create {}", own.display()))?;
-        self.present(dir, "server")?;
-        let path = |path: PathBuf| path.display().to_string();
-        let text = [
-            "tls.test.mode.enable=false".to_owned(),
-            format!(
-                "tls.server.need.client.auth={}",
-                if tls.mutual { "require" } else { "none" }
-            ),
-            format!("tls.server.authClient={}", tls.mutual),
-            format!("tls.server.keyPath={}", path(own.join("server.key"))),
-            format!("tls.server.certPath={}", path(own.join("server.pem"))),
-            format!("tls.server.trustCertPath={}", path(self.ca())),
-            "tls.client.authServer=true".to_owned(),
-            format!("tls.client.trustCertPath={}", path(self.ca())),
-            format!("tls.client.keyPath={}", path(self.client_key())),
-            format!("tls.client.certPath={}", path(self.client())),
-        ];
-        let file = own.join("tls.properties");
-        fs::write(&file, text.join("\n") + "\n")
-            .context(|| format!("cannot write {}", file.display()))?;
-        Ok(vec![
-            format!("-Dtls.config.file={}", file.display()),
-            format!("-Dtls.server.mode={}", tls.mode),
-            // What the server itself connects to, the nameserver, is spoken to by TLS too.
-            "-Dtls.enable=true".to_owned(),
-        ])
     }
 
     /// Gives the server at `dir` the certificate of that name. A running one looks twice a second.

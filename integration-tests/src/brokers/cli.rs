@@ -16,10 +16,9 @@ use rustix::process::Signal;
 
 use super::environment::without_package;
 use super::process::{Identity, end_all, tree};
-use super::ready::{self, Door};
 use super::signals::Stop;
 use super::state::{self, State};
-use super::{Cluster, Context, Profile, Result, docker, home, now};
+use super::{Context, Profile, Result, docker, home, now};
 
 /// Starts real brokers on loopback, and takes them down again.
 #[derive(Debug, Parser)]
@@ -123,16 +122,14 @@ fn act(action: Action, stop: &Stop) -> Result<u8> {
 fn up(what: &What, stop: &Stop) -> Result<u8> {
     for profile in &what.profiles {
         if what.docker {
-            let url = docker::up(*profile)?;
-            print_variables(*profile, &url);
+            print_variables(&docker::up(*profile)?);
             continue;
         }
         state::sweep(&home(), stop)?;
-        let running = state::list(&home()).into_iter().find(|state| {
-            state.detached
-                && Profile::named(&state.profile).map(Profile::protocol) == Some(profile.protocol())
-        });
-        match running {
+        let same = |state: &State| {
+            state.detached && state.profile().map(Profile::protocol) == Some(profile.protocol())
+        };
+        match state::list(&home()).into_iter().find(same) {
             Some(state) if state.profile != profile.name() => {
                 return Err(super::Error::new(format!(
                     "profile {} is up already, and {profile} is the same protocol: \
@@ -140,12 +137,10 @@ fn up(what: &What, stop: &Stop) -> Result<u8> {
                     state.profile
                 )));
             }
-            Some(state) if whole(&state) => {
-                print_variables(*profile, &profile.url(&state.nameserver)?);
-            }
+            Some(state) if whole(&state) => print_variables(&state.variables),
             // A broker of it has died since.
             Some(_) => {
-                state::end_detached(&home(), stop)?;
+                state::end_detached(&home(), same, stop)?;
                 start_detached(*profile, stop)?;
             }
             None => start_detached(*profile, stop)?,
@@ -155,17 +150,17 @@ fn up(what: &What, stop: &Stop) -> Result<u8> {
 }
 
 fn start_detached(profile: Profile, stop: &Stop) -> Result<()> {
-    let cluster = Cluster::start_until(profile, stop)?;
-    let url = cluster.url().to_owned();
-    cluster.detach()?;
-    print_variables(profile, &url);
+    let brokers = profile.start(stop)?;
+    let variables = brokers.variables();
+    brokers.detach()?;
+    print_variables(&variables);
     Ok(())
 }
 
 fn down(stop: &Stop) -> Result<u8> {
-    let ended = state::end_detached(&home(), stop)?;
+    let ended = state::end_detached(&home(), |_| true, stop)?;
     for state in &ended {
-        println!("{} at {} ended", state.profile, state.nameserver);
+        println!("{} at {} ended", state.profile, state.endpoint);
     }
     if ended.is_empty() {
         println!("nothing was up");
@@ -184,14 +179,15 @@ fn status() -> u8 {
             (false, true) => format!("of process {}", state.owner.pid),
             (false, false) => "left by a killed launcher".to_owned(),
         };
+        let entrance = state.profile().map_or("profile", Profile::entrance);
         let answers = if answers(&state) {
             "answers"
         } else {
             "does not answer"
         };
         println!(
-            "{} at {}: {whose}, the nameserver {answers}",
-            state.profile, state.nameserver
+            "{} at {}: {whose}, the {entrance} {answers}",
+            state.profile, state.endpoint
         );
         for server in &state.servers {
             let runs = if server.process.alive() {
@@ -206,25 +202,23 @@ fn status() -> u8 {
 }
 
 fn run(what: &What, command: &[OsString], stop: &Stop) -> Result<u8> {
-    let mut clusters = Vec::new();
+    let mut running = Vec::new();
     let mut containers = Containers { running: false };
     let mut variables = Vec::new();
     for profile in &what.profiles {
-        let url = if what.docker {
+        if what.docker {
             // Also when starting fails half way.
             containers.running = true;
-            docker::up(*profile)?
+            variables.extend(docker::up(*profile)?);
         } else {
-            let cluster = Cluster::start_until(*profile, stop)?;
-            let url = cluster.url().to_owned();
-            clusters.push(cluster);
-            url
-        };
-        variables.extend(environment(*profile, &url));
+            let brokers = profile.start(stop)?;
+            variables.extend(brokers.variables());
+            running.push(brokers);
+        }
     }
     stop.check()?;
     let code = execute(command, &variables, stop)?;
-    drop(clusters);
+    drop(running);
     containers.end()?;
     Ok(code)
 }
@@ -308,32 +302,21 @@ fn signal_code(number: i32) -> u8 {
     u8::try_from(128 + number).unwrap_or(1)
 }
 
-fn environment(profile: Profile, url: &str) -> Vec<(String, String)> {
-    let prefix = format!("MQ_{}", profile.protocol().to_uppercase());
-    vec![
-        (format!("{prefix}_URL"), url.to_owned()),
-        (format!("{prefix}_PROFILE"), profile.name().to_owned()),
-        (format!("{prefix}_VERSION"), profile.version().to_owned()),
-    ]
-}
-
 /// `up`'s output is meant for `eval`: a URL with test credentials is quoted.
-fn print_variables(profile: Profile, url: &str) {
-    for (name, value) in environment(profile, url) {
+fn print_variables(variables: &[(String, String)]) {
+    for (name, value) in variables {
         println!("export {name}='{value}'");
     }
 }
 
-/// Whether each process of a run lives and its nameserver answers.
+/// Whether each process of a run lives and it answers.
 fn whole(state: &State) -> bool {
     answers(state) && state.processes().iter().all(|process| process.alive())
 }
 
 fn answers(state: &State) -> bool {
-    let door = Profile::named(&state.profile).and_then(|profile| Door::of(profile.spec()).ok());
-    let address = state.nameserver.parse().ok();
-    let asked = address.zip(door);
-    asked.is_some_and(|(address, door)| ready::nameserver(address, &door).is_ok())
+    let asked = state.endpoint.parse().ok().zip(state.profile());
+    asked.is_some_and(|(endpoint, profile)| profile.answers(endpoint))
 }
 
 fn report(cause: &super::Error, code: u8) -> u8 {

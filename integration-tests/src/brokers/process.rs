@@ -63,27 +63,38 @@ impl Identity {
     }
 }
 
-/// Ends all of them: SIGTERM, a short grace, SIGKILL. Their state is thrown away, so none is given
+/// Ends all of them and what they have started: SIGTERM, a short grace, SIGKILL. Their state is thrown away, so none is given
 /// the 15 s that a broker takes to write it.
 pub(super) fn end_all(processes: &[Identity]) {
+    // Before the first is gone: children of one that is gone are found no more.
+    let alive = processes.iter().filter(|process| process.alive());
+    let all: Vec<_> = alive.flat_map(|process| tree(*process)).collect();
     for process in processes {
         process.signal(Signal::TERM);
     }
-    if !wait_gone(processes, GRACE) {
-        for process in processes {
+    if !wait_gone(&all, GRACE) {
+        for process in &all {
             process.signal(Signal::KILL);
         }
-        wait_gone(processes, Duration::from_secs(10));
+        wait_gone(&all, Duration::from_secs(10));
     }
 }
 
-/// Ends one's own child with its process group, and reaps it.
+/// Ends one's own child with its process group and what it has started, and reaps it.
 pub(super) fn end_group(child: &mut Child) {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    if let (Some(pid), Ok(None)) = (pid, child.try_wait()) {
-        let _ = kill_process_group(pid, Signal::KILL);
+    let mut all = Vec::new();
+    if let (Ok(root), Ok(None)) = (Identity::of(child.id()), child.try_wait()) {
+        all = tree(root);
+        // Those that made a group of their own: it does not end Erlang's port programs.
+        if let Some(pid) = Pid::from_raw(root.pid) {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+        for process in &all {
+            process.signal(Signal::KILL);
+        }
     }
     let _ = child.wait();
+    wait_gone(&all, Duration::from_secs(10));
 }
 
 /// A process and what it started, found through `/proc`.

@@ -1,8 +1,11 @@
-//! The table of profiles: which version, which brokers, which settings, which ports.
+//! What can be started: a row a profile, and whose brokers those are.
 
 use std::fmt;
+use std::net::SocketAddr;
 
-use super::{Certificates, Result};
+use super::ports::Ports;
+use super::signals::Stop;
+use super::{Result, rabbitmq, rocketmq};
 
 /// A set of brokers that is started together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -35,66 +38,14 @@ pub enum Profile {
     /// RocketMQ 4.9.7 with ACL 1.0, one broker that takes TLS only (enforcing).
     #[value(name = "rocketmq4-tls")]
     Rocketmq4Tls,
-}
-
-/// A user of the ACL profiles; the same in `plain_acl.yml`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct User {
-    /// Access key.
-    pub name: &'static str,
-    /// Secret key. Test data, but never shown by `Debug`: nobody should copy that habit.
-    pub secret: &'static str,
-}
-
-impl User {
-    /// May do everything.
-    pub const ADMIN: Self = Self {
-        name: "rocketmq",
-        secret: "12345678",
-    };
-    /// May publish and subscribe on topic `alice_t` with group `CGalice`, and nothing else.
-    pub const ALICE: Self = Self {
-        name: "alice_mq",
-        secret: "alicepw1",
-    };
-}
-
-impl fmt::Debug for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("User")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-/// How to run a profile. A row of the table at the end of this file.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Spec {
-    pub(super) version: &'static str,
-    /// First port of the block in `docker-compose.yml`, and where the native launcher looks first.
-    pub(super) base_port: u16,
-    /// Base configuration: each broker's pieces, concatenated, a later line winning.
-    pub(super) brokers: &'static [(&'static str, &'static [&'static str])],
-    pub(super) acl: bool,
-    /// `None`: as the broker is without a word, permissive with a certificate that nobody has signed.
-    pub(super) tls: Option<Tls>,
-    /// JVM options of a broker; the nameserver's are always the small ones.
-    pub(super) broker_jvm: &'static [&'static str],
-}
-
-/// How a server's port is secured.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Tls {
-    /// `permissive` or `enforcing`.
-    pub(super) mode: &'static str,
-    /// A client must have a certificate.
-    pub(super) mutual: bool,
+    /// RabbitMQ 3.10.8: a node with TLS beside plain AMQP, management, consistent hash exchange, streams, and acknowledgements due in 10 s.
+    #[value(name = "rabbitmq")]
+    Rabbitmq,
 }
 
 impl Profile {
     /// Every profile, in the order of the help text.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Rocketmq,
         Self::RocketmqAcl,
         Self::Rocketmq4,
@@ -104,9 +55,10 @@ impl Profile {
         Self::RocketmqTlsEnforcing,
         Self::RocketmqTlsMutual,
         Self::Rocketmq4Tls,
+        Self::Rabbitmq,
     ];
 
-    /// The name on the command line and in `MQ_ROCKETMQ_PROFILE`.
+    /// The name on the command line and in `MQ_<PROTOCOL>_PROFILE`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rocketmq => "rocketmq",
@@ -118,49 +70,98 @@ impl Profile {
             Self::RocketmqTlsEnforcing => "rocketmq-tls-enforcing",
             Self::RocketmqTlsMutual => "rocketmq-tls-mutual",
             Self::Rocketmq4Tls => "rocketmq4-tls",
+            Self::Rabbitmq => "rabbitmq",
         }
     }
 
-    /// The protocol; one profile of a protocol at a time.
+    /// The protocol; one profile of a protocol at a time. Variables begin with `MQ_`, this word in capitals, and `_`.
     pub fn protocol(self) -> &'static str {
-        "rocketmq"
+        match self.plan() {
+            Plan::Rocketmq(_) => "rocketmq",
+            Plan::Rabbitmq => "amqp",
+        }
     }
 
-    /// The broker's version, as Maven and the container images name it.
+    /// The broker's version, as where it is downloaded names it.
     pub fn version(self) -> &'static str {
-        self.spec().version
+        match self.plan() {
+            Plan::Rocketmq(spec) => spec.version,
+            Plan::Rabbitmq => rabbitmq::VERSION,
+        }
     }
 
     pub(super) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|profile| profile.name() == name)
     }
 
-    pub(super) fn spec(self) -> &'static Spec {
-        match self {
-            Self::Rocketmq => &ROCKETMQ,
-            Self::RocketmqAcl => &ROCKETMQ_ACL,
-            Self::Rocketmq4 => &ROCKETMQ4,
-            Self::Rocketmq4Acl => &ROCKETMQ4_ACL,
-            Self::RocketmqBench => &ROCKETMQ_BENCH,
-            Self::RocketmqTls => &ROCKETMQ_TLS,
-            Self::RocketmqTlsEnforcing => &ROCKETMQ_TLS_ENFORCING,
-            Self::RocketmqTlsMutual => &ROCKETMQ_TLS_MUTUAL,
-            Self::Rocketmq4Tls => &ROCKETMQ4_TLS,
+    pub(super) fn plan(self) -> Plan {
+        Plan::Rocketmq(match self {
+            Self::Rocketmq => &rocketmq::ROCKETMQ,
+            Self::RocketmqAcl => &rocketmq::ROCKETMQ_ACL,
+            Self::Rocketmq4 => &rocketmq::ROCKETMQ4,
+            Self::Rocketmq4Acl => &rocketmq::ROCKETMQ4_ACL,
+            Self::RocketmqBench => &rocketmq::ROCKETMQ_BENCH,
+            Self::RocketmqTls => &rocketmq::ROCKETMQ_TLS,
+            Self::RocketmqTlsEnforcing => &rocketmq::ROCKETMQ_TLS_ENFORCING,
+            Self::RocketmqTlsMutual => &rocketmq::ROCKETMQ_TLS_MUTUAL,
+            Self::Rocketmq4Tls => &rocketmq::ROCKETMQ4_TLS,
+            Self::Rabbitmq => return Plan::Rabbitmq,
+        })
+    }
+
+    /// Starts its brokers natively and waits until they answer.
+    pub(super) fn start(self, stop: &Stop) -> Result<Box<dyn Brokers>> {
+        match self.plan() {
+            Plan::Rocketmq(_) => Ok(Box::new(rocketmq::Cluster::start_until(self, stop)?)),
+            Plan::Rabbitmq => Ok(Box::new(rabbitmq::start(stop)?)),
         }
     }
 
-    /// The URL that tests get, with the super user's credentials where the broker wants some, and with the CA where it has TLS.
-    pub(super) fn url(self, nameserver: &str) -> Result<String> {
-        let mut url = if self.spec().acl {
-            let User { name, secret } = User::ADMIN;
-            format!("rocketmq://{name}:{secret}@{nameserver}")
-        } else {
-            format!("rocketmq://{nameserver}")
-        };
-        if let Some(tls) = self.spec().tls {
-            url += &Certificates::made()?.query(tls);
+    /// What answers at the endpoint that a run is known by.
+    pub(super) fn entrance(self) -> &'static str {
+        match self.plan() {
+            Plan::Rocketmq(_) => "nameserver",
+            Plan::Rabbitmq => "node",
         }
-        Ok(url)
+    }
+
+    /// Whether it does.
+    pub(super) fn answers(self, endpoint: SocketAddr) -> bool {
+        match self.plan() {
+            Plan::Rocketmq(spec) => rocketmq::answers(spec, endpoint),
+            Plan::Rabbitmq => rabbitmq::answers(endpoint),
+        }
+    }
+
+    /// The names of its services in `docker-compose.yml`; none if it runs natively only.
+    pub(super) fn containers(self) -> Vec<String> {
+        rocketmq::services(self)
+            .into_iter()
+            .map(|service| service.name)
+            .collect()
+    }
+
+    /// The variables of its containers.
+    pub(super) fn container_variables(self) -> Result<Vec<(String, String)>> {
+        match self.plan() {
+            Plan::Rocketmq(spec) => {
+                let url = rocketmq::url(spec, &spec.nameserver())?;
+                Ok(self.variables(&url, spec.version))
+            }
+            Plan::Rabbitmq => Ok(Vec::new()),
+        }
+    }
+
+    /// What every protocol's tests are told.
+    pub(super) fn variables(self, url: &str, version: &str) -> Vec<(String, String)> {
+        [("URL", url), ("PROFILE", self.name()), ("VERSION", version)]
+            .map(|(name, value)| (self.variable(name), value.to_owned()))
+            .into()
+    }
+
+    /// The full name of one.
+    pub(super) fn variable(self, name: &str) -> String {
+        format!("MQ_{}_{name}", self.protocol().to_uppercase())
     }
 }
 
@@ -170,128 +171,28 @@ impl fmt::Display for Profile {
     }
 }
 
-impl Spec {
-    /// Whether the broker is a 4.x one.
-    pub(super) fn is_4(&self) -> bool {
-        self.version.starts_with("4.")
+/// How to run a profile.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Plan {
+    Rocketmq(&'static rocketmq::Spec),
+    Rabbitmq,
+}
+
+impl Plan {
+    /// Where its block of ports is looked for first, and what it takes of one.
+    pub(super) fn block(self) -> (u16, Ports) {
+        match self {
+            Self::Rocketmq(spec) => (spec.base_port, rocketmq::ports),
+            Self::Rabbitmq => (rabbitmq::BASE_PORT, rabbitmq::Ports::all),
+        }
     }
 }
 
-/// A nameserver is a routing table: 64 MiB are plenty.
-pub(super) const NAMESRV_JVM: &[&str] = &[
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-Xms64m",
-    "-Xmx64m",
-    "-XX:MaxDirectMemorySize=64m",
-];
+/// Running brokers, as the command line holds them: dropping them ends them.
+pub(super) trait Brokers {
+    /// What their tests need to know.
+    fn variables(&self) -> Vec<(String, String)>;
 
-/// Measured: 64 MiB of heap do not boot, 96 do; with 192 MiB of direct memory a broker of 5.5.0 runs out of it when it has served all the suites
-/// with their bodies of megabytes at once.
-const SMALL: &[&str] = &[
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-Xss512k",
-    "-Xms128m",
-    "-Xmx192m",
-    "-XX:MaxDirectMemorySize=512m",
-];
-const LARGE: &[&str] = &[
-    "-XX:+UseG1GC",
-    "-Xms1g",
-    "-Xmx1g",
-    "-XX:MaxDirectMemorySize=1g",
-];
-
-const TWO: &[(&str, &[&str])] = &[
-    ("broker-a", &["broker-a.conf"]),
-    ("broker-b", &["broker-b.conf"]),
-];
-const ONE: &[(&str, &[&str])] = &[("broker-a", &["broker-a.conf"])];
-const ONE_ACL: &[(&str, &[&str])] = &[("broker-a", &["broker-a.conf", "acl.conf"])];
-const ONE_BENCH: &[(&str, &[&str])] = &[("broker-a", &["broker-a.conf", "bench.conf"])];
-
-const ROCKETMQ: Spec = Spec {
-    version: "5.5.0",
-    base_port: 31876,
-    brokers: TWO,
-    acl: false,
-    tls: None,
-    broker_jvm: SMALL,
-};
-const ROCKETMQ_ACL: Spec = Spec {
-    version: "5.5.0",
-    base_port: 31836,
-    brokers: ONE_ACL,
-    acl: true,
-    tls: None,
-    broker_jvm: SMALL,
-};
-const ROCKETMQ4: Spec = Spec {
-    version: "4.9.7",
-    base_port: 31796,
-    brokers: TWO,
-    acl: false,
-    tls: None,
-    broker_jvm: SMALL,
-};
-const ROCKETMQ4_ACL: Spec = Spec {
-    version: "4.9.7",
-    base_port: 31756,
-    brokers: ONE_ACL,
-    acl: true,
-    tls: None,
-    broker_jvm: SMALL,
-};
-const ROCKETMQ_BENCH: Spec = Spec {
-    version: "5.5.0",
-    base_port: 31716,
-    brokers: ONE_BENCH,
-    acl: false,
-    tls: None,
-    broker_jvm: LARGE,
-};
-const ROCKETMQ_TLS: Spec = Spec {
-    version: "5.5.0",
-    base_port: 30076,
-    brokers: ONE,
-    acl: false,
-    tls: Some(Tls {
-        mode: "permissive",
-        mutual: false,
-    }),
-    broker_jvm: SMALL,
-};
-const ROCKETMQ_TLS_ENFORCING: Spec = Spec {
-    version: "5.5.0",
-    base_port: 30036,
-    brokers: ONE_ACL,
-    acl: true,
-    tls: Some(Tls {
-        mode: "enforcing",
-        mutual: false,
-    }),
-    broker_jvm: SMALL,
-};
-const ROCKETMQ_TLS_MUTUAL: Spec = Spec {
-    version: "5.5.0",
-    base_port: 29996,
-    brokers: ONE,
-    acl: false,
-    tls: Some(Tls {
-        mode: "enforcing",
-        mutual: true,
-    }),
-    broker_jvm: SMALL,
-};
-const ROCKETMQ4_TLS: Spec = Spec {
-    version: "4.9.7",
-    base_port: 29956,
-    brokers: ONE_ACL,
-    acl: true,
-    tls: Some(Tls {
-        mode: "enforcing",
-        mutual: false,
-    }),
-    broker_jvm: SMALL,
-};
+    /// Lets them outlive this value and this process, until `brokers down`.
+    fn detach(self: Box<Self>) -> Result<()>;
+}

@@ -21,11 +21,16 @@ use super::{Context, Profile, Result};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     pub(super) profile: String,
-    pub(super) nameserver: String,
+    /// Where one asks whether it answers: a nameserver.
+    #[serde(alias = "nameserver")]
+    pub(super) endpoint: String,
     /// Who started it. Once it is gone the brokers are orphans, unless `detached`.
     pub(super) owner: Identity,
     /// Started by `up`: ended by `down`.
     pub(super) detached: bool,
+    /// What `up` has printed, for the next one.
+    #[serde(default)]
+    pub(super) variables: Vec<(String, String)>,
     pub(super) servers: Vec<Recorded>,
 }
 
@@ -39,6 +44,11 @@ pub(super) struct Recorded {
 impl State {
     pub(super) fn processes(&self) -> Vec<Identity> {
         self.servers.iter().map(|server| server.process).collect()
+    }
+
+    /// What was started, unless the profile is gone since.
+    pub(super) fn profile(&self) -> Option<Profile> {
+        Profile::named(&self.profile)
     }
 
     fn orphaned(&self) -> bool {
@@ -58,7 +68,7 @@ impl Run {
     pub(super) fn create(
         home: &Path,
         profile: Profile,
-        nameserver: &str,
+        endpoint: &str,
         stop: &Stop,
     ) -> Result<Self> {
         let _lock = Lock::wait(&lock_file(home), stop)?;
@@ -69,9 +79,10 @@ impl Run {
         fs::create_dir_all(&dir).context(|| format!("cannot create {}", dir.display()))?;
         let state = State {
             profile: profile.name().to_owned(),
-            nameserver: nameserver.to_owned(),
+            endpoint: endpoint.to_owned(),
             owner,
             detached: false,
+            variables: Vec::new(),
             servers: Vec::new(),
         };
         write(&dir, &state)?;
@@ -97,8 +108,11 @@ impl Run {
     }
 
     /// Lets the processes outlive their owner.
-    pub(super) fn detach(&self) -> Result<()> {
-        self.change(|state| state.detached = true)
+    pub(super) fn detach(&self, variables: Vec<(String, String)>) -> Result<()> {
+        self.change(|state| {
+            state.detached = true;
+            state.variables = variables;
+        })
     }
 
     /// Ends what is recorded and removes the directory.
@@ -134,13 +148,17 @@ pub(super) fn list(home: &Path) -> Vec<State> {
         .collect()
 }
 
-/// Ends the runs that `up` left behind; returns what they were.
-pub(super) fn end_detached(home: &Path, stop: &Stop) -> Result<Vec<State>> {
+/// Ends those runs that `up` left behind and that are meant; returns what they were.
+pub(super) fn end_detached(
+    home: &Path,
+    meant: impl Fn(&State) -> bool,
+    stop: &Stop,
+) -> Result<Vec<State>> {
     let _lock = Lock::wait(&lock_file(home), stop)?;
     sweep_locked(home)?;
     let mut ended = Vec::new();
     for dir in directories(home) {
-        if let Some(state) = read(&dir).filter(|state| state.detached) {
+        if let Some(state) = read(&dir).filter(|state| state.detached && meant(state)) {
             end_all(&state.processes());
             fs::remove_dir_all(&dir).context(|| format!("cannot remove {}", dir.display()))?;
             ended.push(state);
@@ -214,14 +232,15 @@ mod tests {
             name: "broker-a".into(),
             process,
         }];
-        let (profile, nameserver) = ("rocketmq".into(), "127.0.0.1:1".into());
+        let (profile, endpoint) = ("rocketmq".into(), "127.0.0.1:1".into());
         write(
             &dir,
             &State {
                 profile,
-                nameserver,
+                endpoint,
                 owner,
                 detached,
+                variables: Vec::new(),
                 servers,
             },
         )
@@ -274,10 +293,13 @@ mod tests {
         assert_eq!(sweep(home.path(), &Stop::default()).unwrap(), 0);
         assert!(owned.alive() && detached.alive());
         assert_eq!(list(home.path()).len(), 2);
-        assert_eq!(
-            end_detached(home.path(), &Stop::default()).unwrap().len(),
-            1
-        );
+        let end = |meant| {
+            let ended = end_detached(home.path(), |_| meant, &Stop::default());
+            ended.unwrap().len()
+        };
+        assert_eq!(end(false), 0);
+        assert!(detached.alive());
+        assert_eq!(end(true), 1);
         assert!(owned.alive() && !detached.alive());
         end_all(&[owned]);
         one.wait().unwrap();
@@ -318,9 +340,11 @@ mod tests {
             },
         )
         .unwrap();
-        run.detach().unwrap();
+        let variables = vec![("MQ_ROCKETMQ_URL".to_owned(), "it".to_owned())];
+        run.detach(variables.clone()).unwrap();
         let state = read(run.dir()).unwrap();
         assert!(state.detached);
+        assert_eq!(state.variables, variables);
         assert_eq!(
             state.processes(),
             [Identity {

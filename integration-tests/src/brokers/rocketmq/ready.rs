@@ -20,8 +20,8 @@ use mq_rocketmq::proto::{
 };
 use rustls::{ClientConfig, ClientConnection};
 
-use super::Certificates;
-use super::profile::Spec;
+use super::spec::Spec;
+use crate::brokers::{self, Certificates};
 
 /// What the answer to an unsigned request must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) enum Door {
 }
 
 impl Door {
-    pub(super) fn of(spec: &Spec) -> Result<Self, super::Error> {
+    pub(super) fn of(spec: &Spec) -> Result<Self, brokers::Error> {
         Ok(match spec.tls {
             None => Self::Plain,
             Some(_) => Self::Tls(Certificates::made()?.client_config()?),

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Error, Result};
+use crate::brokers::{Error, Result};
 
 /// The brokers that this test run shares. Use unique topic and group names on them.
 #[derive(Clone)]

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::{Broker, Cluster, OPENS};
-use crate::brokers::profile::Spec;
-use crate::brokers::ready::Door;
+use crate::brokers::rocketmq::ready::Door;
+use crate::brokers::rocketmq::spec::Spec;
+use crate::brokers::rocketmq::tls::install;
 use crate::brokers::{Certificates, Error, Result};
 
 impl Cluster {
@@ -24,7 +25,7 @@ impl Cluster {
 impl Broker {
     /// Its `ROCKETMQ_HOME`, where `conf/plain_acl.yml` lies: a running 4.x reads it again when it changes.
     pub fn home(&self) -> &Path {
-        &self.program.dir
+        &self.server.program.dir
     }
 
     /// Gives it a certificate that has expired, or the good one again; it reads it within a second. Profiles with TLS only.
@@ -33,7 +34,7 @@ impl Broker {
     /// If the files can't be written.
     pub fn certificate_expired(&self, expired: bool) -> Result<()> {
         let name = if expired { "expired" } else { "server" };
-        Certificates::made()?.present(&self.program.dir, name)
+        Certificates::made()?.present(&self.server.program.dir, name)
     }
 
     /// Starts it again with TLS switched off, or in the mode that its profile has.
@@ -44,10 +45,11 @@ impl Broker {
         // What comes later wins; the class path comes after the options.
         let at = OPENS.len();
         let off = "-Dtls.server.mode=disabled".to_owned();
-        self.program
+        self.server
+            .program
             .args
             .retain(|option| !option.starts_with("-Dtls.server.mode"));
-        self.program.args.insert(at, off);
+        self.server.program.args.insert(at, off);
         self.door = Door::Plain;
         self.restart()
     }
@@ -57,7 +59,7 @@ impl Broker {
 pub(super) fn options(base: &[&str], spec: &Spec, dir: &Path) -> Result<Vec<String>> {
     let mut options: Vec<String> = base.iter().map(ToString::to_string).collect();
     if let Some(tls) = spec.tls {
-        options.extend(Certificates::made()?.install(dir, tls)?);
+        options.extend(install(tls, dir)?);
     }
     Ok(options)
 }

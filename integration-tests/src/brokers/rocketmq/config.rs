@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::profile::Spec;
-use super::{Context, Result, workspace};
+use super::spec::Spec;
+use crate::brokers::{Context as _, Result, workspace};
 
 /// The directory of the base files.
 pub fn base_dir() -> PathBuf {
@@ -82,8 +82,10 @@ pub(super) fn write_home(home: &Path, spec: &Spec) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::User;
     use super::*;
-    use crate::brokers::profile::{Profile, User};
+    use crate::brokers::Profile;
+    use crate::brokers::profile::Plan;
 
     fn keys(text: &str) -> Vec<&str> {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -167,7 +169,10 @@ mod tests {
     #[test]
     fn each_base_file_exists() {
         for profile in Profile::ALL {
-            for (_, pieces) in profile.spec().brokers {
+            let Plan::Rocketmq(spec) = profile.plan() else {
+                continue;
+            };
+            for (_, pieces) in spec.brokers {
                 assert!(
                     pieces.iter().all(|piece| base_dir().join(piece).is_file()),
                     "{profile}"

@@ -5,21 +5,19 @@ mod tls;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use rustix::process::Signal;
 
 use self::tls::options;
 use super::config::{BrokerOverlay, Overlay, write_home};
-use super::ports::{Block, broker_port};
-use super::process::{Identity, Program, end_group, in_path, tail};
-use super::profile::{NAMESRV_JVM, Profile, Spec};
+use super::jars;
 use super::ready::{self, Door, Guard};
-use super::signals::Stop;
-use super::state::Run;
-use super::{Context, Error, Result, home, jars, now};
+use super::spec::{NAMESRV_JVM, Spec, broker_port, url};
+use crate::brokers::ports::Block;
+use crate::brokers::process::{Program, in_path};
+use crate::brokers::profile::{Brokers, Plan, Profile};
+use crate::brokers::server::Server;
+use crate::brokers::signals::Stop;
+use crate::brokers::state::{self, Run};
+use crate::brokers::{Context as _, Error, Result, home};
 
 /// A nameserver with its brokers; dropping it ends them and removes their data.
 ///
@@ -49,16 +47,12 @@ pub struct Cluster {
 /// One server process: a broker, or the nameserver.
 #[derive(Debug)]
 pub struct Broker {
-    name: &'static str,
+    server: Server,
     addr: SocketAddr,
     nameserver: SocketAddr,
     /// `None`: it is the nameserver.
     guard: Option<Guard>,
     door: Door,
-    program: Program,
-    run: Run,
-    /// Replaced by a restart; `None` while nothing was started.
-    child: Mutex<Option<Child>>,
 }
 
 impl Cluster {
@@ -72,30 +66,33 @@ impl Cluster {
     }
 
     /// Like [`Cluster::start`], given up when `stop` is raised.
-    pub(super) fn start_until(profile: Profile, stop: &Stop) -> Result<Self> {
+    pub(in crate::brokers) fn start_until(profile: Profile, stop: &Stop) -> Result<Self> {
+        let plan = profile.plan();
+        let Plan::Rocketmq(spec) = plan else {
+            return Err(Error::new(format!("profile {profile} is not RocketMQ's")));
+        };
         let java = in_path(
             "java",
             "JDK 17 (Debian: apt-get install openjdk-17-jdk-headless)",
         )?;
-        let spec = profile.spec();
         let lib = jars::fetch(spec.version, stop)?;
         // Before ports are chosen, so that orphans free theirs.
-        super::state::sweep(&home(), stop)?;
-        let ports = Block::choose(spec.base_port, stop)?;
+        state::sweep(&home(), stop)?;
+        let ports = Block::choose(plan, stop)?;
         let namesrv = loopback(ports.base()).to_string();
         let run = Run::create(&home(), profile, &namesrv, stop)?;
         let servers = layout(spec, ports.base(), &Jvm { java, lib }, &run);
         // From here on Drop takes down whatever was started.
         let cluster = Self {
             profile,
-            url: profile.url(&namesrv)?,
+            url: url(spec, &namesrv)?,
             namesrv,
             servers: servers?,
             run,
             detached: false,
             _ports: ports,
         };
-        for server in &cluster.servers {
+        for Broker { server, .. } in &cluster.servers {
             server.spawn()?;
         }
         for server in &cluster.servers {
@@ -126,7 +123,7 @@ impl Cluster {
     pub fn broker(&self, name: &str) -> Result<&Broker> {
         self.servers
             .iter()
-            .find(|server| server.name == name)
+            .find(|server| server.name() == name)
             .ok_or_else(|| Error::new(format!("profile {} has no broker {name:?}", self.profile)))
     }
 
@@ -137,10 +134,15 @@ impl Cluster {
     pub fn nameserver(&self) -> Result<&Broker> {
         self.broker(NAMESERVER)
     }
+}
 
-    /// Lets the brokers outlive this value and this process, until `brokers down`.
-    pub(super) fn detach(mut self) -> Result<()> {
-        self.run.detach()?;
+impl Brokers for Cluster {
+    fn variables(&self) -> Vec<(String, String)> {
+        self.profile.variables(&self.url, self.profile.version())
+    }
+
+    fn detach(mut self: Box<Self>) -> Result<()> {
+        self.run.detach(self.variables())?;
         self.detached = true;
         Ok(())
     }
@@ -153,10 +155,8 @@ impl Drop for Cluster {
         }
         // All at once by their recorded identities, then each is reaped.
         self.run.end();
-        for server in &self.servers {
-            if let Some(mut child) = server.child().take() {
-                end_group(&mut child);
-            }
+        for Broker { server, .. } in &self.servers {
+            server.end();
         }
         // A broker writes while it dies.
         let _ = fs::remove_dir_all(self.run.dir());
@@ -166,7 +166,7 @@ impl Drop for Cluster {
 impl Broker {
     /// The broker's name in routes.
     pub fn name(&self) -> &str {
-        self.name
+        self.server.name
     }
 
     /// Where it listens; the same after a restart.
@@ -179,7 +179,7 @@ impl Broker {
     /// # Errors
     /// If it doesn't run.
     pub fn pid(&self) -> Result<u32> {
-        Ok(self.identity()?.pid.unsigned_abs())
+        self.server.pid()
     }
 
     /// Kills it at once, as a power failure would: nothing is flushed, nothing is unregistered.
@@ -187,11 +187,7 @@ impl Broker {
     /// # Errors
     /// If it doesn't run.
     pub fn kill9(&self) -> Result<()> {
-        self.identity()?;
-        if let Some(mut child) = self.child().take() {
-            end_group(&mut child);
-        }
-        Ok(())
+        self.server.kill9()
     }
 
     /// Freezes it (SIGSTOP): its sockets stay open and nobody answers. Returns when every thread stands still.
@@ -199,12 +195,7 @@ impl Broker {
     /// # Errors
     /// If it doesn't run.
     pub fn stop(&self) -> Result<()> {
-        self.signal(Signal::STOP)?;
-        let process = self.identity()?;
-        while process.alive() && !process.stopped() {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        Ok(())
+        self.server.stop()
     }
 
     /// Lets it go on after [`Broker::stop`].
@@ -212,7 +203,7 @@ impl Broker {
     /// # Errors
     /// If it doesn't run.
     pub fn cont(&self) -> Result<()> {
-        self.signal(Signal::CONT)
+        self.server.cont()
     }
 
     /// Starts it again on its port and store, after killing it if it runs; returns when it answers.
@@ -220,73 +211,18 @@ impl Broker {
     /// # Errors
     /// If it isn't ready within two minutes.
     pub fn restart(&self) -> Result<()> {
-        if let Some(mut child) = self.child().take() {
-            end_group(&mut child);
-        }
-        self.spawn()?;
+        self.server.end();
+        self.server.spawn()?;
         self.wait_ready(&Stop::default())
     }
 
-    fn spawn(&self) -> Result<()> {
-        let child = self
-            .program
-            .spawn(|process| self.run.record(self.name, process))?;
-        *self.child() = Some(child);
-        Ok(())
-    }
-
     fn wait_ready(&self, stop: &Stop) -> Result<()> {
-        let deadline = now() + READY;
-        loop {
-            let answer = match self.guard {
-                None => ready::nameserver(self.addr, &self.door),
-                Some(guard) => {
-                    ready::broker(self.nameserver, self.name, self.addr, guard, &self.door)
-                }
-            };
-            let Err(reason) = answer else { return Ok(()) };
-            stop.check()?;
-            if let Err(gone) = self.identity() {
-                return Err(self.failed(&gone.to_string()));
+        self.server.wait_ready(stop, || match self.guard {
+            None => ready::nameserver(self.addr, &self.door),
+            Some(guard) => {
+                ready::broker(self.nameserver, self.name(), self.addr, guard, &self.door)
             }
-            if now() >= deadline {
-                return Err(self.failed(&format!("not ready after {READY:?}: {reason}")));
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    fn failed(&self, why: &str) -> Error {
-        let log = tail(&self.program.log);
-        Error::new(format!(
-            "{} at {} did not start: {why}\n{log}",
-            self.name, self.addr
-        ))
-    }
-
-    fn signal(&self, signal: Signal) -> Result<()> {
-        if self.identity()?.signal(signal) {
-            return Ok(());
-        }
-        Err(self.gone())
-    }
-
-    fn identity(&self) -> Result<Identity> {
-        let mut child = self.child();
-        let running = child.as_mut().ok_or_else(|| self.gone())?;
-        if matches!(running.try_wait(), Ok(None)) {
-            Identity::of(running.id())
-        } else {
-            Err(self.gone())
-        }
-    }
-
-    fn gone(&self) -> Error {
-        Error::new(format!("{} does not run", self.name))
-    }
-
-    fn child(&self) -> MutexGuard<'_, Option<Child>> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+        })
     }
 }
 
@@ -330,14 +266,11 @@ fn layout(spec: &'static Spec, base: u16, jvm: &Jvm, run: &Run) -> Result<Vec<Br
     };
     let door = Door::of(spec)?;
     let server = |name, addr, guard, program| Broker {
-        name,
+        server: Server::new(name, program, run),
         addr,
         nameserver,
         guard,
         door: door.clone(),
-        program,
-        run: run.clone(),
-        child: Mutex::new(None),
     };
     let mut servers = Vec::new();
     let dir = prepare(run, NAMESERVER, spec)?;
@@ -382,8 +315,6 @@ fn loopback(port: u16) -> SocketAddr {
 }
 
 const NAMESERVER: &str = "namesrv";
-/// Seven seconds on an idle machine, 35 were seen on a loaded one.
-const READY: Duration = Duration::from_secs(120);
 const OPENS: &[&str] = &[
     "--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED",
     "--add-opens=java.base/java.nio=ALL-UNNAMED",
