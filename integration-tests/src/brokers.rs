@@ -32,6 +32,7 @@ mod server;
 mod signals;
 mod state;
 
+pub use self::cache::cache;
 pub use self::certificates::Certificates;
 pub use self::cli::main;
 pub use self::docker::compose_file;
