@@ -104,6 +104,25 @@ pub(crate) fn runs(pid: i32) -> bool {
     state(pid).is_some_and(|state| state != 'Z')
 }
 
+/// These processes, and those that they have started.
+pub(crate) fn children(roots: &[i32]) -> Vec<i32> {
+    let mut all = roots.to_vec();
+    let mut next = 0;
+    while let Some(pid) = all.get(next) {
+        for thread in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+            let started = thread.unwrap().path().join("children");
+            let started = std::fs::read_to_string(started).unwrap_or_default();
+            all.extend(
+                started
+                    .split_whitespace()
+                    .map(|pid| pid.parse::<i32>().unwrap()),
+            );
+        }
+        next += 1;
+    }
+    all
+}
+
 pub(crate) fn state(pid: i32) -> Option<char> {
     let text = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
     text.ok()?.rsplit_once(") ")?.1.chars().next()
