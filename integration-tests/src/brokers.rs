@@ -32,6 +32,7 @@ mod server;
 mod signals;
 mod state;
 
+pub use self::cache::cache;
 pub use self::certificates::Certificates;
 pub use self::cli::main;
 pub use self::docker::compose_file;
@@ -42,6 +43,7 @@ pub use self::rocketmq::{
 };
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -87,6 +89,15 @@ fn home() -> PathBuf {
 fn directory(variable: &str, default: impl FnOnce() -> PathBuf) -> PathBuf {
     let path = std::env::var_os(variable).map_or_else(default, PathBuf::from);
     std::path::absolute(&path).unwrap_or(path)
+}
+
+/// Whether a host is this machine: tests create and delete, and never where a variable happens to point at production.
+fn is_loopback(host: &str) -> bool {
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 fn workspace() -> PathBuf {

@@ -1,5 +1,5 @@
 //! `brokers --docker` against a recording stand-in for `docker`: which commands it gives, and that
-//! containers go down on every way out. No container engine is used.
+//! containers go down on every way out. No container engine is used. And what is said where a tool is missing.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -85,6 +85,25 @@ fn docker_up_down_and_status_are_one_command_each() {
 }
 
 #[test]
+fn docker_has_rabbitmq_too() {
+    let docker = StandIn::new("nothing");
+    let show = "env; exit 3";
+    let args = ["--docker", "--profile", "rabbitmq", "--", "/bin/sh", "-c"];
+    let output = docker.brokers(&[&["run"], &args[..], &[show]].concat());
+    assert_eq!(output.status.code(), Some(3));
+    let text = String::from_utf8_lossy(&output.stdout);
+    for line in [
+        "MQ_AMQP_URL=amqp://rolename:KEY12345678@127.0.0.1:29916/amqp-xxx%7CVhostname",
+        "MQ_AMQP_MANAGEMENT_URL=http://guest:guest@127.0.0.1:29918",
+        "MQ_AMQP_VERSION=3.10",
+    ] {
+        assert!(text.lines().any(|said| said == line), "{line}: {text}");
+    }
+    assert!(!text.contains("MQ_AMQP_TLS"), "it has none");
+    assert_eq!(docker.calls(), ["up -d --wait rabbitmq", DOWN]);
+}
+
+#[test]
 fn docker_that_fails_to_start_is_taken_down_and_the_command_is_not_run() {
     let docker = StandIn::new("up");
     let output = docker.brokers(&["run", "--docker", "--", "echo", "ran"]);
@@ -121,15 +140,84 @@ fn a_missing_tool_is_named() {
     for (args, tool) in [
         (&["run", "--", "/bin/sh", "-c", ":"][..], "`java`"),
         (&["run", "--docker", "--", "/bin/sh", "-c", ":"], "`docker`"),
+        (
+            &["run", "--profile", "rabbitmq", "--", "/bin/sh", "-c", ":"],
+            "`apt-get`",
+        ),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_brokers"))
             .args(args)
             .env("PATH", empty.path())
             .env("MQ_BROKERS_DIR", empty.path())
+            .env_remove("MQ_BROKERS_CACHE")
+            .env_remove("MQ_RABBITMQ_DIR")
             .output()
             .unwrap();
         assert_eq!(output.status.code(), Some(1));
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(text.contains(tool) && text.contains("install"), "{text}");
     }
+}
+
+/// A directory of programs that the launcher finds before all others.
+fn programs(all: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, script) in all {
+        let file = dir.path().join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    dir
+}
+
+/// What `brokers run --profile rabbitmq` says when it fails.
+fn rabbitmq_fails(path: &Path, dir: Option<&Path>) -> String {
+    let state = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_brokers"));
+    command
+        .args(["run", "--profile", "rabbitmq", "--", "/bin/sh", "-c", ":"])
+        .env("PATH", path)
+        .env("MQ_BROKERS_DIR", state.path())
+        .env_remove("MQ_BROKERS_CACHE")
+        .env_remove("MQ_RABBITMQ_DIR");
+    if let Some(dir) = dir {
+        command.env("MQ_RABBITMQ_DIR", dir);
+    }
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_machine_whose_apt_has_another_rabbitmq_is_told_what_to_do() {
+    // There is no erl: what the machine may have installed is no help.
+    let told = "echo \"E: Version '3.10.8*' for 'rabbitmq-server' was not found\"; exit 100";
+    let bin = programs(&[("apt-get", told), ("dpkg-deb", "exit 1")]);
+    let text = rabbitmq_fails(bin.path(), None);
+    assert!(text.contains("was not found"), "{text}");
+    for words in [
+        "Debian 12",
+        "install rabbitmq-server",
+        "MQ_RABBITMQ_DIR",
+        "erl and epmd",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}
+
+#[test]
+fn an_installed_rabbitmq_is_taken_where_it_is_named() {
+    let empty = tempfile::tempdir().unwrap();
+    let text = rabbitmq_fails(empty.path(), Some(empty.path()));
+    assert!(text.contains("MQ_RABBITMQ_DIR names no RabbitMQ"), "{text}");
+
+    let bin = programs(&[("erl", "exit 1"), ("epmd", "exit 0")]);
+    let server = programs(&[
+        ("sbin/rabbitmq-server", "echo the installed one; exit 1"),
+        ("plugins/rabbit-3.12.1/ebin/rabbit.app", ""),
+    ]);
+    let text = rabbitmq_fails(bin.path(), Some(server.path()));
+    assert!(text.contains("node did not start"), "{text}");
+    assert!(text.contains("| the installed one"), "{text}");
 }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use integration_tests::brokers::{Profile, Service, compose_file, services};
+use integration_tests::brokers::{Profile, Service, compose_file, rabbitmq, services};
 use serde_json::Value;
 
 #[test]
@@ -21,6 +21,7 @@ fn real_compose_agrees_with_the_launcher() {
     let loaded = project["services"].as_object_mut().unwrap();
     // Not the launcher's: it is built here, and runs without a container by `mq dev cmq`.
     compare_cmq(&loaded.remove("cmq").unwrap());
+    compare_rabbitmq(&loaded.remove("rabbitmq").unwrap());
     let expected: BTreeMap<String, (Profile, Service)> = Profile::ALL
         .into_iter()
         .flat_map(|profile| services(profile).into_iter().map(move |s| (profile, s)))
@@ -66,13 +67,7 @@ fn compare(loaded: &Value, profile: Profile, service: &Service) {
     };
     assert_eq!(loaded["profiles"][0], profiles, "{name}");
 
-    let ports: Vec<u16> = loaded["ports"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(published)
-        .collect();
-    assert_eq!(ports, service.ports, "{name}");
+    assert_eq!(all_published(loaded), service.ports, "{name}");
 
     let listen = service.ports.last().unwrap().to_string();
     let variable = |key: &str| loaded["environment"][key].as_str();
@@ -85,19 +80,7 @@ fn compare(loaded: &Value, profile: Profile, service: &Service) {
     assert_eq!(variable("BROKER"), service.broker, "{name}");
     assert_eq!(variable("NAMESRV"), service.nameserver.as_deref(), "{name}");
 
-    let mount = &loaded["volumes"][0];
-    let source = Path::new(mount["source"].as_str().unwrap())
-        .canonicalize()
-        .unwrap();
-    let base = integration_tests::brokers::base_dir()
-        .canonicalize()
-        .unwrap();
-    assert_eq!(
-        (source, mount["target"].as_str()),
-        (base, Some("/base")),
-        "{name}"
-    );
-    assert_eq!(mount["read_only"], true, "{name}");
+    assert_base(loaded, &integration_tests::brokers::base_dir());
 
     let health = &loaded["healthcheck"];
     let test = health["test"][1].as_str().unwrap();
@@ -114,6 +97,39 @@ fn compare(loaded: &Value, profile: Profile, service: &Service) {
     }
 }
 
+/// One node, with the base files that a native one has.
+fn compare_rabbitmq(loaded: &Value) {
+    let expected = rabbitmq::container();
+    assert_eq!(loaded["image"], expected.image.as_str());
+    assert_eq!(loaded["profiles"][0], expected.name);
+    assert_eq!(all_published(loaded), expected.ports.map(|(_, port)| port));
+    let base = rabbitmq::base_dir();
+    assert_base(loaded, &base);
+
+    let script = loaded["command"][0].as_str().unwrap();
+    for (variable, port) in expected.ports {
+        let told = loaded["environment"][variable].as_str();
+        assert_eq!(told, Some(port.to_string().as_str()), "{variable}");
+        assert!(script.contains(&format!("\"${variable}\"")), "{variable}");
+    }
+    for file in std::fs::read_dir(base).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        assert!(script.contains(&format!("/base/{name}")), "{name}");
+    }
+    let test = loaded["healthcheck"]["test"][1].as_str().unwrap();
+    assert!(test.contains("\"$PORT\""), "{test}");
+    assert!(test.contains(rabbitmq::VHOST) && test.contains(rabbitmq::ROLE.name));
+}
+
+/// The base files are mounted, and can't be written.
+fn assert_base(loaded: &Value, base: &Path) {
+    let mount = &loaded["volumes"][0];
+    let source = Path::new(mount["source"].as_str().unwrap());
+    assert_eq!(source.canonicalize().unwrap(), base.canonicalize().unwrap());
+    assert_eq!(mount["target"], "/base");
+    assert_eq!(mount["read_only"], true);
+}
+
 /// The CMQ dev server, on the port on which its image listens.
 fn compare_cmq(loaded: &Value) {
     assert_eq!(loaded["profiles"][0], "cmq");
@@ -128,6 +144,11 @@ fn compare_cmq(loaded: &Value) {
     assert_eq!(loaded["healthcheck"]["test"][1], "mq");
     let url = loaded["environment"]["MQ_CMQ_URL"].as_str().unwrap();
     assert!(url.ends_with("@127.0.0.1:31680"), "{url}");
+}
+
+fn all_published(loaded: &Value) -> Vec<u16> {
+    let ports = loaded["ports"].as_array().unwrap();
+    ports.iter().map(published).collect()
 }
 
 /// A published port: on loopback, and the same inside and outside.

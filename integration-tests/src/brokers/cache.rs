@@ -11,14 +11,18 @@ use super::process::end_group;
 use super::signals::Stop;
 use super::{Context as _, Result, directory, home};
 
+/// Where downloads are kept: `MQ_BROKERS_CACHE`, or beside the runs.
+pub fn cache() -> PathBuf {
+    directory("MQ_BROKERS_CACHE", || home().join("cache"))
+}
+
 /// The directory of that name, filled by `fill` if it isn't there; who comes second waits.
 pub(super) fn fetch(
     name: &str,
     stop: &Stop,
     fill: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
-    let cache = directory("MQ_BROKERS_CACHE", || home().join("cache"));
-    fetch_into(&cache, name, stop, fill)
+    fetch_into(&cache(), name, stop, fill)
 }
 
 fn fetch_into(

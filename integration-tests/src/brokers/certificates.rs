@@ -79,8 +79,11 @@ impl Certificates {
         Ok(())
     }
 
-    /// How the launcher itself speaks to the servers.
-    pub(super) fn client_config(&self) -> Result<Arc<ClientConfig>> {
+    /// How the launcher itself speaks to the servers: with the client's certificate.
+    ///
+    /// # Errors
+    /// If they can't be read.
+    pub fn client_config(&self) -> Result<Arc<ClientConfig>> {
         let unread = || "cannot read the certificates of the TLS profiles".to_owned();
         let mut roots = RootCertStore::empty();
         roots

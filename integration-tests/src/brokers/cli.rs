@@ -361,6 +361,15 @@ mod tests {
     }
 
     #[test]
+    fn a_profile_of_each_protocol_may_run() {
+        let cli = parse(&["up", "--profile", "rocketmq", "--profile", "rabbitmq"]).unwrap();
+        let Action::Up { what } = cli.command else {
+            panic!("not up")
+        };
+        assert_eq!(what.profiles, [Profile::Rocketmq, Profile::Rabbitmq]);
+    }
+
+    #[test]
     fn wrong_usage_is_code_2() {
         for args in [
             &[

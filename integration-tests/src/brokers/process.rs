@@ -304,6 +304,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_process_has_started_is_ended_with_it() {
+        let end_root: [fn(Identity, &mut Child); 2] =
+            [|root, _| end_all(&[root]), |_, child| end_group(child)];
+        for end in end_root {
+            let mut child = Command::new("/bin/sh")
+                .args(["-c", "/bin/sh -c 'read -r _; :'; :"])
+                .stdin(Stdio::piped())
+                .spawn()
+                .unwrap();
+            // Kept open, so that nobody ends by reading its end.
+            let pipe = child.stdin.take();
+            let root = Identity::of(child.id()).unwrap();
+            let deadline = now() + Duration::from_secs(5);
+            while tree(root).len() < 2 {
+                assert!(now() < deadline);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let all = tree(root);
+            end(root, &mut child);
+            assert!(!all.iter().any(|process| process.alive()));
+            drop(pipe);
+            child.wait().unwrap();
+        }
+    }
+
+    #[test]
     fn nothing_runs_before_it_is_recorded() {
         let dir = tempfile::tempdir().unwrap();
         let program = Program {

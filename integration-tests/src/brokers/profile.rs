@@ -135,10 +135,11 @@ impl Profile {
 
     /// The names of its services in `docker-compose.yml`; none if it runs natively only.
     pub(super) fn containers(self) -> Vec<String> {
-        rocketmq::services(self)
-            .into_iter()
-            .map(|service| service.name)
-            .collect()
+        let services = match self.plan() {
+            Plan::Rocketmq(_) => rocketmq::services(self),
+            Plan::Rabbitmq => return vec![rabbitmq::container().name.to_owned()],
+        };
+        services.into_iter().map(|service| service.name).collect()
     }
 
     /// The variables of its containers.
@@ -148,7 +149,7 @@ impl Profile {
                 let url = rocketmq::url(spec, &spec.nameserver())?;
                 Ok(self.variables(&url, spec.version))
             }
-            Plan::Rabbitmq => Ok(Vec::new()),
+            Plan::Rabbitmq => Ok(rabbitmq::container_variables()),
         }
     }
 

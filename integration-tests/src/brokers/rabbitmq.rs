@@ -4,20 +4,28 @@
 //!   Node ─┬─ packages   apt-get download + dpkg-deb -x, or what the machine has installed
 //!         ├─ config     base files (also docker-compose.yml's) + overlay, and a rabbitmqctl of its own
 //!         ├─ epmd       a private one, recorded like the node itself
-//!         └─ ready      a login to the virtual host, a TLS handshake, an answer of the management
+//!         └─ ready      a login to the virtual host, plain and by TLS, and an answer of the management
 //! ```
 
 mod config;
 mod ctl;
+mod docker;
+mod management;
 mod node;
 mod packages;
+mod probe;
 mod ready;
+mod shared;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 pub use self::config::base_dir;
 pub use self::ctl::Queue;
+pub(super) use self::docker::container_variables;
+pub use self::docker::{Container, container};
 pub use self::node::Node;
+pub use self::probe::{Probe, TlsProbe};
+pub use self::shared::{Shared, shared, variable};
 use super::{Profile, Result, User};
 
 /// The version, as Debian 12 has it: apt is asked for this one, in whatever revision.
@@ -51,6 +59,15 @@ pub const NOBODY: User = User {
 fn url(scheme: &str, user: User, address: SocketAddr, vhost: &str) -> String {
     let (name, secret) = (encoded(user.name), encoded(user.secret));
     format!("{scheme}://{name}:{secret}@{address}/{}", encoded(vhost))
+}
+
+/// Where the management answers, with a user of it.
+fn management_url(address: SocketAddr) -> String {
+    format!("http://{}:{}@{address}", GUEST.name, GUEST.secret)
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
 /// Percent-encoded wherever a URL's part may need it.
@@ -114,7 +131,7 @@ impl Ports {
 
 /// Whether a node speaks AMQP there.
 pub(super) fn answers(address: SocketAddr) -> bool {
-    ready::greets(address).is_ok()
+    Probe::connect(address).is_ok()
 }
 
 /// Starts the profile's node.

@@ -1,12 +1,11 @@
 //! A node's directory: the base files that `docker-compose.yml` mounts too, an overlay, and its own `rabbitmqctl`.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::Ports;
 use super::packages::Server;
+use super::{Ports, loopback};
 use crate::brokers::{Certificates, Context as _, Result, workspace};
 
 /// The directory of the base files.
@@ -15,8 +14,7 @@ pub fn base_dir() -> PathBuf {
 }
 
 /// Writes everything that the node and its `rabbitmqctl` read.
-pub(super) fn write(dir: &Path, ports: Ports, server: &Server) -> Result<()> {
-    let made = Certificates::made()?;
+pub(super) fn write(dir: &Path, ports: Ports, server: &Server, made: &Certificates) -> Result<()> {
     let tls = dir.join("tls");
     fs::create_dir_all(&tls).context(|| format!("cannot create {}", tls.display()))?;
     made.present(dir, "server")?;
@@ -42,7 +40,6 @@ pub(super) fn control(dir: &Path) -> PathBuf {
 
 /// All that differs between a native node and one in a container.
 fn overlay(dir: &Path, ports: Ports, ca: &Path) -> String {
-    let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let lines = [
         ("listeners.tcp.1", loopback(ports.amqp()).to_string()),
         ("listeners.ssl.1", loopback(ports.amqps()).to_string()),
@@ -129,4 +126,51 @@ fn control_script(dir: &Path, ports: Ports, server: &Server) -> String {
 
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::brokers::User;
+    use crate::brokers::rabbitmq::{GUEST, LIMITED, NOBODY, ROLE, VHOST};
+
+    fn read(name: &str) -> String {
+        fs::read_to_string(base_dir().join(name)).unwrap()
+    }
+
+    fn keys(text: &str) -> Vec<&str> {
+        let lines = text.lines().filter_map(|line| line.split_once('='));
+        lines.map(|(key, _)| key.trim()).collect()
+    }
+
+    #[test]
+    fn the_overlay_says_nothing_that_the_base_says() {
+        let base = read("rabbitmq.conf");
+        let overlay = overlay(Path::new("/d"), Ports { base: 29_916 }, Path::new("/ca"));
+        for key in keys(&overlay) {
+            assert!(!keys(&base).contains(&key), "{key}");
+        }
+        assert!(overlay.contains("\nlisteners.tcp.1 = 127.0.0.1:29916\n"));
+        assert!(!overlay.contains("0.0.0.0"));
+    }
+
+    #[test]
+    fn the_users_are_those_of_the_file() {
+        let file: Value = serde_json::from_str(&read("definitions.json")).unwrap();
+        for User { name, secret } in [ROLE, GUEST, LIMITED, NOBODY] {
+            let mut users = file["users"].as_array().unwrap().iter();
+            let user = users.find(|user| user["name"] == name).unwrap();
+            assert_eq!(user["password"], secret, "{name}");
+        }
+        let mut hosts = file["vhosts"].as_array().unwrap().iter();
+        assert!(hosts.any(|host| host["name"] == VHOST));
+    }
+
+    #[test]
+    fn what_a_shell_reads_is_what_was_meant() {
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
 }

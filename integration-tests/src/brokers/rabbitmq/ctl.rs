@@ -33,7 +33,7 @@ impl Node {
     /// # Errors
     /// If it fails, then with what it says, or takes more than a minute.
     pub fn ctl(&self, args: &[&str]) -> Result<String> {
-        // One at a time would not do: a test may list while another thread closes.
+        // A file each: threads may ask at a time.
         let out = self.control().with_file_name(format!(
             "ctl-{}-{:x}.log",
             std::process::id(),
@@ -98,10 +98,10 @@ impl Node {
             .map(drop)
     }
 
-    /// The queues of a virtual host.
+    /// The queues of a virtual host; one that isn't there has none.
     ///
     /// # Errors
-    /// Those of [`Node::ctl`], and if there is no such host.
+    /// Those of [`Node::ctl`].
     pub fn queues(&self, vhost: &str) -> Result<Vec<Queue>> {
         let listed = self.ctl(&[
             "list_queues",

@@ -1,11 +1,12 @@
 //! A node owned by one value: a fault test's handle, and what `brokers run` holds.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::packages::{self, Server as Installed};
-use super::{GUEST, Ports, ROLE, VHOST, config, ready, url};
+use super::{Ports, ROLE, VHOST, config, loopback, management_url, ready, url};
 use crate::brokers::ports::Block;
 use crate::brokers::process::Program;
 use crate::brokers::profile::{Brokers, Profile};
@@ -33,6 +34,7 @@ pub struct Node {
     version: String,
     ports: Ports,
     url: String,
+    certificates: Certificates,
     epmd: Server,
     server: Server,
     run: Run,
@@ -54,20 +56,21 @@ impl Node {
     /// Like [`Node::start`], given up when `stop` is raised.
     pub(in crate::brokers) fn start_until(profile: Profile, stop: &Stop) -> Result<Self> {
         let installed = packages::find(stop)?;
+        let certificates = Certificates::made()?;
         // Before ports are chosen, so that orphans free theirs.
         state::sweep(&home(), stop)?;
         let block = Block::choose(profile.plan(), stop)?;
         let ports = Ports { base: block.base() };
         let address = loopback(ports.amqp());
         let run = Run::create(&home(), profile, &address.to_string(), stop)?;
-        let programs = prepare(&run, ports, &installed);
+        let (epmd, server) = prepare(&run, ports, &installed, &certificates)?;
         // From here on Drop takes down whatever was started.
-        let (epmd, server) = programs?;
         let node = Self {
             profile,
             version: installed.version,
             ports,
             url: url("amqp", ROLE, address, VHOST),
+            certificates,
             epmd: Server::new("epmd", epmd, &run),
             server: Server::new("node", server, &run),
             run,
@@ -97,8 +100,7 @@ impl Node {
 
     /// Where the management answers, with a user of it.
     pub fn management_url(&self) -> String {
-        let User { name, secret } = GUEST;
-        format!("http://{name}:{secret}@{}", self.management_addr())
+        management_url(self.management_addr())
     }
 
     /// Where it listens; the same after a restart.
@@ -190,10 +192,11 @@ impl Node {
     }
 
     fn wait_ready(&self, stop: &Stop) -> Result<()> {
+        let tls = self.certificates.client_config()?;
         self.server.wait_ready(stop, || {
-            ready::opens(self.addr(), ROLE, VHOST)?;
-            ready::greets_by_tls(self.tls_addr())?;
-            ready::manages(self.management_addr(), GUEST)
+            ready::opens(self.addr())?;
+            ready::opens_by_tls(self.tls_addr(), Arc::clone(&tls))?;
+            ready::manages(self.management_addr())
         })
     }
 }
@@ -204,13 +207,10 @@ impl Brokers for Node {
         let mut add = |name, value| all.push((self.profile.variable(name), value));
         add("MANAGEMENT_URL", self.management_url());
         add("TLS_URL", self.tls_url());
-        // Made when the node was started.
-        if let Ok(made) = Certificates::made() {
-            let path = |path: PathBuf| path.display().to_string();
-            add("TLS_CA", path(made.ca()));
-            add("TLS_CERT", path(made.client()));
-            add("TLS_KEY", path(made.client_key()));
-        }
+        let path = |path: PathBuf| path.display().to_string();
+        add("TLS_CA", path(self.certificates.ca()));
+        add("TLS_CERT", path(self.certificates.client()));
+        add("TLS_KEY", path(self.certificates.client_key()));
         add("CTL", self.control().display().to_string());
         all
     }
@@ -236,11 +236,16 @@ impl Drop for Node {
 }
 
 /// Writes the node's directory; returns its epmd and the node.
-fn prepare(run: &Run, ports: Ports, installed: &Installed) -> Result<(Program, Program)> {
+fn prepare(
+    run: &Run,
+    ports: Ports,
+    installed: &Installed,
+    certificates: &Certificates,
+) -> Result<(Program, Program)> {
     let dir = run.dir().join("node");
     fs::create_dir_all(&dir).context(|| format!("cannot create {}", dir.display()))?;
     let dir = fs::canonicalize(&dir).context(|| format!("cannot find {}", dir.display()))?;
-    config::write(&dir, ports, installed)?;
+    config::write(&dir, ports, installed, certificates)?;
     let program = |path: PathBuf, args: &[&str], log: &str| Program {
         path,
         args: args.iter().map(ToString::to_string).collect(),
@@ -250,18 +255,10 @@ fn prepare(run: &Run, ports: Ports, installed: &Installed) -> Result<(Program, P
     };
     let port = ports.epmd().to_string();
     let epmd = program(
-        epmd(&installed.erlang),
+        installed.erlang.join("epmd"),
         &["-address", "127.0.0.1", "-port", &port],
         "epmd.log",
     );
     let server = program(installed.scripts.join("rabbitmq-server"), &[], "out.log");
     Ok((epmd, server))
-}
-
-fn epmd(erlang: &Path) -> PathBuf {
-    erlang.join("epmd")
-}
-
-fn loopback(port: u16) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }

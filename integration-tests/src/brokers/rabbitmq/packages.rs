@@ -187,3 +187,23 @@ const ERLANG: &[&str] = &[
     "tools",
     "xmerl",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_that_of_the_broker_in_either_form() {
+        for plugin in ["rabbit-3.12.1", "rabbit-3.12.1.ez"] {
+            let dir = tempfile::tempdir().unwrap();
+            assert_eq!(version(dir.path()), None);
+            for name in [plugin, "rabbit_common-3.12.1", "ra-2.2.0"] {
+                fs::create_dir_all(dir.path().join("plugins").join(name)).unwrap();
+            }
+            assert_eq!(version(dir.path()).as_deref(), Some("3.12.1"));
+            // Without its script it can't be started.
+            assert_eq!(installed(dir.path()).unwrap(), None);
+            assert!(unpacked(dir.path()).is_err());
+        }
+    }
+}

@@ -1,8 +1,6 @@
 //! The endpoint that `brokers run` exports to tests.
 
-use std::net::IpAddr;
-
-use crate::brokers::{Error, Result};
+use crate::brokers::{Error, Result, is_loopback};
 
 /// The brokers that this test run shares. Use unique topic and group names on them.
 #[derive(Clone)]
@@ -36,7 +34,7 @@ impl Shared {
         let namesrv = authority.rsplit('@').next().unwrap_or_default();
         for endpoint in namesrv.split([',', ';']) {
             let host = endpoint.rsplit_once(':').map_or(endpoint, |(host, _)| host);
-            if !loopback(host) {
+            if !is_loopback(host) {
                 return Err(Error::new(format!(
                     "{VARIABLE} names {host:?}, which is not loopback: tests create and delete, \
                      they only run against brokers of this machine"
@@ -76,14 +74,6 @@ impl std::fmt::Debug for Shared {
             .field("namesrv", &self.namesrv)
             .finish_non_exhaustive()
     }
-}
-
-fn loopback(host: &str) -> bool {
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 const VARIABLE: &str = "MQ_ROCKETMQ_URL";
