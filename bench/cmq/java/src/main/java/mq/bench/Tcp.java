@@ -7,14 +7,17 @@ import com.qcloud.cmq.client.producer.Producer;
 
 /** com.qcloud:cmq-tcp-client. */
 final class Tcp implements Calls {
+    static {
+        // Its own configuration of the log would write into the home directory and to stdout. Read when the first client is made.
+        System.setProperty("cmq.client.log.loadconfig", "false");
+    }
+
     private final String queue;
     private final Producer producer = new Producer();
     private final Consumer consumer = new Consumer();
 
     Tcp(String nameServer, String queue) throws Exception {
         this.queue = queue;
-        // Its own would write into the home directory.
-        System.setProperty("cmq.client.log.loadconfig", "false");
         configure(producer, nameServer);
         configure(consumer, nameServer);
         producer.setRetryTimesWhenSendFailed(0);
