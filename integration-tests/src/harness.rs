@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+pub mod amqp;
 pub mod bomb;
 mod cancel;
 mod child;

@@ -179,9 +179,8 @@ async fn real_own_amqp_a_memory_alarm_holds_publishers_and_nobody_else() {
     let first = first.timeout(WAIT).await.unwrap();
     let blocked = async {
         loop {
-            match events.next().await.unwrap() {
-                Event::Blocked { reason } => return reason,
-                _ => {}
+            if let Event::Blocked { reason } = events.next().await.unwrap() {
+                return reason;
             }
         }
     };

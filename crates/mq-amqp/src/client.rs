@@ -18,6 +18,7 @@ use crate::consumer::ConsumerBuilder;
 use crate::error::{Result, closed};
 use crate::proto::{ConnectionUpdateSecret, Hidden};
 use crate::publisher::PublisherBuilder;
+use crate::rpc::RpcClient;
 use crate::topology::{Registry, replay};
 
 /// A client of one virtual host. Cheap to clone; all clones share its connections: one to publish on, made with the first publisher, and one
@@ -97,6 +98,16 @@ impl Client {
         PublisherBuilder::new(self.clone(), exchange.into())
     }
 
+    /// Opens a channel for requests whose answers are awaited, sent to an exchange; the default one, which leads to the queue that the routing key
+    /// names, has no name.
+    ///
+    /// # Errors
+    ///
+    /// As [`PublisherBuilder::build`].
+    pub async fn rpc(&self, exchange: impl Into<ByteString>) -> Result<RpcClient> {
+        RpcClient::open(self.clone(), exchange.into()).await
+    }
+
     /// Options of a consumer of a queue.
     pub fn consumer(&self, queue: impl Into<ByteString>) -> ConsumerBuilder {
         ConsumerBuilder::new(self.clone(), queue.into())
@@ -139,7 +150,6 @@ impl Client {
             link.close().await;
         }
         self.shared.consuming.close().await;
-        self.shared.tasks.abort();
     }
 
     /// The publishing connection, made when it is first needed.

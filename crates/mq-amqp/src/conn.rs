@@ -128,7 +128,10 @@ enum Command {
         reply: Reply,
     },
     /// Nobody needs the channel any more.
-    Close(Key),
+    Close {
+        key: Key,
+        closed: Option<oneshot::Sender<()>>,
+    },
     /// A method of the connection itself.
     Update { method: Box<Method>, reply: Reply },
     /// The connection is to end well.

@@ -17,6 +17,7 @@ pub mod proto;
 )]
 mod proto;
 mod publisher;
+mod rpc;
 mod topology;
 
 pub use mq_core::{Endpoint, ErrorKind, Outcome, Retry, Secret};
@@ -33,4 +34,5 @@ pub use self::proto::{Properties, ReplyCode, Table, Value};
 pub use self::publisher::{
     Confirm, Enqueue, Publisher, PublisherBuilder, Receipt, Send, SendError, Unheard,
 };
+pub use self::rpc::{Call, RpcClient};
 pub use self::topology::{Binding, DeadLetterStrategy, Exchange, Overflow, Queue, QueueInfo};

@@ -26,6 +26,7 @@ pub use self::send::{Confirm, Enqueue, Send};
 use crate::Message;
 use crate::client::Client;
 use crate::error::{Error, Result, closed, invalid};
+use crate::rpc::Replies;
 
 /// Publishes to an exchange, and hears from the broker what became of each message. Cheap to clone; all clones share one window and one channel.
 ///
@@ -72,6 +73,7 @@ pub struct PublisherBuilder {
     window_bytes: usize,
     timeout: Duration,
     mandatory: bool,
+    replies: Option<Arc<Replies>>,
 }
 
 impl PublisherBuilder {
@@ -83,7 +85,14 @@ impl PublisherBuilder {
             window_bytes: 64 * 1024 * 1024,
             timeout: Duration::from_secs(30),
             mandatory: true,
+            replies: None,
         }
+    }
+
+    /// The channel receives answers too, and what is lost on it is not sent again.
+    pub(crate) fn answered_by(mut self, replies: Arc<Replies>) -> Self {
+        self.replies = Some(replies);
+        self
     }
 
     /// How many messages may be under way; others wait. Default 1000.
@@ -129,7 +138,12 @@ impl PublisherBuilder {
             ));
         }
         let link = self.client.publishing().await?;
-        let core = Arc::new(Core::new(self.exchange, self.window, self.window_bytes));
+        let core = Arc::new(Core::new(
+            self.exchange,
+            self.window,
+            self.window_bytes,
+            self.replies,
+        ));
         attend::start(&self.client, Arc::clone(&core), link).await?;
         Ok(Publisher {
             handle: Arc::new(Handle {
@@ -202,6 +216,10 @@ impl Publisher {
         self.handle.core.end(&closed("send", "publisher"));
         self.handle.core.changed.notify_one();
         result
+    }
+
+    pub(crate) fn new_id(&self) -> ByteString {
+        self.handle.new_id()
     }
 
     /// The exchange; the default one has no name.

@@ -48,6 +48,19 @@ impl Channel {
         answer(&self.connection, answered, name).await
     }
 
+    /// Closes the channel, and waits until the server has: what its lane had decided has been read there by then.
+    pub(crate) async fn close(self) {
+        let (closed, done) = oneshot::channel();
+        let close = Command::Close {
+            key: self.key,
+            closed: Some(closed),
+        };
+        if self.connection.push(close).is_ok() {
+            // An end of the connection ends it too.
+            let _ = tokio::time::timeout(self.connection.options().call_timeout, done).await;
+        }
+    }
+
     pub(crate) const fn key(&self) -> Key {
         self.key
     }
@@ -56,7 +69,10 @@ impl Channel {
 impl Drop for Channel {
     fn drop(&mut self) {
         // With the connection it is gone anyway.
-        let _ = self.connection.push(Command::Close(self.key));
+        let _ = self.connection.push(Command::Close {
+            key: self.key,
+            closed: None,
+        });
     }
 }
 

@@ -169,12 +169,12 @@ impl Driver {
             Command::Call { key, method, reply } => {
                 self.channels.call(key, &method, reply, &mut self.out);
             }
-            Command::Close(key) => {
+            Command::Close { key, closed } => {
                 // What its lane has decided comes before.
                 if let Some(lane) = self.channels.lane(key) {
                     lane.fill(key.id, &mut self.out);
                 }
-                self.channels.close(key, &mut self.out);
+                self.channels.close(key, closed, &mut self.out);
             }
             Command::Update { method, reply } => {
                 self.out.method(0, &method);
@@ -342,7 +342,7 @@ fn abandon(command: Command, why: &Error) {
     match command {
         Command::Open { opened, .. } => drop(opened.send(Err(why()))),
         Command::Call { reply, .. } | Command::Update { reply, .. } => drop(reply.send(Err(why()))),
-        Command::Close(_) | Command::Shutdown => {}
+        Command::Close { .. } | Command::Shutdown => {}
     }
 }
 

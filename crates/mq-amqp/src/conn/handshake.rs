@@ -221,7 +221,8 @@ fn not_connected(cause: &std::io::Error) -> Error {
         _ => format!("no connection: {cause}"),
     };
     let error = Error::builder(ErrorKind::Connect, message);
-    let error = if cause.get_ref().is_some() {
+    // What rustls says of a certificate stays so.
+    let error = if cause.kind() == std::io::ErrorKind::InvalidData {
         error.retry(Retry::Never)
     } else {
         error

@@ -170,7 +170,7 @@ impl Attend {
         };
         let _ = timeout(PATIENCE, ending).await;
         // What was settled is written before the channel is closed; what was not goes back to the queue.
-        drop(open.channel);
+        open.channel.close().await;
         self.core.end(None);
     }
 }

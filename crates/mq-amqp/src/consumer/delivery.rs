@@ -18,7 +18,7 @@ use super::ledger::Decision;
 use super::{Shared, retry};
 use crate::Message;
 use crate::error::{Result, closed, invalid};
-use crate::proto::{Properties, Value};
+use crate::proto::{BasicDeliver, Content, Properties, Value};
 
 /// What a handler decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +64,36 @@ impl Received {
             redelivered: deliver.redelivered,
             undecoded,
         }
+    }
+
+    /// An answer to a request.
+    pub(crate) fn reply_of(deliver: BasicDeliver, content: Content) -> Self {
+        Self::new(&Arrival {
+            epoch: 0,
+            deliver,
+            content,
+            handed: 0,
+        })
+    }
+
+    /// An answer to this request, to be sent by a publisher to the default exchange; `None` if no answer is waited for.
+    ///
+    /// ```no_run
+    /// # async fn run(client: mq_amqp::Client, request: mq_amqp::Received) -> Result<(), Box<dyn std::error::Error>> {
+    /// let answers = client.publisher("").mandatory(false).build().await?;
+    /// if let Some(answer) = request.reply("42") {
+    ///     answers.send(answer).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reply(&self, body: impl Into<Bytes>) -> Option<Message> {
+        let properties = self.message.properties();
+        let answer = Message::new(properties.reply_to.clone()?, body).transient();
+        Some(match &properties.correlation_id {
+            Some(id) => answer.correlation_id(id.clone()),
+            None => answer,
+        })
     }
 
     /// The message.

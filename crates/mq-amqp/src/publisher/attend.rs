@@ -8,6 +8,7 @@ use crate::client::Client;
 use crate::conn::{Channel, Connection, Lane, Link};
 use crate::error::{Result, closed};
 use crate::proto::ConfirmSelect;
+use crate::rpc::Replies;
 
 /// Opens the first channel and leaves the rest to a task.
 ///
@@ -25,6 +26,9 @@ async fn open(core: &Arc<Core>, connection: &Connection) -> Result<Channel> {
     let lane: Arc<dyn Lane> = Arc::<Core>::clone(core);
     let channel = Channel::open(connection, lane).await?;
     channel.call(ConfirmSelect { nowait: false }).await?;
+    if core.replies.is_some() {
+        channel.call(Replies::consume()).await?;
+    }
     core.opened(connection, channel.key());
     Ok(channel)
 }

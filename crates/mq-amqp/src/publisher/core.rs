@@ -13,7 +13,7 @@ mod lane;
 mod state;
 mod words;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytestring::ByteString;
 use mq_core::Outcome;
@@ -27,6 +27,7 @@ use crate::Message;
 use crate::conn::{Connection, Key};
 use crate::error::Error;
 use crate::proto::{BasicReturn, Content, Properties};
+use crate::rpc::Replies;
 
 pub(super) type Answer = oneshot::Sender<Result<Receipt, SendError>>;
 
@@ -35,6 +36,8 @@ pub(super) struct Core {
     exchange: ByteString,
     window: usize,
     window_bytes: usize,
+    /// Takes the answers, if what is published are requests.
+    pub(super) replies: Option<Arc<Replies>>,
     state: Mutex<State>,
     /// The channel was lost, or nothing is left to do.
     pub(super) changed: Notify,
@@ -50,11 +53,17 @@ pub(super) struct Taken {
 }
 
 impl Core {
-    pub(super) fn new(exchange: ByteString, window: usize, window_bytes: usize) -> Self {
+    pub(super) fn new(
+        exchange: ByteString,
+        window: usize,
+        window_bytes: usize,
+        replies: Option<Arc<Replies>>,
+    ) -> Self {
         Self {
             exchange,
             window,
             window_bytes,
+            replies,
             state: Mutex::default(),
             changed: Notify::new(),
             idle: Notify::new(),

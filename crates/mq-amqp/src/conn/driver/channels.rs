@@ -18,6 +18,14 @@ use crate::proto::{
 pub(super) struct Channels {
     most: u16,
     slots: Vec<Option<Slot>>,
+    /// Channels to open as soon as one that is being closed is closed.
+    waiting: VecDeque<Waiting>,
+}
+
+struct Waiting {
+    serial: u64,
+    lane: Arc<dyn Lane>,
+    opened: oneshot::Sender<Result<u16, Error>>,
 }
 
 struct Slot {
@@ -31,8 +39,10 @@ struct Slot {
 enum Phase {
     Opening(oneshot::Sender<Result<u16, Error>>),
     Open,
-    /// We have closed it; what still comes is not looked at.
-    Closing,
+    /// We have closed it; what still comes is not looked at. Who waits hears of its end by this being dropped.
+    Closing {
+        _closed: Option<oneshot::Sender<()>>,
+    },
 }
 
 impl Channels {
@@ -40,6 +50,7 @@ impl Channels {
         Self {
             most,
             slots: Vec::new(),
+            waiting: VecDeque::new(),
         }
     }
 
@@ -51,7 +62,7 @@ impl Channels {
     pub(super) fn lane(&mut self, key: Key) -> Option<Arc<dyn Lane>> {
         let slot = self
             .slot(key)
-            .filter(|slot| !matches!(slot.phase, Phase::Closing))?;
+            .filter(|slot| !matches!(slot.phase, Phase::Closing { .. }))?;
         Some(Arc::clone(&slot.lane))
     }
 
@@ -69,7 +80,16 @@ impl Channels {
             .unwrap_or(self.slots.len());
         let id = u16::try_from(free + 1).ok().filter(|id| *id <= self.most);
         let Some(id) = id else {
-            let _ = opened.send(Err(none_left(self.most)));
+            let mut slots = self.slots.iter().flatten();
+            if slots.any(|slot| matches!(slot.phase, Phase::Closing { .. })) {
+                self.waiting.push_back(Waiting {
+                    serial,
+                    lane,
+                    opened,
+                });
+            } else {
+                let _ = opened.send(Err(none_left(self.most)));
+            }
             return;
         };
         if free == self.slots.len() {
@@ -103,11 +123,16 @@ impl Channels {
         }
     }
 
-    pub(super) fn close(&mut self, key: Key, out: &mut Outbox) {
+    pub(super) fn close(
+        &mut self,
+        key: Key,
+        closed: Option<oneshot::Sender<()>>,
+        out: &mut Outbox,
+    ) {
         if let Some(slot) = self.slot(key)
             && matches!(slot.phase, Phase::Open)
         {
-            close(slot, key.id, out);
+            close(slot, key.id, closed, out);
         }
     }
 
@@ -135,14 +160,19 @@ impl Channels {
             Incoming::Method(Method::ChannelClose(told)) => {
                 out.method(id, &ChannelCloseOk {}.into());
                 // If both close it at a time, each answers the other.
-                if !matches!(slot.phase, Phase::Closing)
+                if !matches!(slot.phase, Phase::Closing { .. })
                     && let Some(slot) = place.take()
                 {
                     slot.lost(&refused(told.reply_code, &told.reply_text));
                 }
             }
-            Incoming::Method(Method::ChannelCloseOk(_)) => *place = None,
-            _ if matches!(slot.phase, Phase::Closing) => {}
+            Incoming::Method(Method::ChannelCloseOk(_)) => {
+                *place = None;
+                if let Some(next) = self.waiting.pop_front() {
+                    self.open(next.serial, next.lane, next.opened, out);
+                }
+            }
+            _ if matches!(slot.phase, Phase::Closing { .. }) => {}
             Incoming::Method(Method::ChannelOpenOk(_)) => slot.opened(id, out),
             Incoming::Method(Method::ChannelFlow(flow)) => out.method(
                 id,
@@ -168,6 +198,9 @@ impl Channels {
 
     /// The connection is gone.
     pub(super) fn lost(&mut self, why: &Error) {
+        for waiting in self.waiting.drain(..) {
+            let _ = waiting.opened.send(Err(why.clone()));
+        }
         self.slots
             .drain(..)
             .flatten()
@@ -181,7 +214,7 @@ impl Slot {
             && opened.send(Ok(id)).is_err()
         {
             // Nobody waits for it any more.
-            close(self, id, out);
+            close(self, id, None, out);
         }
     }
 
@@ -192,13 +225,13 @@ impl Slot {
         match self.phase {
             Phase::Opening(opened) => drop(opened.send(Err(why.clone()))),
             Phase::Open => self.lane.lost(why),
-            Phase::Closing => {}
+            Phase::Closing { .. } => {}
         }
     }
 }
 
-fn close(slot: &mut Slot, id: u16, out: &mut Outbox) {
-    slot.phase = Phase::Closing;
+fn close(slot: &mut Slot, id: u16, closed: Option<oneshot::Sender<()>>, out: &mut Outbox) {
+    slot.phase = Phase::Closing { _closed: closed };
     let method = ChannelClose {
         reply_code: ReplyCode::REPLY_SUCCESS.0,
         reply_text: ByteString::from_static("bye"),

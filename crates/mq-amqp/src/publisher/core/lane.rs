@@ -56,6 +56,11 @@ impl Lane for Core {
             Incoming::Content(Method::BasicReturn(told), content) => {
                 self.came_back(&told, &content);
             }
+            Incoming::Content(Method::BasicDeliver(deliver), content) => {
+                if let Some(replies) = &self.replies {
+                    replies.came(deliver, content);
+                }
+            }
             _ => {}
         }
     }
@@ -85,6 +90,14 @@ impl Lane for Core {
                 state.probes = state.probes.saturating_sub(1);
             } else {
                 state.probes = left.len();
+            }
+        }
+        if let Some(replies) = &self.replies {
+            replies.lost();
+            for slot in left.drain(..) {
+                state.release(slot.cost);
+                let error = why.clone().into_builder().outcome(Outcome::Unknown).build();
+                slot.fail(error, &mut resolved);
             }
         }
         for mut slot in left {

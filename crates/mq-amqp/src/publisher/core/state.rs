@@ -85,7 +85,8 @@ impl State {
 
 impl Slot {
     pub(super) fn settle(&mut self, message: Message, ack: bool, resolved: &mut Resolved) {
-        let Some(answer) = self.answer.take() else {
+        // Who was told that its fate is unknown has had his answer.
+        let Some(answer) = self.answer.take().filter(|_| !self.abandoned) else {
             return;
         };
         let failure = match self.returned.take() {
