@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use integration_tests::harness::size;
+use integration_tests::harness::{now, size};
 use mq_cmq::{Client, ErrorCode, ErrorKind, Outcome, TcpClient, TransactionalProducer, Verdict};
 use mq_dev::cmq::{DevServer, Fault, QueueSpec};
 
@@ -147,10 +147,16 @@ async fn drain(server: &DevServer, client: &TcpClient) -> Vec<String> {
     }
 }
 
-/// Answers and confirmations are lost, the server restarts: a message is visible once or never, as its local work has decided.
+/// Answers and confirmations are lost, the server restarts: a message is visible once or never, as its local work has decided. CI: 60
+/// transactions; full (`MQ_SOAK=1`): 10 000.
+///
+/// A fifth of the answers to questions ends the connection, which is down most of the time then. A question that nobody is there for counts: with
+/// 15 of them at most, 114 of the 10 000 came to the documented end, which is a rollback.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn cmq_tcp_transactions_converge_under_faults() {
-    let server = server([transactional()]).await;
+    let asked = QueueSpec::new("t").transactional(Duration::from_secs(1), 300);
+    let server = server([asked]).await;
+    let began = now();
     for fault in [
         Fault::drop_reply().on("ConfirmTransaction").percent(10),
         Fault::cut().on("ConfirmTransaction").percent(10),
@@ -173,6 +179,11 @@ async fn cmq_tcp_transactions_converge_under_faults() {
     until("all are ended", || server.counts("t").unwrap().half == 0).await;
     let came = drain(&server, &client).await;
     let seen: BTreeSet<String> = came.iter().cloned().collect();
-    assert_eq!(seen, expected);
+    let (lost, invented) = (&expected - &seen, &seen - &expected);
+    assert!(lost.is_empty(), "never seen: {lost:?}");
+    assert!(invented.is_empty(), "should not be seen: {invented:?}");
     assert_eq!(came.len(), seen.len(), "one came twice");
+    assert_eq!(server.counts("t").unwrap().unanswered, 0);
+    let took = began.elapsed();
+    println!("{count} transactions: {} delivered, {took:?}", came.len());
 }
