@@ -1,7 +1,9 @@
 //! The client against a scripted gateway.
 
 mod links;
+mod options;
 mod queues;
+mod quiet;
 mod transactions;
 
 use std::sync::Mutex;
@@ -25,6 +27,7 @@ type Script = dyn FnMut(&Packet) -> Option<Vec<Packet>> + Send;
 struct Gateway {
     address: String,
     connections: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<Packet>>>,
     _task: tokio::task::JoinSet<()>,
 }
@@ -34,23 +37,28 @@ impl Gateway {
     async fn start(script: impl FnMut(&Packet) -> Option<Vec<Packet>> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (connections, seen) = (
-            Arc::<AtomicUsize>::default(),
-            Arc::<Mutex<Vec<_>>>::default(),
-        );
+        let [connections, ended] = <[Arc<AtomicUsize>; 2]>::default();
+        let seen = Arc::<Mutex<Vec<_>>>::default();
         let script: Arc<Mutex<Box<Script>>> = Arc::new(Mutex::new(Box::new(script)));
         let mut tasks = tokio::task::JoinSet::new();
         let (count, log) = (Arc::clone(&connections), Arc::clone(&seen));
+        let over = Arc::clone(&ended);
         tasks.spawn(async move {
             let mut each = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
-                each.spawn(converse(stream, Arc::clone(&script), Arc::clone(&log)));
+                let conversation = converse(stream, Arc::clone(&script), Arc::clone(&log));
+                let over = Arc::clone(&over);
+                each.spawn(async move {
+                    conversation.await;
+                    over.fetch_add(1, Ordering::SeqCst);
+                });
             }
         });
         Self {
             address,
             connections,
+            ended,
             seen,
             _task: tasks,
         }
@@ -68,6 +76,11 @@ impl Gateway {
 
     fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Of the connections, how many are over.
+    fn ended(&self) -> usize {
+        self.ended.load(Ordering::SeqCst)
     }
 }
 
@@ -139,4 +152,64 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     };
     let ended = tokio::time::timeout(Duration::from_secs(20), waiting).await;
     ended.unwrap_or_else(|_| panic!("{what}"));
+}
+
+/// Lets seconds pass, each with what happens in it.
+async fn pass(seconds: u64) {
+    for _ in 0..seconds {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // By the machine's time again: paused, it would run on whenever everybody waits for a socket.
+        tokio::time::resume();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Answers every question over HTTP with the gateway's address.
+struct NameServer {
+    address: String,
+    gateway: Arc<Mutex<String>>,
+    asked: Arc<AtomicUsize>,
+    _task: tokio::task::JoinSet<()>,
+}
+
+impl NameServer {
+    async fn start(gateway: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let gateway = Arc::new(Mutex::new(gateway.to_owned()));
+        let (asked, mut tasks) = (Arc::<AtomicUsize>::default(), tokio::task::JoinSet::new());
+        let (told, count) = (Arc::clone(&gateway), Arc::clone(&asked));
+        tasks.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = BytesMut::new();
+                // The form's last parameter is its signature.
+                while !String::from_utf8_lossy(&request).contains("Signature=") {
+                    assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+                }
+                count.fetch_add(1, Ordering::SeqCst);
+                let to = told.lock().unwrap().clone();
+                let body = format!(r#"{{"code":0,"message":"","requestId":"1","addr":["{to}"]}}"#);
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+                );
+                let _ = stream.write_all((head + &body).as_bytes()).await;
+            }
+        });
+        Self {
+            address,
+            gateway,
+            asked,
+            _task: tasks,
+        }
+    }
+
+    fn lead_to(&self, gateway: &str) {
+        gateway.clone_into(&mut self.gateway.lock().unwrap());
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
 }

@@ -78,8 +78,8 @@ async fn a_gateway_that_says_nothing_any_more_is_left() {
     queue.send("x").await.unwrap();
     let sent = queue.send("y").timeout(Duration::from_millis(300)).await;
     assert_eq!(sent.unwrap_err().error.kind(), ErrorKind::Timeout);
-    until("it is replaced", || gateway.connections() == 1).await;
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    pass(3).await;
+    until("it is left", || gateway.ended() == 1).await;
     queue.send("z").await.unwrap();
     assert_eq!(gateway.connections(), 2);
 }
@@ -89,6 +89,7 @@ async fn a_quiet_connection_gives_signs_of_life() {
     let gateway = Gateway::start(|packet| Some(vec![stored(packet)])).await;
     let queue = gateway.client().queue("q").unwrap();
     queue.send("x").await.unwrap();
+    pass(4).await;
     until("a heartbeat", || !gateway.seen(cmd::HEARTBEAT).is_empty()).await;
     queue.send("y").await.unwrap();
     assert_eq!(gateway.connections(), 1);

@@ -106,6 +106,7 @@ async fn a_question_is_answered_by_the_queues_checker() {
     });
     let producer = producer.unwrap();
     producer.connect().await.unwrap();
+    pass(12).await;
     until("both questions", || checked.lock().unwrap().len() == 2).await;
     log.lock()
         .unwrap()
