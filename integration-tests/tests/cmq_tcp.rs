@@ -7,6 +7,8 @@
     reason = "a test fails by panicking, and prints figures"
 )]
 
+#[path = "cmq_tcp/ends.rs"]
+mod ends;
 #[path = "cmq_tcp/gone.rs"]
 mod gone;
 #[path = "cmq_tcp/killed.rs"]

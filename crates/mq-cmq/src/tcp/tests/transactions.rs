@@ -123,3 +123,27 @@ async fn a_question_is_answered_by_the_queues_checker() {
         [("T".into(), "1".into()), ("t".into(), "2".into())]
     );
 }
+
+/// The first answer is lost, and the second one says no: of what can be repeated that is certain.
+#[tokio::test]
+async fn a_final_no_is_certain_whatever_became_of_earlier_attempts() {
+    for (code, known) in [
+        (10_790, ErrorCode::NOT_TRANSACTIONAL),
+        (10_100, ErrorCode::QUEUE_NOT_FOUND),
+    ] {
+        let mut cut = true;
+        let gateway = Gateway::start(move |packet| match packet.cmd {
+            cmd::SEND => Some(vec![stored(packet)]),
+            _ if std::mem::take(&mut cut) => None,
+            _ => Some(vec![no(packet, code, "no")]),
+        })
+        .await;
+        let client = gateway.client();
+        let producer = client.transactional("t", |_| async { Verdict::Unknown });
+        let prepared = producer.unwrap().begin("half").await.unwrap();
+        let error = prepared.commit().await.unwrap_err();
+        assert_eq!(error.code(), Some(&known));
+        assert_eq!(error.outcome(), Outcome::Rejected, "{error}");
+        assert_eq!(gateway.seen(cmd::TRANSACTION_CONFIRM).len(), 2);
+    }
+}
