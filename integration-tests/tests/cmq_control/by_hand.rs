@@ -20,7 +20,7 @@ async fn cmq_control_takes_foreign_scopes_and_hosts_without_port() {
         ("127", host, true),
         ("tdmq", "example.com", false),
     ] {
-        let answer = by_hand(&address, service, signed_host).await;
+        let answer = by_hand(&address, service, signed_host, today()).await;
         assert!(
             answer.contains("\r\ncontent-type: application/json\r\n"),
             "{answer}"
@@ -33,9 +33,40 @@ async fn cmq_control_takes_foreign_scopes_and_hosts_without_port() {
     }
 }
 
-async fn by_hand(address: &str, service: &str, signed_host: &str) -> String {
+/// Signed well, for the scope of another day than the time stamp's.
+#[tokio::test]
+async fn cmq_control_takes_no_scope_of_another_day() {
+    let server = DevServer::builder().start().await.unwrap();
+    let address = server.addr().to_string();
+    for apart in [-86_400, 86_400] {
+        let (seconds, _) = today();
+        let day = utc_date(seconds.saturating_add_signed(apart));
+        let answer = by_hand(&address, "tdmq", &address, (seconds, day.clone())).await;
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body: Value = serde_json::from_str(body).unwrap();
+        let error = &body["Response"]["Error"];
+        assert_eq!(error["Code"], "AuthFailure.SignatureFailure");
+        let words = format!(
+            "the credential's date is {day}, the timestamp's is {}",
+            utc_date(seconds)
+        );
+        assert_eq!(error["Message"], words);
+    }
+    assert_eq!(server.requests("DescribeCmqQueues"), 0);
+}
+
+/// The time stamp, and its day.
+fn today() -> (u64, String) {
     let seconds = wall().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let date = utc_date(seconds);
+    (seconds, utc_date(seconds))
+}
+
+async fn by_hand(
+    address: &str,
+    service: &str,
+    signed_host: &str,
+    (seconds, date): (u64, String),
+) -> String {
     let scope = Scope {
         date: &date,
         service,

@@ -1,6 +1,7 @@
 //! Each mistake is named, and what is asked again is right to be.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
 use integration_tests::harness::{now, wall};
@@ -121,6 +122,20 @@ async fn cmq_control_rides_faults_out_where_it_reads() {
     }
 }
 
+/// Time stamp and scope come of one reading: at midnight they would be of two days.
+#[tokio::test]
+async fn cmq_control_dates_a_request_by_one_reading_of_its_clock() {
+    let years = Duration::from_secs(10 * 366 * 86_400);
+    let server = DevServer::builder().max_skew(years).start().await.unwrap();
+    let leaping = Arc::new(Leaping::default());
+    let client = builder(&server).clock(Arc::<Leaping>::clone(&leaping));
+    let client = client.build().unwrap();
+    for at in 0..4 {
+        client.create_queue(format!("q-{at}")).await.unwrap();
+    }
+    assert!(leaping.0.load(Ordering::Relaxed) >= 4);
+}
+
 /// A clock that is so many seconds off.
 #[derive(Debug)]
 struct Shifted(i64);
@@ -133,5 +148,19 @@ impl Clock for Shifted {
     fn wall(&self) -> SystemTime {
         let by = Duration::from_secs(self.0.unsigned_abs());
         if self.0 < 0 { wall() - by } else { wall() + by }
+    }
+}
+
+/// A clock that is half a day on each time that it is looked at.
+#[derive(Debug, Default)]
+struct Leaping(AtomicU32);
+
+impl Clock for Leaping {
+    fn now(&self) -> std::time::Instant {
+        now()
+    }
+
+    fn wall(&self) -> SystemTime {
+        wall() + Duration::from_secs(43_200) * self.0.fetch_add(1, Ordering::Relaxed)
     }
 }
