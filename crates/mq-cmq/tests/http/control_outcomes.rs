@@ -69,11 +69,6 @@ async fn the_services_no_is_typed_final_and_in_its_own_words() {
             ErrorKind::Auth,
         ),
         (
-            "AuthFailure.SecretIdNotFound",
-            ControlCode::SECRET_ID_NOT_FOUND,
-            ErrorKind::Auth,
-        ),
-        (
             "LimitExceeded.Topics",
             ControlCode::TOO_MANY_TOPICS,
             ErrorKind::Rejected,

@@ -155,8 +155,10 @@ const LIMIT: usize = 1 << 20;
 
 fn shared() -> Arc<Shared> {
     let time = Time::still(SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
-    let mut limits = Limits::default();
-    limits.bytes = LIMIT;
+    let limits = Limits {
+        bytes: LIMIT,
+        ..Limits::default()
+    };
     let mut engine = Engine::new(time.now(), 0, limits);
     let t = QueueSpec::new("t").transactional(Duration::from_secs(5), 2);
     for queue in [QueueSpec::new("q"), t] {
@@ -225,7 +227,7 @@ fn corpus() -> Vec<Vec<u8>> {
             it.delete = Some(Delete {
                 queue: "q".into(),
                 handle: 7,
-            })
+            });
         }),
         with(cmd::BATCH_DELETE, |it| {
             it.batch_delete = Some(BatchDelete {
