@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use integration_tests::harness::{now, size};
+use integration_tests::harness::{now, size, within};
 use mq_cmq::{TcpClient, TransactionalProducer, Verdict};
 use mq_dev::cmq::{DevServer, QueueSpec};
 use mq_dev::proxy::{Ending, Proxy, Toxic};
@@ -13,6 +13,8 @@ use tokio::task::JoinHandle;
 use crate::world::{Seen, consume, impatient, server, until};
 
 const SECOND: Duration = Duration::from_secs(1);
+/// The full size, and the longest pause between attempts, three times.
+const LONGEST: Duration = Duration::from_secs(90);
 
 /// Everything to the server, the name server's HTTP too, goes by one proxy.
 async fn network(server: &DevServer) -> (Proxy, String) {
@@ -36,13 +38,13 @@ enum Gone {
 /// CI: 4 s, which is longer than any time-out of this client; full (`MQ_SOAK=1`): 30 s.
 #[tokio::test]
 async fn cmq_tcp_a_network_that_loses_everything_is_ridden_out() {
-    is_ridden_out(Gone::Cable).await;
+    within(LONGEST, "it goes on", is_ridden_out(Gone::Cable)).await;
 }
 
 /// CI: 4 s; full (`MQ_SOAK=1`): 30 s.
 #[tokio::test]
 async fn cmq_tcp_a_network_that_refuses_is_ridden_out() {
-    is_ridden_out(Gone::Host).await;
+    within(LONGEST, "it goes on", is_ridden_out(Gone::Host)).await;
 }
 
 async fn is_ridden_out(how: Gone) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use integration_tests::harness::size;
+use integration_tests::harness::{size, within};
 use mq_cmq::{Client, TcpClient, Verdict};
 use mq_dev::cmq::{DevServer, QueueSpec};
 use mq_dev::proxy::{Ending, Proxy, Toxic};
@@ -11,6 +11,7 @@ use mq_dev::proxy::{Ending, Proxy, Toxic};
 use crate::world::{Seen, consume, impatient, server, transactional, until};
 
 const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 
 /// What is at the old address.
 #[derive(Debug, Clone, Copy)]
@@ -47,17 +48,17 @@ fn accepted(proxy: &Proxy, server: &DevServer) -> u64 {
 
 #[tokio::test]
 async fn cmq_tcp_a_gateway_that_was_closed_is_followed() {
-    is_followed(Old::Closed).await;
+    within(MINUTE, "it goes over", is_followed(Old::Closed)).await;
 }
 
 #[tokio::test]
 async fn cmq_tcp_a_gateway_that_fell_silent_is_followed() {
-    is_followed(Old::Silent).await;
+    within(MINUTE, "it goes over", is_followed(Old::Silent)).await;
 }
 
 #[tokio::test]
 async fn cmq_tcp_a_gateway_that_hangs_up_is_followed() {
-    is_followed(Old::Rude).await;
+    within(MINUTE, "it goes over", is_followed(Old::Rude)).await;
 }
 
 /// A producer, a consumer and transactions, before and behind the move.
