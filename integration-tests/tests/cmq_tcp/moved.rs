@@ -48,17 +48,20 @@ fn accepted(proxy: &Proxy, server: &DevServer) -> u64 {
 
 #[tokio::test]
 async fn cmq_tcp_a_gateway_that_was_closed_is_followed() {
-    within(MINUTE, "it goes over", is_followed(Old::Closed)).await;
+    let followed = Box::pin(is_followed(Old::Closed));
+    within(MINUTE, "it goes over", followed).await;
 }
 
 #[tokio::test]
 async fn cmq_tcp_a_gateway_that_fell_silent_is_followed() {
-    within(MINUTE, "it goes over", is_followed(Old::Silent)).await;
+    let followed = Box::pin(is_followed(Old::Silent));
+    within(MINUTE, "it goes over", followed).await;
 }
 
 #[tokio::test]
 async fn cmq_tcp_a_gateway_that_hangs_up_is_followed() {
-    within(MINUTE, "it goes over", is_followed(Old::Rude)).await;
+    let followed = Box::pin(is_followed(Old::Rude));
+    within(MINUTE, "it goes over", followed).await;
 }
 
 /// A producer, a consumer and transactions, before and behind the move.

@@ -170,6 +170,7 @@ struct NameServer {
     address: String,
     gateway: Arc<Mutex<String>>,
     asked: Arc<AtomicUsize>,
+    hangs_up: Arc<AtomicUsize>,
     _task: tokio::task::JoinSet<()>,
 }
 
@@ -178,8 +179,10 @@ impl NameServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let gateway = Arc::new(Mutex::new(gateway.to_owned()));
-        let (asked, mut tasks) = (Arc::<AtomicUsize>::default(), tokio::task::JoinSet::new());
+        let [asked, hangs_up] = <[Arc<AtomicUsize>; 2]>::default();
+        let mut tasks = tokio::task::JoinSet::new();
         let (told, count) = (Arc::clone(&gateway), Arc::clone(&asked));
+        let unheard = Arc::clone(&hangs_up);
         tasks.spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut request = BytesMut::new();
@@ -187,7 +190,9 @@ impl NameServer {
                 while !String::from_utf8_lossy(&request).contains("Signature=") {
                     assert!(stream.read_buf(&mut request).await.unwrap() > 0);
                 }
-                count.fetch_add(1, Ordering::SeqCst);
+                if count.fetch_add(1, Ordering::SeqCst) < unheard.load(Ordering::SeqCst) {
+                    continue;
+                }
                 let to = told.lock().unwrap().clone();
                 let body = format!(r#"{{"code":0,"message":"","requestId":"1","addr":["{to}"]}}"#);
                 let length = body.len();
@@ -201,8 +206,14 @@ impl NameServer {
             address,
             gateway,
             asked,
+            hangs_up,
             _task: tasks,
         }
+    }
+
+    /// Ends the connection in the place of the first answers.
+    fn hang_up(&self, times: usize) {
+        self.hangs_up.store(times, Ordering::SeqCst);
     }
 
     fn lead_to(&self, gateway: &str) {

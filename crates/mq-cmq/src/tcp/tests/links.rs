@@ -94,3 +94,16 @@ async fn a_quiet_connection_gives_signs_of_life() {
     queue.send("y").await.unwrap();
     assert_eq!(gateway.connections(), 1);
 }
+
+/// The way is asked for over HTTP: whatever became of that, the message has not left.
+#[tokio::test]
+async fn a_name_server_that_hangs_up_is_asked_again() {
+    let gateway = Gateway::start(|packet| Some(vec![stored(packet)])).await;
+    let names = NameServer::start(&gateway.address).await;
+    names.hang_up(2);
+    let url = format!("cmq+tcp://AKID:key@{}", names.address);
+    let client = TcpClient::from_url(&url).unwrap().build().unwrap();
+    let queue = client.queue("q").unwrap();
+    queue.send("x").await.unwrap();
+    assert_eq!((names.asked(), gateway.seen(cmd::SEND).len()), (3, 1));
+}
