@@ -42,7 +42,7 @@ examples:
 
 # Every fault test at its full size, and 100 million mutated frames: hours.
 soak:
-    MQ_SOAK=1 MQ_FUZZ_FRAMES=100000000 cargo run --release -p integration-tests --bin brokers -- run -- cargo test --release --workspace -- --include-ignored real_ frames_mutated cmq_sixteen many_connections --test-threads=1
+    MQ_SOAK=1 MQ_FUZZ_FRAMES=100000000 cargo run --release -p integration-tests --bin brokers -- run -- cargo test --release --workspace -- --include-ignored real_ frames_mutated garbage_is_answered cmq_sixteen cmq_tcp_ many_connections --test-threads=1
 
 # Record the fixtures of the wire codec again: the Java client with brokers that answer in JSON, then in binary.
 capture-rocketmq:

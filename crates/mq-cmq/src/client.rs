@@ -264,7 +264,10 @@ impl Shared {
     fn is_worth_it(&self, error: &Error, call: Call) -> bool {
         match error.outcome() {
             Outcome::Rejected => error.code().is_some_and(|code| code.is_throttling()),
-            Outcome::NotSent => error.kind() == ErrorKind::Connect,
+            // Disconnected: from the name server, before there was a gateway to send it to.
+            Outcome::NotSent => {
+                matches!(error.kind(), ErrorKind::Connect | ErrorKind::Disconnected)
+            }
             _ => call.resend_unknown.unwrap_or(self.resend_unknown),
         }
     }

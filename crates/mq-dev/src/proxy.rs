@@ -19,6 +19,8 @@
 //! **Ends travel in line**, behind what was read before them: a close as a close, a reset as a reset. Bytes that are no
 //! frame end their connection at once, as they would at a broker.
 //!
+//! **Other protocols** pass [raw](Builder::raw): toxics and cuts work, and there are no frames to count or to decide about.
+//!
 //! ```no_run
 //! # use std::time::Duration;
 //! # use mq_dev::proxy::{Ending, Proxy, Toxic, faults};
@@ -81,6 +83,7 @@ impl Proxy {
         Builder {
             upstream: upstream.into(),
             record: false,
+            raw: false,
             policy: Box::new(policy::forward_all),
         }
     }
@@ -216,10 +219,18 @@ impl fmt::Debug for Proxy {
 pub struct Builder {
     upstream: String,
     record: bool,
+    raw: bool,
     policy: Box<dyn Policy>,
 }
 
 impl Builder {
+    /// Passes bytes as they come, of whatever protocol: nothing is cut into frames, counted, recorded or decided about, and no route is rewritten.
+    /// Toxics and cuts work, connections are counted. Default: RocketMQ's remoting protocol is expected.
+    pub const fn raw(mut self, raw: bool) -> Self {
+        self.raw = raw;
+        self
+    }
+
     /// Keeps every frame in memory for [`Proxy::transcript`], up to 64 MiB. Default: nothing is kept.
     pub const fn record(mut self, record: bool) -> Self {
         self.record = record;
@@ -245,7 +256,7 @@ impl Builder {
             let reason = format!("upstream \"{}\" is not host:port", self.upstream);
             return Err(io::Error::new(ErrorKind::InvalidInput, reason));
         }
-        let shared = Shared::new(self.record, self.policy, Handle::current());
+        let shared = Shared::new(self.record, self.raw, self.policy, Handle::current());
         let shared = Arc::new(shared);
         let addr = shared.stand_in(&self.upstream)?;
         Ok(Proxy { addr, shared })

@@ -236,9 +236,13 @@ async fn a_route_leads_to_the_gateway() {
     server.create_queue(t()).unwrap();
     let answer = ask(&server, "QueryQueueRoute", &[("queueName", "t")]).await;
     assert_eq!(answer["addr"], serde_json::json!(["mq.example:6000"]));
+    server.advertise("mq.example:6001");
+    let answer = ask(&server, "QueryQueueRoute", &[("queueName", "t")]).await;
+    assert_eq!(answer["addr"], serde_json::json!(["mq.example:6001"]));
     // Where there is no gateway, there is no such action.
     let server = crate::raw::server().await;
     assert_eq!(server.gateway_addr(), None);
+    server.advertise("mq.example:6000");
     let answer = ask(&server, "QueryQueueRoute", &[("queueName", "q")]).await;
     assert_eq!(code(&answer), (4000, 10_430));
 }

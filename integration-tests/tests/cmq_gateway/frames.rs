@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use integration_tests::harness::{now, size, until, within};
+use integration_tests::harness::{Meter, now, size, until, within};
 use mq_cmq::proto::tcp::{Packet, cmd, state};
 use mq_dev::cmq::{DevServer, Limits};
 
@@ -180,7 +180,11 @@ fn all() -> Vec<Packet> {
 /// Packets of strange contents, and behind them a frame with bytes changed, which most often is no packet; behind a login or not.
 #[tokio::test]
 async fn garbage_is_answered_or_closed() {
-    let server = server().await;
+    let mut limits = Limits::default();
+    limits.bytes = 64 << 20;
+    let server = builder().limits(limits).start().await.unwrap();
+    server.create_queue(crate::raw::q()).unwrap();
+    server.create_queue(crate::wire::t()).unwrap();
     let mut dice = fastrand::Rng::with_seed(7);
     let limit = size(3 * SECOND, 7200 * SECOND);
     let (started, most) = (now(), size(1_000_000, 100_000_000));
@@ -201,7 +205,8 @@ async fn garbage_is_answered_or_closed() {
         (strange_ones, broken) = (strange_ones + 60, broken + 1);
     }
     let passed = started.elapsed();
-    println!("{strange_ones} strange packets, {broken} mutated frames in {passed:?}");
+    let peak = Meter::read().peak >> 20;
+    println!("{strange_ones} strange packets, {broken} mutated frames in {passed:?}, {peak} MiB");
     // Each of the strange ones was read, and has a number.
     let number = Tcp::login(&server).await.ask(pull("none", 0)).await;
     assert!(number.request_id.unwrap() > strange_ones);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use mq_core::Outcome;
+use mq_core::{Outcome, Retry};
 
 use super::Checkers;
 use crate::client::{Call, Shared};
@@ -151,7 +151,7 @@ pub(super) async fn settle(
         resend_unknown: Some(true),
         ..Call::new(operation)
     };
-    let answered = shared.ask(&action, call).await?;
+    let answered = shared.ask(&action, call).await.map_err(certain)?;
     let said = shared.reply::<ConfirmTransaction<'_>>(&answered, operation)?;
     if let Some(code) = answered.envelope.error() {
         return Err(refusal(shared, operation, &said, code, &answered.envelope));
@@ -164,6 +164,15 @@ pub(super) async fn settle(
             Err(refusal(shared, operation, &said, code, &answered.envelope))
         }
     }
+}
+
+/// A decision can be repeated: a final no holds, whatever became of the attempts before it.
+fn certain(error: Error) -> Error {
+    let is_no = error.code().is_some() && error.retry() == Retry::Never;
+    if is_no && error.outcome() == Outcome::Unknown {
+        return error.into_builder().outcome(Outcome::Rejected).build();
+    }
+    error
 }
 
 /// The item's own code is more to the point than that of the whole.

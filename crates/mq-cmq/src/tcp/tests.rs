@@ -1,3 +1,11 @@
+//! The client against a scripted gateway.
+
+mod links;
+mod options;
+mod queues;
+mod quiet;
+mod transactions;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,6 +27,7 @@ type Script = dyn FnMut(&Packet) -> Option<Vec<Packet>> + Send;
 struct Gateway {
     address: String,
     connections: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
     seen: Arc<Mutex<Vec<Packet>>>,
     _task: tokio::task::JoinSet<()>,
 }
@@ -28,23 +37,28 @@ impl Gateway {
     async fn start(script: impl FnMut(&Packet) -> Option<Vec<Packet>> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (connections, seen) = (
-            Arc::<AtomicUsize>::default(),
-            Arc::<Mutex<Vec<_>>>::default(),
-        );
+        let [connections, ended] = <[Arc<AtomicUsize>; 2]>::default();
+        let seen = Arc::<Mutex<Vec<_>>>::default();
         let script: Arc<Mutex<Box<Script>>> = Arc::new(Mutex::new(Box::new(script)));
         let mut tasks = tokio::task::JoinSet::new();
         let (count, log) = (Arc::clone(&connections), Arc::clone(&seen));
+        let over = Arc::clone(&ended);
         tasks.spawn(async move {
             let mut each = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
-                each.spawn(converse(stream, Arc::clone(&script), Arc::clone(&log)));
+                let conversation = converse(stream, Arc::clone(&script), Arc::clone(&log));
+                let over = Arc::clone(&over);
+                each.spawn(async move {
+                    conversation.await;
+                    over.fetch_add(1, Ordering::SeqCst);
+                });
             }
         });
         Self {
             address,
             connections,
+            ended,
             seen,
             _task: tasks,
         }
@@ -62,6 +76,11 @@ impl Gateway {
 
     fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Of the connections, how many are over.
+    fn ended(&self) -> usize {
+        self.ended.load(Ordering::SeqCst)
     }
 }
 
@@ -135,310 +154,73 @@ async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     ended.unwrap_or_else(|_| panic!("{what}"));
 }
 
-/// Answers to everything that is asked of a queue.
-fn a_queue(packet: &Packet) -> Option<Vec<Packet>> {
-    let pulled = Pulled {
-        message_id: 7,
-        handle: Some(u64::MAX),
-        body: Some(Bytes::from_static(b"\xffbody")),
-        original_queue: Some("queue-x".into()),
-        original_dequeue_count: Some(3),
-        ..Pulled::default()
-    };
-    Some(vec![match packet.cmd {
-        cmd::SEND => stored(packet),
-        cmd::PULL => Packet {
-            pulled: Some(pulled),
-            ..ok(packet)
-        },
-        cmd::BATCH_PULL => no(packet, 10_200, "(10200)no message"),
-        cmd::DELETE => no(packet, 10_260, "(10260)receipt handle is invalid"),
-        cmd::BATCH_DELETE => Packet {
-            not_deleted: vec![tcp::NotDeleted {
-                handle: 2,
-                code: 10_260,
-                message: "gone".into(),
-            }],
-            ..no(packet, 10_150, "(10150)partly")
-        },
-        _ => return None,
-    }])
+/// Lets seconds pass, each with what happens in it.
+async fn pass(seconds: u64) {
+    for _ in 0..seconds {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        // By the machine's time again: paused, it would run on whenever everybody waits for a socket.
+        tokio::time::resume();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }
 
-#[tokio::test]
-async fn queues_are_served_on_one_connection_that_authenticates_once() {
-    let gateway = Gateway::start(a_queue).await;
-    let queue = gateway.client().queue("q").unwrap();
-    let queue = queue.visibility(Duration::from_secs(90)).unwrap();
-    assert_eq!(
-        queue.send("x").await.unwrap().message_id(),
-        "1152921504606846976"
-    );
-    let message = queue
-        .receive(Duration::from_secs(1))
-        .await
-        .unwrap()
-        .unwrap();
-    assert_eq!(
-        (message.bytes(), message.body()),
-        (&b"\xffbody"[..], "\u{fffd}body")
-    );
-    let origin = message.origin().unwrap();
-    assert_eq!((origin.queue_id.as_str(), origin.attempts), ("queue-x", 3));
-    assert_eq!(queue.receive_batch(5, Duration::ZERO).await.unwrap(), []);
-    let error = queue.delete(message.handle()).await.unwrap_err();
-    assert_eq!(error.code(), Some(&ErrorCode::HANDLE_EXPIRED));
-    let handles = ["1", "2", "none"].map(crate::ReceiptHandle::new);
-    let results = queue.delete_batch(&handles).await;
-    let gone: Vec<bool> = results.iter().map(Result::is_err).collect();
-    assert_eq!(gone, [false, true, false]);
-    assert_eq!(gateway.connections(), 1);
-    assert_eq!(gateway.seen(cmd::AUTH).len(), 1);
-    let pulls = gateway.seen(cmd::PULL);
-    let pull = pulls[0].pull.as_ref().unwrap();
-    assert_eq!(
-        (pull.wait_seconds, pull.visibility_seconds),
-        (Some(1), Some(90))
-    );
+/// Answers every question over HTTP with the gateway's address.
+struct NameServer {
+    address: String,
+    gateway: Arc<Mutex<String>>,
+    asked: Arc<AtomicUsize>,
+    hangs_up: Arc<AtomicUsize>,
+    _task: tokio::task::JoinSet<()>,
 }
 
-#[tokio::test]
-async fn answers_find_their_requests_in_any_order() {
-    let mut waiting = Vec::new();
-    let gateway = Gateway::start(move |packet| {
-        let body = packet.send.as_ref()?.body.clone()?;
-        let number: u64 = std::str::from_utf8(&body).ok()?.parse().ok()?;
-        waiting.push(Packet {
-            message_ids: vec![number],
-            ..ok(packet)
+impl NameServer {
+    async fn start(gateway: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let gateway = Arc::new(Mutex::new(gateway.to_owned()));
+        let [asked, hangs_up] = <[Arc<AtomicUsize>; 2]>::default();
+        let mut tasks = tokio::task::JoinSet::new();
+        let (told, count) = (Arc::clone(&gateway), Arc::clone(&asked));
+        let unheard = Arc::clone(&hangs_up);
+        tasks.spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = BytesMut::new();
+                // The form's last parameter is its signature.
+                while !String::from_utf8_lossy(&request).contains("Signature=") {
+                    assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+                }
+                if count.fetch_add(1, Ordering::SeqCst) < unheard.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let to = told.lock().unwrap().clone();
+                let body = format!(r#"{{"code":0,"message":"","requestId":"1","addr":["{to}"]}}"#);
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+                );
+                let _ = stream.write_all((head + &body).as_bytes()).await;
+            }
         });
-        if waiting.len() < 50 {
-            return Some(Vec::new());
+        Self {
+            address,
+            gateway,
+            asked,
+            hangs_up,
+            _task: tasks,
         }
-        waiting.reverse();
-        Some(std::mem::take(&mut waiting))
-    })
-    .await;
-    let queue = gateway.client().queue("q").unwrap();
-    let sends = (0..50).map(|at| {
-        let queue = queue.clone();
-        async move { (at, queue.send(at.to_string()).await.unwrap()) }
-    });
-    for (at, receipt) in futures_util::future::join_all(sends).await {
-        assert_eq!(receipt.message_id(), at.to_string());
     }
-    assert_eq!(gateway.connections(), 1);
-}
 
-#[tokio::test]
-async fn a_wrong_key_is_told_and_not_tried_in_a_storm() {
-    let gateway = Gateway::start(|packet| Some(vec![stored(packet)])).await;
-    let url = format!(
-        "cmq+tcp://AKID:wrong@127.0.0.1:1?gateway={}",
-        gateway.address
-    );
-    let client = TcpClient::from_url(&url).unwrap().build().unwrap();
-    let queue = client.queue("q").unwrap();
-    for _ in 0..20 {
-        let error = queue.send("x").await.unwrap_err().error;
-        assert_eq!(
-            (error.kind(), error.outcome()),
-            (ErrorKind::Auth, Outcome::Rejected)
-        );
-        assert_eq!(error.code(), Some(&ErrorCode::AUTHENTICATION_FAILED));
+    /// Ends the connection in the place of the first answers.
+    fn hang_up(&self, times: usize) {
+        self.hangs_up.store(times, Ordering::SeqCst);
     }
-    assert!(gateway.connections() <= 3, "{}", gateway.connections());
-}
 
-#[tokio::test]
-async fn who_is_forgotten_logs_in_again_and_sends_again() {
-    let mut forgets = true;
-    let gateway = Gateway::start(move |packet| {
-        Some(vec![if std::mem::take(&mut forgets) {
-            no(packet, 306, "tcp connection not authed")
-        } else {
-            stored(packet)
-        }])
-    })
-    .await;
-    let queue = gateway.client().queue("q").unwrap();
-    queue.send("x").await.unwrap();
-    assert_eq!(
-        (gateway.connections(), gateway.seen(cmd::SEND).len()),
-        (2, 2)
-    );
-}
-
-#[tokio::test]
-async fn a_cut_is_unknown_and_the_next_one_goes() {
-    for end in [0, 1] {
-        let mut first = true;
-        let gateway = Gateway::start(move |packet| match (std::mem::take(&mut first), end) {
-            (true, 0) => None,
-            (true, _) => Some(vec![Packet::new(-5, 9_999)]),
-            _ => Some(vec![stored(packet)]),
-        })
-        .await;
-        let queue = gateway.client().queue("q").unwrap();
-        let sent = queue.send("x").timeout(Duration::from_millis(500)).await;
-        let failed = sent.unwrap_err();
-        assert_eq!(failed.outcome(), Outcome::Unknown);
-        let kind = [ErrorKind::Disconnected, ErrorKind::Timeout][end];
-        assert_eq!((failed.error.kind(), failed.message.body()), (kind, "x"));
-        queue.send("y").await.unwrap();
-        assert_eq!(gateway.connections(), 2 - end);
+    fn lead_to(&self, gateway: &str) {
+        gateway.clone_into(&mut self.gateway.lock().unwrap());
     }
-}
 
-#[tokio::test]
-async fn a_gateway_that_says_nothing_any_more_is_left() {
-    let mut heard = 0;
-    let gateway = Gateway::start(move |packet| {
-        heard += 1;
-        Some(if heard == 2 {
-            Vec::new()
-        } else {
-            vec![stored(packet)]
-        })
-    })
-    .await;
-    let queue = gateway.client().queue("q").unwrap();
-    queue.send("x").await.unwrap();
-    let sent = queue.send("y").timeout(Duration::from_millis(300)).await;
-    assert_eq!(sent.unwrap_err().error.kind(), ErrorKind::Timeout);
-    until("it is replaced", || gateway.connections() == 1).await;
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
-    queue.send("z").await.unwrap();
-    assert_eq!(gateway.connections(), 2);
-}
-
-#[tokio::test]
-async fn a_quiet_connection_gives_signs_of_life() {
-    let gateway = Gateway::start(|packet| Some(vec![stored(packet)])).await;
-    let queue = gateway.client().queue("q").unwrap();
-    queue.send("x").await.unwrap();
-    until("a heartbeat", || !gateway.seen(cmd::HEARTBEAT).is_empty()).await;
-    queue.send("y").await.unwrap();
-    assert_eq!(gateway.connections(), 1);
-}
-
-fn confirmed(to: &Packet, state: i32, code: Option<i32>) -> Packet {
-    let confirm = to.confirm.clone().unwrap_or_default();
-    let item = ConfirmedItem {
-        message_id: confirm.items[0].message_id,
-        state,
-        code,
-        message: code.map(|_| "no".into()),
-    };
-    Packet {
-        confirmed: Some(Confirmed {
-            queue: confirm.queue,
-            items: vec![item],
-        }),
-        ..ok(to)
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
     }
-}
-
-#[tokio::test]
-async fn a_transaction_is_ended_by_a_confirmed_answer() {
-    let gateway = Gateway::start(|packet| {
-        Some(vec![match packet.cmd {
-            cmd::SEND => stored(packet),
-            _ => match packet.confirm.as_ref()?.items[0].state {
-                state::COMMIT => confirmed(packet, state::COMMIT, None),
-                _ => confirmed(packet, state::UNKNOWN, Some(10_780)),
-            },
-        }])
-    })
-    .await;
-    let client = gateway.client();
-    let producer = client
-        .transactional("t", |_| async { Verdict::Unknown })
-        .unwrap();
-    let producer = producer.first_query_after(Duration::from_secs(5));
-    let prepared = producer.begin("half").await.unwrap();
-    assert_eq!(prepared.id(), "1152921504606846976");
-    prepared.commit().await.unwrap();
-    let sent = gateway.seen(cmd::SEND);
-    let send = sent[0].send.as_ref().unwrap();
-    assert_eq!(
-        (send.transaction, send.first_query_interval),
-        (Some(1), Some(5_000))
-    );
-    let error = producer
-        .begin("half")
-        .await
-        .unwrap()
-        .rollback()
-        .await
-        .unwrap_err();
-    assert_eq!(error.code(), Some(&ErrorCode::TRANSACTION_STATE));
-    // Dropped: nothing is sent.
-    drop(producer.begin("half").await.unwrap());
-    assert_eq!(gateway.seen(cmd::TRANSACTION_CONFIRM).len(), 2);
-    let late = Message::new("x").deliver_after(Duration::from_secs(1));
-    let refused = producer.begin(late).await.unwrap_err();
-    assert_eq!(refused.outcome(), Outcome::NotSent);
-    let done = producer.transact("half", |_| async { Ok::<_, &str>(Verdict::Commit) });
-    assert_eq!(done.await.unwrap(), Verdict::Commit);
-}
-
-#[tokio::test]
-async fn a_question_is_answered_by_the_queues_checker() {
-    let mut asked = 0;
-    let gateway = Gateway::start(move |packet| {
-        Some(match packet.cmd {
-            // Whoever gives a sign of life is asked.
-            cmd::HEARTBEAT if asked < 3 => {
-                asked += 1;
-                let query = TransactionQuery {
-                    queue: ["T", "t", "other"][asked - 1].into(),
-                    message_id: asked as u64,
-                };
-                vec![Packet {
-                    query: Some(query),
-                    ..Packet::new(0, cmd::TRANSACTION_QUERY)
-                }]
-            }
-            cmd::TRANSACTION_CONFIRM => vec![confirmed(packet, state::COMMIT, None)],
-            _ => Vec::new(),
-        })
-    })
-    .await;
-    let client = gateway.client();
-    let (checked, log) = (
-        Arc::<Mutex<Vec<_>>>::default(),
-        Arc::<Mutex<Vec<_>>>::default(),
-    );
-    let told = Arc::clone(&checked);
-    let producer = client.transactional("t", move |pending| {
-        told.lock()
-            .unwrap()
-            .push((pending.queue().to_owned(), pending.id().to_owned()));
-        let first = pending.id() == "1";
-        async move {
-            if first {
-                Verdict::Commit
-            } else {
-                Verdict::Unknown
-            }
-        }
-    });
-    let producer = producer.unwrap();
-    producer.connect().await.unwrap();
-    until("both questions", || checked.lock().unwrap().len() == 2).await;
-    log.lock()
-        .unwrap()
-        .extend(gateway.seen(cmd::TRANSACTION_CONFIRM));
-    let confirms = log.lock().unwrap();
-    assert_eq!(confirms.len(), 1, "of the unknown one nothing is said");
-    let confirm = confirms[0].confirm.as_ref().unwrap();
-    assert_eq!(
-        (confirm.items[0].message_id, confirm.items[0].state),
-        (1, state::COMMIT)
-    );
-    assert_eq!(
-        *checked.lock().unwrap(),
-        [("T".into(), "1".into()), ("t".into(), "2".into())]
-    );
 }

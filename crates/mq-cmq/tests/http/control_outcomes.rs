@@ -8,7 +8,7 @@ use mq_cmq::{
     ContentFormat, ControlCode, ControlError, Credentials, DeadLetter, ErrorKind, Message, Outcome,
     Retry, TopicMessage,
 };
-use mq_core::ManualClock;
+use mq_core::{Clock as _, ManualClock, SystemClock};
 
 use crate::server::{Reply, SECRET_ID, SECRET_KEY, Server, nobody};
 
@@ -124,8 +124,12 @@ async fn throttling_backs_off_whatever_the_action() {
         Reply::did(r#""QueueId":"cmqq-1""#),
     ];
     let server = Server::start(script).await;
+    let began = SystemClock.now();
     let made = server.control().create_queue("q").await.unwrap();
     assert_eq!((made.id.as_str(), server.seen().len()), ("cmqq-1", 3));
+    // 0.1 s, and then twice as long, at least.
+    let took = began.elapsed();
+    assert!(took >= Duration::from_millis(300), "{took:?}");
 
     let server = Server::start([throttled(), throttled()]).await;
     let client = server.control_builder().attempts(2).build().unwrap();

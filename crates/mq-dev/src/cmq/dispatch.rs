@@ -147,12 +147,12 @@ pub(super) fn act(
         "batchdeletemessage" => delete_batch(shared, given, stamp),
         "publishmessage" => stamp.reply(publish(shared, given, lose)),
         "batchpublishmessage" => stamp.reply(publish_batch(shared, given, lose)),
-        "queryqueueroute" if shared.route.is_some() => stamp.reply(
+        "queryqueueroute" if shared.route().is_some() => stamp.reply(
             given
                 .text("queueName")
                 .and_then(|name| route(shared, |engine, now| engine.queue_exists(now, name))),
         ),
-        "querytopicroute" if shared.route.is_some() => stamp.reply(
+        "querytopicroute" if shared.route().is_some() => stamp.reply(
             given
                 .text("topicName")
                 .and_then(|name| route(shared, |engine, now| engine.topic_exists(now, name))),
@@ -176,7 +176,7 @@ struct Route {
 
 fn route(shared: &Shared, exists: impl FnOnce(&mut Engine, u64) -> Result<()>) -> Result<Route> {
     shared.with(exists)?;
-    let addr = shared.route.iter().cloned().collect();
+    let addr = shared.route().into_iter().collect();
     Ok(Route { addr })
 }
 

@@ -226,6 +226,14 @@ impl DevServer {
         self.shared.life.send_modify(|life| *life += 1);
     }
 
+    /// Tells clients another address from now on that ask where the gateway is, as [`Builder::advertise`] does from the start: it has moved. Connections
+    /// stay, and who does not ask again is told nothing. Without a [gateway](Builder::gateway) nobody is told anything.
+    pub fn advertise(&self, address: impl Into<String>) {
+        if self.gateway.is_some() {
+            self.shared.lead_to(Some(address.into()));
+        }
+    }
+
     /// Forgets all logins of TCP connections, which stay open: the next request of each is refused with 306 until it logs in again, as the
     /// service does after a while.
     pub fn expire_logins(&self) {

@@ -38,7 +38,7 @@ pub(super) struct Shared {
     /// Counts how often all logins were forgotten.
     pub(super) logins: AtomicU64,
     /// What clients are told to connect to, over TCP.
-    pub(super) route: Option<String>,
+    route: Mutex<Option<String>>,
     pushes: mpsc::Sender<PushJob>,
 }
 
@@ -75,7 +75,7 @@ impl Shared {
             armed: AtomicU64::new(u64::MAX),
             life: watch::Sender::new(0),
             logins: AtomicU64::new(0),
-            route: None,
+            route: Mutex::default(),
             pushes,
         }
     }
@@ -211,6 +211,17 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Where who asks for a route is led.
+    pub(super) fn route(&self) -> Option<String> {
+        let route = self.route.lock();
+        route.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn lead_to(&self, gateway: Option<String>) {
+        let route = self.route.lock();
+        *route.unwrap_or_else(PoisonError::into_inner) = gateway;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -150,7 +150,7 @@ impl Connection {
         mut outlet: Outlet,
     ) -> io::Result<()> {
         let mut buf = BytesMut::new();
-        let mut sealed = false;
+        let mut sealed = self.shared.raw;
         loop {
             sealed |= is_tls(&buf);
             if sealed && !buf.is_empty() {

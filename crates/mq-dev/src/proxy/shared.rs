@@ -36,6 +36,8 @@ pub(super) struct Shared {
     /// Rung at whatever can be asked about.
     changed: Notify,
     transcript: Option<Mutex<Transcript>>,
+    /// Whether bytes pass as they come.
+    pub(super) raw: bool,
     requests: Mutex<HashMap<i32, u64>>,
     /// In the order in which upstreams became known.
     ports: Mutex<Vec<Arc<Port>>>,
@@ -56,7 +58,7 @@ struct Cut {
 }
 
 impl Shared {
-    pub(super) fn new(record: bool, policy: Box<dyn Policy>, runtime: Handle) -> Self {
+    pub(super) fn new(record: bool, raw: bool, policy: Box<dyn Policy>, runtime: Handle) -> Self {
         Self {
             policy,
             faults: Mutex::default(),
@@ -64,6 +66,7 @@ impl Shared {
             released: watch::Sender::default(),
             changed: Notify::new(),
             transcript: record.then(Mutex::default),
+            raw,
             requests: Mutex::default(),
             ports: Mutex::default(),
             open: Mutex::default(),

@@ -25,6 +25,10 @@ pub(super) struct Session {
     heard: Instant,
     /// When something was read or written last.
     busy: Instant,
+    /// Whether this gateway answers heartbeats: only then their silence says something.
+    answers_beats: bool,
+    /// Since when a heartbeat has been out, with nothing heard behind it.
+    beat: Option<Instant>,
 }
 
 struct Waiting {
@@ -44,6 +48,8 @@ impl Session {
             clock,
             heard: now,
             busy: now,
+            answers_beats: false,
+            beat: None,
         }
     }
 
@@ -86,6 +92,7 @@ impl Session {
     ) -> Result<(), String> {
         self.heard = self.clock.now();
         self.busy = self.heard;
+        self.beat = None;
         while let Some(packet) = self.decoder.decode(inbound).map_err(|it| it.to_string())? {
             if packet.cmd == cmd::TRANSACTION_QUERY {
                 if let Some(query) = packet.query {
@@ -93,6 +100,7 @@ impl Session {
                 }
                 continue;
             }
+            self.answers_beats |= packet.cmd == cmd::HEARTBEAT;
             let Some(waiting) = self.waiting.remove(&packet.seqno) else {
                 // Of a heartbeat, or of somebody who does not wait any more.
                 continue;
@@ -113,8 +121,10 @@ impl Session {
     pub(super) fn tick(&mut self) -> Result<(), String> {
         let now = self.clock.now();
         let heard = self.heard;
-        let overdue = |it: &Waiting| now > it.deadline + SLACK && heard < it.since;
-        if self.waiting.values().any(overdue) {
+        let overdue = |it: &Waiting| now > it.deadline + SLACK && heard <= it.since;
+        let deaf = |since: Instant| now.saturating_duration_since(since) >= DEAF;
+        let deaf = self.answers_beats && self.beat.is_some_and(deaf);
+        if deaf || self.waiting.values().any(overdue) {
             return Err("the gateway gave no sign of life".to_owned());
         }
         self.waiting
@@ -125,6 +135,7 @@ impl Session {
             // It can't be too large.
             let _ = tcp::encode(&heartbeat, &mut self.out);
             self.busy = now;
+            self.beat.get_or_insert(now);
         }
         Ok(())
     }
@@ -170,5 +181,10 @@ const FIRST: i64 = 1;
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 const MOST_WAITING: usize = 16 * 1024;
 const QUIET: Duration = Duration::from_secs(3);
+/// For how long a heartbeat may stay unanswered where they are answered: three more of them are out by then.
+const DEAF: Duration = Duration::from_secs(10);
 /// An answer that comes a little late finds its connection still there.
 const SLACK: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -292,3 +292,6 @@ const UNDER_WAY: usize = 256;
 /// SDKs send a heartbeat every few seconds.
 const IDLE: Duration = Duration::from_secs(300);
 const LAST_WRITE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -85,7 +85,7 @@ impl Builder {
     }
 
     /// What clients are told that ask where the gateway is, as `host:port`: for those who reach it by another address than its own, as from
-    /// outside of a container. Default: where it listens, this machine's address for one that means all.
+    /// outside of a container. Default: where it listens, this machine's address for one that means all. [`DevServer::advertise`] changes it.
     pub fn advertise(mut self, address: impl Into<String>) -> Self {
         self.advertise = Some(address.into());
         self
@@ -226,9 +226,9 @@ impl Builder {
 
         let faults = Faults::new(std::mem::take(&mut self.faults), self.chance);
         let (push, jobs) = mpsc::channel(self.limits.pushes.saturating_add(1).min(1 << 20));
-        let mut shared = Shared::new(engine, time, auth, faults, push);
+        let shared = Shared::new(engine, time, auth, faults, push);
         let own = gateway_address.map(|at| reachable(at).to_string());
-        shared.route = own.map(|own| self.advertise.take().unwrap_or(own));
+        shared.lead_to(own.map(|own| self.advertise.take().unwrap_or(own)));
         let shared = Arc::new(shared);
         // What fell due while nobody ran is told now.
         shared.tick();

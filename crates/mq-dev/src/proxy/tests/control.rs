@@ -41,6 +41,31 @@ async fn cut_tells_the_server_as_well() {
     }
 }
 
+/// Bytes of another protocol, which as a frame would be waited for for ever.
+#[tokio::test]
+async fn raw_bytes_pass_as_they_come_and_toxics_strike_them() {
+    let (listener, upstream) = silent().await;
+    let builder = Proxy::builder(upstream.to_string()).record(true).raw(true);
+    let proxy = builder.start().await.unwrap();
+    let mut client = Peer::connect(proxy.addr()).await;
+    let mut server = accepted(&listener).await;
+    let bytes = b"\0\0\x07\0\0\0!";
+    client.socket.write_all(bytes).await.unwrap();
+    let mut came = [0; 7];
+    soon(server.socket.read_exact(&mut came)).await.unwrap();
+    assert_eq!(&came, bytes);
+    let pulled = proxy.toxics().add(Toxic::blackhole());
+    server.socket.write_all(bytes).await.unwrap();
+    client.stays_silent().await;
+    proxy.toxics().remove(pulled);
+    soon(client.socket.read_exact(&mut came)).await.unwrap();
+    assert_eq!(&came, bytes);
+    assert!(proxy.transcript().is_empty());
+    assert_eq!(proxy.accepted_for(&upstream.to_string()), 1);
+    proxy.cut(Ending::Reset);
+    assert_eq!(client.rest().await, (Vec::new(), Ending::Reset));
+}
+
 #[tokio::test]
 async fn cut_at_spares_the_others() {
     let (first, second) = (broker().await, broker().await);
