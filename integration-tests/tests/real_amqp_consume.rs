@@ -459,3 +459,69 @@ async fn real_amqp_requests_are_answered() {
     client.close().await;
     serving.await.unwrap().unwrap();
 }
+
+/// Retried by delay: it waits in a queue of the broker's, holds no place of the prefetch, and comes back as it was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
+async fn real_amqp_retries_by_delay_wait_in_the_broker() {
+    let client = connect().await;
+    let (name, parking) = (
+        queue(&client, "later").await,
+        queue(&client, "given-up").await,
+    );
+    let exchange = unique("origin");
+    client
+        .declare_exchange(mq_amqp::Exchange::fanout(exchange.clone()))
+        .await
+        .unwrap();
+    let binding = mq_amqp::Binding::queue(name.clone()).to(exchange.clone());
+    client.bind(binding).await.unwrap();
+    let publisher = client.publisher(exchange.clone()).build().await.unwrap();
+    let message = Message::new("the key", "again")
+        .id("the id")
+        .header("mine", 1);
+    publisher.send(message).await.unwrap();
+    let policy = RetryPolicy::delayed(Duration::from_millis(150), Duration::from_millis(300));
+    let consumer = client
+        .consumer(name.clone())
+        .prefetch(1)
+        .retry(policy.attempts(3))
+        .parking_queue(parking.clone())
+        .build()
+        .await
+        .unwrap();
+    let mut begun = now();
+    for (attempt, pause) in [(1, 0), (2, 200), (3, 300)] {
+        let delivery = next(&consumer).await;
+        let waited = now() - begun;
+        assert!(
+            waited >= Duration::from_millis(pause),
+            "{attempt}: {waited:?}"
+        );
+        assert_eq!(
+            (delivery.attempt(), delivery.exchange()),
+            (attempt, &*exchange)
+        );
+        assert_eq!(
+            (delivery.routing_key(), delivery.unique_id()),
+            ("the key", Some("the id"))
+        );
+        assert_eq!(delivery.header("mine").and_then(Value::as_i64), Some(1));
+        begun = now();
+        delivery.settle(Settle::Retry).await.unwrap();
+        assert_eq!(client.queue(&name).await.unwrap().messages, 0);
+    }
+    let parked = client.consumer(parking).build().await.unwrap();
+    let letter = next(&parked).await;
+    assert_eq!(
+        letter.header("x-mq-reason").and_then(Value::as_str),
+        Some("3 attempts failed")
+    );
+    assert_eq!(
+        letter.header("x-mq-exchange").and_then(Value::as_str),
+        Some(&*exchange)
+    );
+    letter.ack().await.unwrap();
+    client.delete_exchange(&exchange).await.unwrap();
+    client.close().await;
+}

@@ -12,6 +12,7 @@ mod delivery;
 mod ledger;
 mod options;
 mod retry;
+mod returns;
 mod run;
 
 use std::fmt;
@@ -27,9 +28,9 @@ pub use self::core::Counts;
 pub use self::delivery::{Acker, Delivery, Received, Settle, Settling};
 pub use self::options::ConsumerBuilder;
 pub use self::retry::RetryPolicy;
+use self::returns::Returns;
 use crate::client::Client;
 use crate::error::Result;
-use crate::publisher::Publisher;
 
 /// Receives the messages of a queue. Receive by [`recv`](Self::recv), by [`run`](Self::run), or as a [`Stream`].
 ///
@@ -46,13 +47,8 @@ struct Shared {
     core: Arc<Core>,
     client: Client,
     retry: RetryPolicy,
-    parking: Option<Parking>,
-}
-
-/// Where messages go that nobody can handle.
-struct Parking {
-    publisher: Publisher,
-    queue: bytestring::ByteString,
+    /// `None`: nothing of it is published.
+    returns: Option<Returns>,
 }
 
 impl Consumer {

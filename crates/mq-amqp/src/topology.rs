@@ -186,6 +186,13 @@ impl Client {
         }
     }
 
+    /// Makes a queue where it is missing; what only lives for a while is not declared again.
+    pub(crate) async fn ensure_queue(&self, queue: &Queue) -> Result<()> {
+        let channel = self.topology_channel().await?;
+        call(&channel, queue.declare(), "declare queue").await?;
+        Ok(())
+    }
+
     /// A channel that may be closed by a refusal.
     async fn topology_channel(&self) -> Result<Channel> {
         let connection = self.consuming().up().await?;

@@ -36,7 +36,7 @@ pub(super) struct Arrival {
 
 pub(super) struct Core {
     pub(super) queue: ByteString,
-    /// So many decisions are written at once; fewer wait a little while more messages are ready here.
+    /// So many decisions are written at once; fewer wait a moment for others.
     most: usize,
     state: Mutex<State>,
     /// Something is ready, or nothing will be any more.
@@ -165,7 +165,7 @@ impl Core {
         if decision == Decision::Ack {
             state.counts.acked += 1;
         }
-        if decision == Decision::Ack && !state.ready.is_empty() && state.ledger.news() < self.most {
+        if decision == Decision::Ack && state.ledger.news() < self.most {
             state.wake_soon();
         } else {
             state.wake();

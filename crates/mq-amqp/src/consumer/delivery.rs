@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::core::Arrival;
 use super::ledger::Decision;
-use super::{Shared, retry};
+use super::{Shared, retry, returns};
 use crate::Message;
 use crate::error::{Result, closed, invalid};
 use crate::proto::{BasicDeliver, Content, Properties, Value};
@@ -52,16 +52,12 @@ impl Received {
             Ok(properties) => (properties, None),
             Err(malformed) => (Properties::default(), Some(malformed.to_string())),
         };
-        let deliver = &arrival.deliver;
+        let (exchange, key) = returns::origin(arrival, &properties);
         Self {
             attempt: attempt(arrival, &properties),
-            message: Message::from_parts(
-                deliver.routing_key.clone(),
-                properties,
-                arrival.content.body.clone(),
-            ),
-            exchange: deliver.exchange.clone(),
-            redelivered: deliver.redelivered,
+            message: Message::from_parts(key, properties, arrival.content.body.clone()),
+            exchange,
+            redelivered: arrival.deliver.redelivered,
             undecoded,
         }
     }
@@ -224,7 +220,7 @@ pub(super) fn attempt(arrival: &Arrival, properties: &Properties) -> u32 {
     let counted = |name| headers.and_then(|headers| headers.get(name)?.as_i64());
     let before = counted(DELIVERY_COUNT)
         .into_iter()
-        .chain(counted(retry::ATTEMPTS))
+        .chain(counted(returns::ATTEMPTS))
         .max();
     let before = before.and_then(|count| u32::try_from(count).ok());
     let before = before.unwrap_or_else(|| arrival.deliver.redelivered.into());
@@ -255,7 +251,7 @@ impl Acker {
             Settle::Ack => core.settle(arrival.epoch, tag, Decision::Ack),
             Settle::Release => core.settle(arrival.epoch, tag, Decision::Requeue),
             Settle::DeadLetter => {
-                return retry::park(&self.shared, &arrival, "a handler refused it");
+                return returns::park(&self.shared, &arrival, "a handler refused it");
             }
             Settle::Retry => return retry::retry(&self.shared, *arrival, None),
             Settle::RetryAfter(pause) => return retry::retry(&self.shared, *arrival, Some(pause)),

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use bytestring::ByteString;
 
 use super::core::Core;
-use super::{Consumer, Parking, RetryPolicy, Shared, attend};
+use super::returns::{Returns, can_wait};
+use super::{Consumer, RetryPolicy, Shared, attend};
 use crate::client::Client;
 use crate::error::{Result, invalid};
 use crate::proto::{BasicConsume, Table, Value};
@@ -112,12 +113,17 @@ impl ConsumerBuilder {
                 "the queue's name and the tag have at most 255 bytes",
             ));
         }
-        let parking = match self.parking {
-            Some(queue) => Some(Parking {
-                publisher: self.client.publisher("").build().await?,
-                queue,
-            }),
-            None => None,
+        if self.retry.publishes() && !can_wait(&self.queue) {
+            return Err(invalid(
+                "consumer",
+                "the queue's name is too long for one in which its messages wait",
+            ));
+        }
+        let returns = if self.parking.is_some() || self.retry.publishes() {
+            let publisher = self.client.publisher("").build().await?;
+            Some(Returns::new(publisher, self.parking))
+        } else {
+            None
         };
         let core = Arc::new(Core::new(self.queue.clone(), self.prefetch));
         let consume = BasicConsume {
@@ -136,7 +142,7 @@ impl ConsumerBuilder {
                 core,
                 client: self.client,
                 retry: self.retry,
-                parking,
+                returns,
             }),
             concurrency: self.concurrency,
             next: Mutex::default(),

@@ -3,17 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytestring::ByteString;
-use tokio::sync::oneshot;
-
-use super::Shared;
-use super::attend::begin;
 use super::core::Arrival;
 use super::delivery::{Settling, attempt};
 use super::ledger::Decision;
-use crate::Message;
+use super::{Shared, returns};
 use crate::conn::now;
-use crate::proto::{Properties, Value};
 
 /// When and how a message comes again whose handler answered [`Settle::Retry`](super::Settle::Retry).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +22,7 @@ pub struct RetryPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
     InPlace,
+    Delayed,
     Requeue,
 }
 
@@ -41,6 +36,23 @@ impl RetryPolicy {
             longest,
             attempts: None,
         }
+    }
+
+    /// The message waits in a queue of the broker's, `mq.retry.<milliseconds>.<queue>`, and comes to any consumer of its queue after a pause that doubles
+    /// from `first` up to `longest`, rounded up to 100 ms, a second or a minute. It takes no place of the prefetch and outlives this process. The
+    /// consumer's user needs to declare and publish; the order of the queue is not kept.
+    pub const fn delayed(first: Duration, longest: Duration) -> Self {
+        Self {
+            how: How::Delayed,
+            first,
+            longest,
+            attempts: None,
+        }
+    }
+
+    /// Whether messages are published for it.
+    pub(super) const fn publishes(&self) -> bool {
+        matches!(self.how, How::Delayed)
     }
 
     /// The message goes back to its queue at once, for any consumer. One that nobody can handle goes round without a pause: give it a limit, by
@@ -78,10 +90,10 @@ impl Default for RetryPolicy {
 
 pub(super) fn retry(shared: &Arc<Shared>, received: Arrival, pause: Option<Duration>) -> Settling {
     let policy = &shared.retry;
-    let properties = properties(&received);
+    let properties = returns::properties(&received);
     let attempt = attempt(&received, &properties);
     if policy.attempts.is_some_and(|most| attempt >= most) {
-        return park(shared, &received, &format!("{attempt} attempts failed"));
+        return returns::park(shared, &received, &format!("{attempt} attempts failed"));
     }
     let result = match (policy.how, pause) {
         (How::Requeue, None) => shared.core.settle(
@@ -89,6 +101,10 @@ pub(super) fn retry(shared: &Arc<Shared>, received: Arrival, pause: Option<Durat
             received.deliver.delivery_tag,
             Decision::Requeue,
         ),
+        (How::Delayed, pause) => {
+            let pause = pause.unwrap_or_else(|| policy.pause(attempt));
+            return returns::delay(shared, &received, pause);
+        }
         (_, pause) => {
             let pause = pause.unwrap_or_else(|| policy.pause(attempt));
             let at = now() + pause.min(LONGEST);
@@ -98,67 +114,9 @@ pub(super) fn retry(shared: &Arc<Shared>, received: Arrival, pause: Option<Durat
     Settling::now(result)
 }
 
-/// Puts a message aside: to the parking queue, confirmed, and only then is it acknowledged. Without one it is refused.
-pub(super) fn park(shared: &Arc<Shared>, received: &Arrival, why: &str) -> Settling {
-    let Some(parking) = &shared.parking else {
-        let result = shared.core.settle(
-            received.epoch,
-            received.deliver.delivery_tag,
-            Decision::Reject,
-        );
-        return Settling::now(result);
-    };
-    let mut message = parked(received, why);
-    message.set_routing_key(parking.queue.clone());
-    let (told, settling) = oneshot::channel();
-    let (epoch, tag) = (received.epoch, received.deliver.delivery_tag);
-    let (publisher, shared_too) = (parking.publisher.clone(), Arc::clone(shared));
-    let parking = async move {
-        let sent = publisher.send(message).await;
-        let decision = if sent.is_ok() {
-            Decision::Ack
-        } else {
-            Decision::Requeue
-        };
-        let settled = shared_too.core.settle(epoch, tag, decision);
-        if let Err(failed) = &sent {
-            tracing::warn!(error = %failed, queue = %shared_too.core.queue, "a message could not be parked; it is delivered again");
-        }
-        // Nobody has to wait for it.
-        let _ = told.send(sent.map_err(Into::into).and(settled));
-    };
-    begin(&shared.client, parking);
-    Settling::later(settling)
-}
-
-/// The message as it came, with where it came from and why it is put aside.
-fn parked(received: &Arrival, why: &str) -> Message {
-    let mut properties = properties(received);
-    let attempts = attempt(received, &properties);
-    let headers = properties.headers.get_or_insert_default();
-    headers.insert(ATTEMPTS, Value::I64(attempts.into()));
-    headers.insert(REASON, why.to_owned());
-    headers.insert(FROM_EXCHANGE, received.deliver.exchange.clone());
-    headers.insert(FROM_KEY, received.deliver.routing_key.clone());
-    properties.expiration = None;
-    // The server checks it against who publishes.
-    properties.user_id = None;
-    Message::from_parts(ByteString::new(), properties, received.content.body.clone())
-}
-
-fn properties(received: &Arrival) -> Properties {
-    Properties::decode(received.content.properties.clone()).unwrap_or_default()
-}
-
-/// How often a parked message was tried.
-pub(super) const ATTEMPTS: &str = "x-mq-attempts";
-const REASON: &str = "x-mq-reason";
-const FROM_EXCHANGE: &str = "x-mq-exchange";
-const FROM_KEY: &str = "x-mq-routing-key";
 /// Longer pauses would outlive any time-out of the broker.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
-/// What a test of the crate expects; kept beside what writes it.
 #[cfg(test)]
 mod tests {
     use super::*;
