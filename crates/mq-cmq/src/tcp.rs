@@ -96,7 +96,8 @@ impl TcpClient {
     /// Begins transactions on a queue that is a transactional one, and answers the server's questions about them by `checker`, also about those
     /// of a former life of this program. See [`TransactionalProducer`].
     ///
-    /// A queue has one checker in a client; a later one takes its place. Tasks of the client connect to the queue's gateways from now on, and stay
+    /// At most 64 checkers run at a time, further questions wait for their turn; one that takes more than 10 s is dropped, and its answer counts as
+    /// [`Verdict::Unknown`]. A queue has one checker in a client; a later one takes its place. Tasks of the client connect to the queue's gateways from now on, and stay
     /// connected.
     ///
     /// # Panics

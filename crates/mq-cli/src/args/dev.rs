@@ -32,7 +32,12 @@ pub(crate) struct DevCmq {
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) gateway: Option<String>,
     /// What clients are told that ask where the gateway is, if they reach it by another address, as from outside of a container
-    #[arg(long, value_name = "HOST:PORT", requires = "gateway")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        requires = "gateway",
+        env = "MQ_DEV_ADVERTISE"
+    )]
     pub(crate) advertise: Option<String>,
     /// Queues, topics and subscriptions to begin with: [[queue]], [[topic]] and [[subscription]] with a name each
     #[arg(long, value_name = "FILE.toml")]

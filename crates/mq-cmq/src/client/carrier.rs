@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use mq_core::{Endpoint, ErrorKind, Outcome};
+use mq_core::{Endpoint, ErrorKind, Outcome, Retry};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -61,6 +61,15 @@ struct Served {
 }
 
 impl Routes {
+    /// The gateways that are known, however long ago they were asked for.
+    fn believed(&self, to: Destination<'_>) -> Vec<Endpoint> {
+        let mut known = self.known();
+        let served = known.of(to).get(name(to));
+        served
+            .map(|served| served.gateways.clone())
+            .unwrap_or_default()
+    }
+
     /// The gateway that is used, if it was asked for not too long ago.
     pub(super) fn current(&self, to: Destination<'_>, now: Instant) -> Option<Endpoint> {
         let mut known = self.known();
@@ -123,8 +132,25 @@ const fn name(of: Destination<'_>) -> &str {
 }
 
 impl Shared {
-    /// Asks which gateways serve a queue or topic, in an order of dice.
+    /// Which gateways serve a queue or topic, in an order of dice: as they are known, or else asked for. While the name server can't be reached, those that
+    /// were known before are used on.
     pub(crate) async fn ask_route(
+        &self,
+        carrier: &Carrier,
+        to: Destination<'_>,
+        operation: &'static str,
+        deadline: Instant,
+    ) -> Result<Vec<Endpoint>> {
+        if carrier.routes.fixed.is_empty()
+            && let Some(gateway) = carrier.routes.current(to, self.clock.now())
+        {
+            return Ok(vec![gateway]);
+        }
+        self.renew_route(carrier, to, operation, deadline).await
+    }
+
+    /// Asks, whatever is known.
+    async fn renew_route(
         &self,
         carrier: &Carrier,
         to: Destination<'_>,
@@ -140,9 +166,6 @@ impl Shared {
             let late = Error::builder(ErrorKind::Timeout, "no route in time");
             late.operation(operation).endpoint(&self.host).build()
         })?;
-        if let Some(gateway) = carrier.routes.current(to, self.clock.now()) {
-            return Ok(vec![gateway]);
-        }
         let route = match to {
             Destination::Queue(queue) => {
                 let action = QueryQueueRoute { queue };
@@ -152,13 +175,25 @@ impl Shared {
                 let action = QueryTopicRoute { topic };
                 self.route(&action, operation, deadline).await
             }
-        }?;
-        let gateways = route
-            .gateways
-            .iter()
-            .map(|text| Endpoint::parse(text, None));
-        let mut gateways: Vec<Endpoint> = gateways.collect::<Result<_, _>>().map_err(|_| {
-            let strange = self.not_the_protocol(operation, "the route names what is no address");
+        };
+        let route = match route {
+            Ok(route) => route,
+            Err(error) if error.retry() == Retry::Later => {
+                let believed = carrier.routes.believed(to);
+                if believed.is_empty() {
+                    return Err(error);
+                }
+                tracing::debug!(%error, "no route can be asked for: the known one is used on");
+                return Ok(believed);
+            }
+            Err(error) => return Err(error),
+        };
+        let gateways = route.gateways.iter().map(|text| {
+            Endpoint::parse(text, None)
+                .map_err(|why| format!("the route names \"{text}\", which is no address: {why}"))
+        });
+        let mut gateways: Vec<Endpoint> = gateways.collect::<Result<_, _>>().map_err(|why| {
+            let strange = self.not_the_protocol(operation, &why);
             strange.outcome(Outcome::NotSent).build()
         })?;
         fastrand::shuffle(&mut gateways);
@@ -186,8 +221,7 @@ impl Shared {
         };
         let deadline = self.clock.now() + self.timeout;
         let to = Destination::Queue(queue);
-        carrier.routes.known().queues.remove(queue);
-        for gateway in self.ask_route(carrier, to, operation, deadline).await? {
+        for gateway in self.renew_route(carrier, to, operation, deadline).await? {
             let stayed = carrier.gateways.stay(&gateway, self.tasks()).await;
             stayed.map_err(|failure| failed(operation, &gateway.to_string(), failure))?;
         }

@@ -1,7 +1,7 @@
 //! The gateways of a client: a link each, made when it is first needed.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -50,7 +50,11 @@ impl Gateways {
             answered.await.unwrap_or(Err(Failure::Closed))
         };
         let left = deadline.saturating_duration_since(self.options.clock.now());
-        let sent = || sent.load(Ordering::Relaxed);
+        // Read when nobody waits any more: see `Session::submit`.
+        let sent = || {
+            fence(Ordering::SeqCst);
+            sent.load(Ordering::SeqCst)
+        };
         match timeout(left, exchange).await {
             // The client was closed while it was under way.
             Ok(Err(Failure::Closed)) if sent() => Err(Failure::Broken("the client closed".into())),

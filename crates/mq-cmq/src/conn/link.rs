@@ -95,7 +95,7 @@ async fn drive(endpoint: Endpoint, options: LinkOptions, mut commands: mpsc::Rec
         let broken = match connect(&endpoint, &options).await {
             Ok(mut line) => {
                 tracing::debug!(gateway = %endpoint, "connected");
-                waits = pauses(LONGEST_PAUSE);
+                let since = options.clock.now();
                 let mut session = Session::new(line.seqno, Arc::clone(&options.clock));
                 if let Some(call) = first.take() {
                     session.submit(*call);
@@ -103,6 +103,10 @@ async fn drive(endpoint: Endpoint, options: LinkOptions, mut commands: mpsc::Rec
                 let ended = serve(&mut line, &mut session, &options, &mut commands, &mut stay);
                 let Some(why) = ended.await else { return };
                 session.lose(&why);
+                // One that logs us in and sends us away is not asked again and again at once.
+                if options.clock.now().saturating_duration_since(since) >= STOOD {
+                    waits = pauses(LONGEST_PAUSE);
+                }
                 tracing::debug!(gateway = %endpoint, %why, "disconnected");
                 Refusal::Broken(why)
             }
@@ -292,3 +296,5 @@ const BATCH: usize = 64;
 const READ: usize = 16 * 1024;
 const TICK: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A connection that stood so long was good.
+const STOOD: Duration = Duration::from_secs(5);

@@ -55,7 +55,11 @@ pub(crate) struct Checkers {
     by_queue: Mutex<HashMap<String, Arc<Checker>>>,
     /// Transactions that are under way here.
     open: Mutex<HashSet<u64>>,
+    /// Questions that are being answered or wait for their turn.
+    asked: Mutex<HashSet<u64>>,
     room: Arc<Semaphore>,
+    /// Queues whose gateways a task keeps connected.
+    kept: Mutex<HashSet<String>>,
 }
 
 impl Checkers {
@@ -64,7 +68,9 @@ impl Checkers {
             shared,
             by_queue: Mutex::default(),
             open: Mutex::default(),
+            asked: Mutex::default(),
             room: Arc::new(Semaphore::new(AT_A_TIME)),
+            kept: Mutex::default(),
         }
     }
 
@@ -79,6 +85,12 @@ impl Checkers {
     {
         let checker: Arc<Checker> = Arc::new(move |pending| Box::pin(checker(pending)));
         self.by_queue().insert(queue.to_ascii_lowercase(), checker);
+    }
+
+    /// Whether this is the first producer of the queue: one task keeps its gateways connected.
+    pub(super) fn keeps(&self, queue: &str) -> bool {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(queue.to_owned())
     }
 
     pub(super) fn opened(&self, id: u64) {
@@ -107,28 +119,20 @@ impl Checkers {
             tracing::debug!(queue = query.queue, "asked about a queue without a checker");
             return;
         };
-        let Ok(place) = Arc::clone(&this.room).try_acquire_owned() else {
-            tracing::warn!(queue = query.queue, "too many questions: asked again later");
+        let Some(line) = Line::join(this, query.message_id) else {
             return;
         };
-        let client = Arc::clone(shared);
+        let (client, room) = (Arc::clone(shared), Arc::clone(&this.room));
         begin(shared, async move {
-            let pending = Pending {
-                queue: query.queue.clone(),
-                id: query.message_id.to_string(),
-            };
-            let verdict = timeout(PATIENCE, checker(pending)).await;
-            let decision = match verdict.unwrap_or(Verdict::Unknown) {
-                Verdict::Commit => Decision::Commit,
-                Verdict::Rollback => Decision::Rollback,
-                Verdict::Unknown => return,
-            };
-            let settled = prepared::settle(&client, &query.queue, query.message_id, decision);
-            if let Err(error) = settled.await {
-                tracing::warn!(queue = query.queue, %error, "an answer was not taken: asked again later");
-            }
-            drop(place);
+            // A server that comes back asks about everything at once: what has no place waits for one.
+            let place = room.acquire_owned().await;
+            answer(&client, &*checker, &query).await;
+            drop((place, line));
         });
+    }
+
+    fn asked_about(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn by_queue(&self) -> MutexGuard<'_, HashMap<String, Arc<Checker>>> {
@@ -140,12 +144,66 @@ impl Checkers {
     }
 }
 
+/// A question's place in the line, once however often it is asked meanwhile.
+struct Line {
+    checkers: Arc<Checkers>,
+    id: u64,
+}
+
+impl Line {
+    fn join(checkers: &Arc<Checkers>, id: u64) -> Option<Self> {
+        let mut asked = checkers.asked_about();
+        if asked.len() >= MOST_WAITING {
+            tracing::warn!("too many questions wait: asked again later");
+            return None;
+        }
+        asked.insert(id).then(|| Self {
+            checkers: Arc::clone(checkers),
+            id,
+        })
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.checkers.asked_about().remove(&self.id);
+    }
+}
+
+async fn answer(client: &Shared, checker: &Checker, query: &TransactionQuery) {
+    let pending = Pending {
+        queue: query.queue.clone(),
+        id: query.message_id.to_string(),
+    };
+    let verdict = timeout(PATIENCE, checker(pending)).await;
+    let verdict = verdict.unwrap_or_else(|_| {
+        tracing::warn!(
+            queue = query.queue,
+            id = query.message_id,
+            "a checker did not answer within {PATIENCE:?}"
+        );
+        Verdict::Unknown
+    });
+    let decision = match verdict {
+        Verdict::Commit => Decision::Commit,
+        Verdict::Rollback => Decision::Rollback,
+        Verdict::Unknown => return,
+    };
+    let settled = prepared::settle(client, &query.queue, query.message_id, decision);
+    if let Err(error) = settled.await {
+        tracing::warn!(queue = query.queue, %error, "an answer was not taken: asked again later");
+    }
+}
+
 impl fmt::Debug for Checkers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Checkers").finish_non_exhaustive()
     }
 }
 
+/// How many checkers may run at a time.
 const AT_A_TIME: usize = 64;
+/// How many questions may wait for one.
+const MOST_WAITING: usize = 65_536;
 /// How long a checker may take.
 const PATIENCE: Duration = Duration::from_secs(10);

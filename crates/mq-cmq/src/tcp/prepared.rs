@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use mq_core::{Outcome, Retry};
+use mq_core::Outcome;
 
 use super::Checkers;
 use crate::client::{Call, Shared};
@@ -84,9 +84,10 @@ impl Prepared {
     ///
     /// # Errors
     ///
-    /// With outcome `Unknown`, `NotSent` or kind `Busy`: the server will ask the checker, which decides. Kind `Rejected`:
+    /// With outcome `Unknown`, `NotSent` or kind `Busy`: the server will ask the checker, which decides; so too with kind `Auth`, the keys are refused, and
+    /// `NotFound`, the queue is. Kind `Rejected` and outcome `Rejected`:
     /// [`ErrorCode::TRANSACTION_STATE`], it was rolled back before, by the checker or because nobody answered in time;
-    /// [`ErrorCode::TRANSACTION_NOT_FOUND`], the server does not know it (any more); [`ErrorCode::NOT_TRANSACTIONAL`].
+    /// [`ErrorCode::TRANSACTION_NOT_FOUND`], the server does not know it (any more; outcome `Unknown` where an attempt before had no answer); [`ErrorCode::NOT_TRANSACTIONAL`].
     ///
     /// # Cancel safety
     ///
@@ -154,7 +155,12 @@ pub(super) async fn settle(
     let answered = shared.ask(&action, call).await.map_err(certain)?;
     let said = shared.reply::<ConfirmTransaction<'_>>(&answered, operation)?;
     if let Some(code) = answered.envelope.error() {
-        return Err(refusal(shared, operation, &said, code, &answered.envelope));
+        let refused = refusal(shared, operation, &said, code, &answered.envelope);
+        // Forgotten, perhaps because an attempt whose answer was lost has ended it.
+        if answered.unsure && refused.code() == Some(&ErrorCode::TRANSACTION_NOT_FOUND) {
+            return Err(refused.into_builder().outcome(Outcome::Unknown).build());
+        }
+        return Err(refused);
     }
     match said.state {
         None => Ok(()),
@@ -166,9 +172,13 @@ pub(super) async fn settle(
     }
 }
 
-/// A decision can be repeated: a final no holds, whatever became of the attempts before it.
+/// A decision can be repeated: what the server says of the transaction itself holds, whatever became of the attempts before. Another no, such as that
+/// the keys are refused by now, says nothing about an attempt whose answer was lost.
 fn certain(error: Error) -> Error {
-    let is_no = error.code().is_some() && error.retry() == Retry::Never;
+    let of_the_transaction = [ErrorCode::TRANSACTION_STATE, ErrorCode::NOT_TRANSACTIONAL];
+    let is_no = error
+        .code()
+        .is_some_and(|code| of_the_transaction.contains(code));
     if is_no && error.outcome() == Outcome::Unknown {
         return error.into_builder().outcome(Outcome::Rejected).build();
     }

@@ -60,8 +60,10 @@ impl TransactionalProducer {
         Fut: Future<Output = Verdict> + Send + 'static,
     {
         checkers.add(queue.name(), checker);
-        let shared = Arc::downgrade(queue.shared());
-        begin(queue.shared(), stay(shared, queue.name().to_owned()));
+        if checkers.keeps(queue.name()) {
+            let shared = Arc::downgrade(queue.shared());
+            begin(queue.shared(), stay(shared, queue.name().to_owned()));
+        }
         Self {
             checkers: Arc::clone(checkers),
             queue,
@@ -70,7 +72,7 @@ impl TransactionalProducer {
     }
 
     /// How long after it was stored a half message is asked about for the first time; default as the queue was told. Sent in milliseconds,
-    /// as the SDK's own default is; at least 1 s.
+    /// as the SDK's own default is; at least 1 s, at most some 24 days.
     // tencentyun/cmq-java-tcp-sdk: TransactionProducer.firstCheckInterval, 5000
     #[must_use]
     pub const fn first_query_after(mut self, time: Duration) -> Self {
@@ -151,7 +153,11 @@ impl TransactionalProducer {
         };
         let millis = i32::try_from(time.as_millis()).ok();
         let millis = millis.filter(|millis| *millis >= 1000);
-        let outside = || invalid(BEGIN, "the first query is asked after 1 s to 24 days");
+        let outside = || {
+            let message =
+                format!("the first query is asked after {time:?}, where 1 s to 24 days may be");
+            invalid(BEGIN, message)
+        };
         millis.map(Some).ok_or_else(outside)
     }
 }

@@ -257,6 +257,16 @@ impl Engine {
         self.settle(key, Vec::new());
     }
 
+    /// A question found no room on its way to who is to be asked.
+    pub(crate) fn ask_again(&mut self, now: u64, question: &Question) {
+        if let Ok(key) = self.key(&question.queue) {
+            if let Some(queue) = self.queues.get_mut(&key) {
+                queue.ask_again(question.id, now + SOON);
+            }
+            self.settle(key, Vec::new());
+        }
+    }
+
     /// Deletes what was received.
     ///
     /// # Errors
@@ -341,3 +351,6 @@ fn folded(name: &str) -> Box<str> {
 
 /// A body that several queues can hold.
 pub(crate) type Body = Arc<str>;
+
+/// How soon a question is asked again that found no room, in milliseconds.
+const SOON: u64 = 50;

@@ -203,7 +203,11 @@ impl Shared {
                     let _ = waiting.send(Err(code));
                 }
             }
-            Effect::Ask(question) => state.clients.ask(&question, &self.faults),
+            Effect::Ask(question) => {
+                if !state.clients.ask(&question, &self.faults) {
+                    state.engine.ask_again(now, &question);
+                }
+            }
             // As much room as there may be pushes.
             Effect::Push(job) => {
                 if let Err(error) = self.pushes.try_send(job) {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -64,6 +64,9 @@ impl Session {
 
     /// Numbers a request and has it written.
     pub(super) fn submit(&mut self, call: Call) {
+        // Before it is looked whether anybody waits: who stops waiting and then finds that nothing was sent is right.
+        call.sent.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         if call.answer.is_closed() {
             return;
         }
@@ -73,7 +76,6 @@ impl Session {
             let _ = call.answer.send(Err(Failure::Unwritable(malformed)));
             return;
         }
-        call.sent.store(true, Ordering::Relaxed);
         let now = self.clock.now();
         self.busy = now;
         let waiting = Waiting {
@@ -106,15 +108,27 @@ impl Session {
                 continue;
             };
             if packet.result == Some(NOT_AUTHENTICATED) {
-                let why = "the gateway has forgotten who this is";
-                let failure = Failure::Connect(std::io::Error::other(why));
-                let _ = waiting.answer.send(Err(failure));
-                return Err(why.to_owned());
+                let _ = waiting.answer.send(Err(forgotten()));
+                self.forgotten_since(packet.seqno);
+                return Err(FORGOTTEN.to_owned());
             }
             // Nobody need wait for it.
             let _ = waiting.answer.send(Ok(Box::new(packet)));
         }
         Ok(())
+    }
+
+    /// The gateway did not know any more who sent this request, nor, then, who sent those behind it: none of them was carried out.
+    fn forgotten_since(&mut self, seqno: i64) {
+        let behind: Vec<i64> = self
+            .waiting
+            .keys()
+            .copied()
+            .filter(|it| *it > seqno)
+            .collect();
+        for waiting in behind.iter().filter_map(|seqno| self.waiting.remove(seqno)) {
+            let _ = waiting.answer.send(Err(forgotten()));
+        }
     }
 
     /// Time has passed: a sign of life is due, or the other side has given none.
@@ -153,6 +167,12 @@ impl Session {
         self.seqno
     }
 }
+
+fn forgotten() -> Failure {
+    Failure::Connect(std::io::Error::other(FORGOTTEN))
+}
+
+const FORGOTTEN: &str = "the gateway has forgotten who this is";
 
 /// The first frame of a connection.
 pub(super) fn authentication(auth: Auth) -> BytesMut {

@@ -41,6 +41,26 @@ async fn who_is_forgotten_logs_in_again_and_sends_again() {
     );
 }
 
+/// Those behind the one that was refused were not carried out either: they are sent again, and nobody hears of it.
+#[tokio::test]
+async fn who_is_forgotten_with_many_under_way_sends_all_again() {
+    let mut forgets = true;
+    let gateway = Gateway::start(move |packet| {
+        Some(vec![if std::mem::take(&mut forgets) {
+            no(packet, 306, "tcp connection not authed")
+        } else {
+            stored(packet)
+        }])
+    })
+    .await;
+    let queue = gateway.client().queue("q").unwrap();
+    let sends = (0..8).map(|at| queue.send(at.to_string()).into_future());
+    for sent in futures_util::future::join_all(sends).await {
+        sent.unwrap();
+    }
+    assert_eq!(gateway.connections(), 2);
+}
+
 #[tokio::test]
 async fn a_cut_is_unknown_and_the_next_one_goes() {
     for end in [0, 1] {

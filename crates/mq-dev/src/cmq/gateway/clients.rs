@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mq_cmq::proto::tcp::{Packet, TransactionQuery, cmd};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::Out;
 use crate::cmq::engine::{Question, Sender};
@@ -34,8 +35,9 @@ impl Clients {
         self.all.remove(&connection);
     }
 
-    /// Asks the sender's connection first, and each further time the next one of the same secret id. One that does not read is passed over.
-    pub(in crate::cmq) fn ask(&mut self, question: &Question, faults: &Faults) {
+    /// Asks the sender's connection first, and each further time the next one of the same secret id; where there is no room on its connection for another
+    /// question now, another of them. The answer is whether it was asked, or nobody is there.
+    pub(in crate::cmq) fn ask(&mut self, question: &Question, faults: &Faults) -> bool {
         let Question {
             queue,
             id,
@@ -45,22 +47,26 @@ impl Clients {
         let strikes = faults.strike(QUERY);
         if strikes.contains(&Kind::DropReply) {
             tracing::warn!(queue, id, "fault: the question is lost");
-            return;
+            return true;
         }
         self.seqno += 1;
         let seqno = self.seqno;
         let turn = usize::try_from(*turn).unwrap_or(usize::MAX);
+        let mut somebody = false;
         let asked = self.in_turn(sender, turn).any(|client| {
             let out = if strikes.contains(&Kind::Cut) {
                 Out::Close
             } else {
                 Out::Packet(packet(seqno, queue, *id))
             };
-            client.out.try_send(out).is_ok()
+            let told = client.out.try_send(out);
+            somebody |= matches!(told, Err(TrySendError::Full(_)));
+            told.is_ok()
         });
-        if !asked {
+        if !asked && !somebody {
             tracing::info!(queue, id, turn, "nobody is there to be asked");
         }
+        asked || !somebody
     }
 
     /// All of the secret id, beginning with the one whose turn it is.

@@ -6,7 +6,7 @@
 //!            └─ at its interval: a question; behind the last one's interval: rolled back
 //! ```
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,8 @@ pub(super) struct Halves {
     open: BTreeMap<u64, Half>,
     timers: BTreeSet<(u64, u64)>,
     decided: BTreeMap<u64, Decision>,
+    /// Those of `decided`, the earliest first.
+    remembered: VecDeque<u64>,
     unanswered: u64,
     asking: Vec<Question>,
 }
@@ -122,10 +124,13 @@ impl Queue {
 
     pub(in crate::cmq::engine) fn saved_halves(&self) -> SavedHalves {
         let open = self.halves.open.iter();
-        let decided = self.halves.decided.iter();
+        let decided = &self.halves.decided;
+        let remembered = self.halves.remembered.iter();
         SavedHalves {
             open: open.map(|(id, half)| (*id, half.clone())).collect(),
-            decided: decided.map(|(id, decision)| (*id, *decision)).collect(),
+            decided: remembered
+                .filter_map(|id| Some((*id, *decided.get(id)?)))
+                .collect(),
             unanswered: self.halves.unanswered,
         }
     }
@@ -138,6 +143,7 @@ impl Queue {
             }
             self.hold_again(id, half);
         }
+        self.halves.remembered = saved.decided.iter().map(|(id, _)| *id).collect();
         self.halves.decided = saved.decided.into_iter().collect();
         self.halves.unanswered = saved.unanswered;
     }
@@ -171,6 +177,16 @@ impl Queue {
         }
     }
 
+    /// A question found no room on its way: it does not count, and is asked again at `at`.
+    pub(in crate::cmq::engine) fn ask_again(&mut self, id: u64, at: u64) {
+        if let Some(half) = self.halves.open.get_mut(&id) {
+            self.halves.timers.remove(&(half.at, id));
+            half.asked = half.asked.saturating_sub(1);
+            half.at = at;
+            self.halves.timers.insert((at, id));
+        }
+    }
+
     /// When it is to be asked next.
     pub(super) fn next_question(&self) -> Option<u64> {
         self.halves.timers.first().map(|timer| timer.0)
@@ -198,8 +214,11 @@ impl Queue {
 
     fn remember(&mut self, id: u64, decision: Decision) {
         self.halves.decided.insert(id, decision);
-        if self.halves.decided.len() > REMEMBERED {
-            self.halves.decided.pop_first();
+        self.halves.remembered.push_back(id);
+        if self.halves.remembered.len() > REMEMBERED
+            && let Some(earliest) = self.halves.remembered.pop_front()
+        {
+            self.halves.decided.remove(&earliest);
         }
     }
 
