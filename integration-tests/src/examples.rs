@@ -47,6 +47,8 @@ pub enum Needs {
     Tls,
     /// A CMQ dev server that may push to this machine.
     Cmq,
+    /// RabbitMQ, with TLS.
+    Amqp,
 }
 
 /// Which examples need more than the shared brokers.
@@ -67,6 +69,9 @@ pub const NEEDS: &[(&str, Needs)] = &[
 pub fn needs(name: &str) -> Needs {
     if name.starts_with("cmq_") {
         return Needs::Cmq;
+    }
+    if name.starts_with("amqp_") {
+        return Needs::Amqp;
     }
     let found = NEEDS.iter().find(|(known, _)| *known == name);
     found.map_or(Needs::Shared, |(_, needs)| *needs)

@@ -525,3 +525,23 @@ async fn real_amqp_retries_by_delay_wait_in_the_broker() {
     client.delete_exchange(&exchange).await.unwrap();
     client.close().await;
 }
+
+/// A client that is closed right behind acknowledgements writes them first, and comes to its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
+async fn real_amqp_a_client_that_is_closed_has_said_what_was_acknowledged() {
+    let watcher = connect().await;
+    let queue = queue(&watcher, "closing").await;
+    for _ in 0..20 {
+        fill(&watcher, &queue, 10).await;
+        let client = connect().await;
+        let consumer = client.consumer(queue.clone()).build().await.unwrap();
+        for _ in 0..10 {
+            next(&consumer).await.ack().await.unwrap();
+        }
+        within(WAIT, "the client's end", client.close()).await;
+        assert!(consumer.recv().await.unwrap().is_none());
+        is_empty(&watcher, &queue).await;
+    }
+    watcher.close().await;
+}

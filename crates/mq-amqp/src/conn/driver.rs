@@ -181,6 +181,9 @@ impl Driver {
                 self.updates.push_back(reply);
             }
             Command::Shutdown => {
+                // Decisions that wait for others go first.
+                self.dirty.extend(self.connection.inbox().lazy.drain(..));
+                self.fill();
                 self.out.method(0, &goodbye());
                 self.closing = Some(now() + self.connection.options().call_timeout);
             }

@@ -78,7 +78,7 @@ impl Driver {
         if !self.flushed && Pin::new(&mut self.stream).poll_flush(cx)?.is_ready() {
             self.flushed = true;
         }
-        Ok(waited || !self.dirty.is_empty() && !self.connection.is_blocked())
+        Ok(waited)
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
