@@ -141,21 +141,18 @@ impl Shared {
         operation: &'static str,
         deadline: Instant,
     ) -> Result<Vec<Endpoint>> {
-        if carrier.routes.fixed.is_empty()
-            && let Some(gateway) = carrier.routes.current(to, self.clock.now())
-        {
-            return Ok(vec![gateway]);
-        }
-        self.renew_route(carrier, to, operation, deadline).await
+        self.find_route(carrier, to, operation, deadline, false)
+            .await
     }
 
-    /// Asks, whatever is known.
-    async fn renew_route(
+    /// `anew`: asks, whatever is known.
+    async fn find_route(
         &self,
         carrier: &Carrier,
         to: Destination<'_>,
         operation: &'static str,
         deadline: Instant,
+        anew: bool,
     ) -> Result<Vec<Endpoint>> {
         if !carrier.routes.fixed.is_empty() {
             return Ok(carrier.routes.fixed.clone());
@@ -166,6 +163,11 @@ impl Shared {
             let late = Error::builder(ErrorKind::Timeout, "no route in time");
             late.operation(operation).endpoint(&self.host).build()
         })?;
+        // Somebody else may have asked meanwhile.
+        let known = carrier.routes.current(to, self.clock.now());
+        if let Some(gateway) = known.filter(|_| !anew) {
+            return Ok(vec![gateway]);
+        }
         let route = match to {
             Destination::Queue(queue) => {
                 let action = QueryQueueRoute { queue };
@@ -221,7 +223,10 @@ impl Shared {
         };
         let deadline = self.clock.now() + self.timeout;
         let to = Destination::Queue(queue);
-        for gateway in self.renew_route(carrier, to, operation, deadline).await? {
+        for gateway in self
+            .find_route(carrier, to, operation, deadline, true)
+            .await?
+        {
             let stayed = carrier.gateways.stay(&gateway, self.tasks()).await;
             stayed.map_err(|failure| failed(operation, &gateway.to_string(), failure))?;
         }
