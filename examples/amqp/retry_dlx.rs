@@ -20,9 +20,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         client.declare_queue(queue).await?;
     }
     let publisher = client.publisher("").build().await?;
-    for body in ["good", "poison"] {
-        publisher.send(Message::new(work.clone(), body)).await?;
-    }
+    publisher.send(Message::new(work.clone(), "good")).await?;
+    publisher.send(Message::new(work.clone(), "poison")).await?;
 
     let second = Duration::from_secs(1);
     let policy = RetryPolicy::delayed(second / 5, second).attempts(3);
@@ -31,6 +30,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .retry(policy)
         .parking_queue(aside.clone());
     let consumer = consumer.build().await?;
+    let running = consumer.handle();
     let handling = tokio::spawn(async move { consumer.run(handle).await });
     let parked = client.consumer(aside).build().await?;
     let letter = parked.recv().await?.ok_or("the consumer was closed")?;
@@ -41,7 +41,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         reason.unwrap_or_default()
     );
     letter.ack().await?;
-    client.close().await;
+    // Waits for what is under way: the copy is there, and its confirm is on the way.
+    running.close().await;
     handling.await??;
     Ok(())
 }

@@ -140,7 +140,8 @@ fn compare_cmq(loaded: &Value) {
     let dockerfile = std::fs::read_to_string(dockerfile).unwrap();
     assert!(dockerfile.contains("\"0.0.0.0:31680\""));
     assert!(dockerfile.contains("\"0.0.0.0:31681\""));
-    assert!(dockerfile.contains("\"127.0.0.1:31681\""));
+    assert!(dockerfile.contains("MQ_DEV_ADVERTISE=127.0.0.1:31681"));
+    assert_eq!(loaded["environment"]["MQ_DEV_ADVERTISE"], "127.0.0.1:31681");
     assert_eq!(loaded["healthcheck"]["test"][1], "mq");
     let url = loaded["environment"]["MQ_CMQ_URL"].as_str().unwrap();
     assert!(url.ends_with("@127.0.0.1:31680"), "{url}");

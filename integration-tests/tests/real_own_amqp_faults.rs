@@ -283,6 +283,12 @@ async fn real_own_amqp_slower_than_the_ack_timeout() {
     });
     let again = again.await.unwrap().unwrap();
     assert!(again.redelivered());
+    // The node may tell the other channel before it closes this one.
+    until(WAIT, "both consume", async || {
+        let info = client.queue(&queue).await;
+        info.is_ok_and(|info| info.consumers == 2)
+    })
+    .await;
     let stale = held.ack().await.unwrap_err();
     assert_eq!(stale.kind(), ErrorKind::Stale);
     again.ack().await.unwrap();
