@@ -19,7 +19,7 @@ use mq_amqp::{
     Client, Consumer, Delivery, Error, ErrorKind, Message, Queue, RetryPolicy, Settle, Value,
 };
 
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(60);
 
 async fn fill(client: &Client, queue: &str, count: usize) {
     let publisher = client.publisher("").build().await.unwrap();

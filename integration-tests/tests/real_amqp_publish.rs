@@ -16,7 +16,7 @@ use mq_amqp::{
     Client, Delivery, ErrorKind, Exchange, Message, Outcome, Queue, ReplyCode, Table, Value,
 };
 
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(60);
 
 async fn one(client: &Client, queue: &str) -> Delivery {
     let consumer = client.consumer(queue.to_owned()).prefetch(1).build();

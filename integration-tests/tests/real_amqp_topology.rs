@@ -17,7 +17,7 @@ use mq_amqp::{
     Retry,
 };
 
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(60);
 
 /// Publishes each key once and gives those that arrive.
 async fn routed(

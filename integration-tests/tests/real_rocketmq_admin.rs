@@ -19,7 +19,7 @@ use mq_rocketmq::{
     Client, ErrorKind, Message, Outcome, Retry, TopicDescription, TopicOptions, TopicType,
 };
 
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(60);
 
 /// Names of the brokers, sorted.
 async fn brokers() -> Vec<String> {

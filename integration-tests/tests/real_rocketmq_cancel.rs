@@ -16,7 +16,7 @@ use integration_tests::harness::{
 };
 use mq_rocketmq::{Client, Message, Producer, QueueRef, SeekTo};
 
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(60);
 
 /// With a window of one, so that a place that is kept is noticed by the next send.
 async fn narrow(client: &Client) -> Producer {

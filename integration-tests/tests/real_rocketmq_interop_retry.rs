@@ -17,7 +17,7 @@ use integration_tests::harness::{
 };
 use mq_rocketmq::{Client, Message};
 
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(60);
 const STAY: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

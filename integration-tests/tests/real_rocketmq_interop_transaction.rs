@@ -15,7 +15,7 @@ use integration_tests::harness::{
 };
 use mq_rocketmq::{Consumer, Message, TransactionalProducer, Verdict};
 
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 #[ignore = "needs a RocketMQ broker (MQ_ROCKETMQ_URL), JDK 17 and Maven"]

@@ -19,7 +19,7 @@ use mq_rocketmq::proto::command::{
 use mq_rocketmq::{Client, Consumer, Event, Message, Settle};
 use tokio::runtime::Runtime;
 
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(60);
 
 async fn send(client: &Client, topic: &str, numbers: std::ops::Range<usize>) {
     let producer = producer(client).await;
@@ -127,7 +127,7 @@ async fn real_rocketmq_ordered_close_unlocks_at_once() {
     let closed = now();
     let delivery = next(&second).await;
     assert!(
-        closed.elapsed() < Duration::from_secs(5),
+        closed.elapsed() < Duration::from_secs(20),
         "{:?}",
         closed.elapsed()
     );

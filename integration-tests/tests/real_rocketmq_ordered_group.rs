@@ -145,4 +145,4 @@ fn foreign(client: &str) -> String {
     format!("{client} on {}", broker_version())
 }
 
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Duration = Duration::from_secs(60);

@@ -591,7 +591,7 @@ async fn real_rocketmq_a_topic_that_comes_later_is_found_soon() {
     }
     // Looked for after 1, 2, 4 s; heard of by its brokers with the next heartbeat, which does not wait for the 30 s either.
     assert!(
-        started.elapsed() < Duration::from_secs(10),
+        started.elapsed() < Duration::from_secs(20),
         "{:?}",
         started.elapsed()
     );

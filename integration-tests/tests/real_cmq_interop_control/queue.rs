@@ -63,7 +63,7 @@ async fn made_by_theirs(world: &mut World) {
     assert_eq!(seconds, [3, 40, 7200, 600]);
     let now = world.clock().now();
     assert!(
-        now.duration_since(told.created.unwrap()).unwrap() < Duration::from_secs(1),
+        now.duration_since(told.created.unwrap()).unwrap() < Duration::from_secs(10),
         "{told:?}"
     );
 }

@@ -86,7 +86,7 @@ async fn asked_as_it_was_told(world: &mut World) {
     assert_eq!(world.server.counts("paid").unwrap().half, 1);
     world.clock().advance(Duration::from_secs(1));
     let gone = async || world.server.counts("paid").unwrap().half == 0;
-    until(Duration::from_secs(20), "the end of the half message", gone).await;
+    until(Duration::from_secs(60), "the end of the half message", gone).await;
     assert_eq!(world.server.counts("paid").unwrap().unanswered, 1);
     world.nothing("paid").await;
 }

@@ -106,7 +106,7 @@ async fn waiting(world: &mut World) {
     let server = &world.server;
     let send = async {
         let waits = async || server.counts(QUEUE).unwrap().waiting == 1;
-        until(Duration::from_secs(20), "theirs to wait", waits).await;
+        until(Duration::from_secs(60), "theirs to wait", waits).await;
         queue.send("awaited").await.unwrap();
     };
     let given = json!({"queueName": QUEUE, "pollingWaitSeconds": 20});
@@ -203,5 +203,5 @@ async fn lost_login(world: &mut World) {
         let answer = world.theirs.ask("SendMessage", given.clone()).await;
         answer.unwrap()["code"] == 0
     };
-    until(Duration::from_secs(20), "a new connection", sent).await;
+    until(Duration::from_secs(60), "a new connection", sent).await;
 }

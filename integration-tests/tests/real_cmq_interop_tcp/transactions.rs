@@ -30,7 +30,7 @@ async fn real_cmq_interop_tcp_transactions() {
 /// Until no half message is left: theirs confirms without awaiting an answer.
 async fn decided(world: &World) {
     let none = async || world.server.counts(PAID).unwrap().half == 0;
-    until(Duration::from_secs(20), "a decision", none).await;
+    until(Duration::from_secs(60), "a decision", none).await;
 }
 
 async fn committed_and_rolled_back(world: &mut World) {
@@ -70,7 +70,7 @@ async fn questions(world: &mut World) -> Vec<String> {
 
 async fn was_asked(world: &mut World, times: usize) {
     let there = async || questions(world).await.len() == times;
-    until(Duration::from_secs(20), "the question", there).await;
+    until(Duration::from_secs(60), "the question", there).await;
 }
 
 /// It does not know, is asked in vain, and knows the second time.
