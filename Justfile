@@ -68,6 +68,10 @@ bench-rocketmq-flows:
 bench-cmq:
     python3 bench/cmq/run.py
 
+# Measures mq-amqp beside PerfTest, lapin and amqprs on RabbitMQ, and writes the table into docs/benchmarks.md (an hour, alone on the machine).
+bench-amqp:
+    python3 bench/amqp/run.py
+
 # Known vulnerabilities in dependencies (needs the network, and cargo-deny).
 audit:
     cargo deny check

@@ -13,21 +13,21 @@ does the same with N messages, and prints one line of JSON. Server and client ar
 """
 
 import argparse
-import json
-import os
-import platform
 import re
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
+# Nothing is written beside the sources.
+sys.dont_write_bytecode = True
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+import common  # noqa: E402
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+ROOT = common.ROOT
 OUT = ROOT / ".brokers" / "bench" / "cmq"
-PAGE = ROOT / "docs" / "benchmarks.md"
 SDK = ROOT / "integration-tests" / "foreign" / "cmq-python" / "requirements.txt"
 OURS = "ours"
 JVM = ["-XX:+UseG1GC", "-Xmx512m"]
@@ -61,28 +61,17 @@ def main():
     if options.quick:
         print(text)
     else:
-        write(text)
+        common.write("cmq", text)
 
 
 def build():
     rust = ["cargo", "build", "--release", "-q"]
     java = ["mvn", "-q", "-B", f"-Dout={OUT}/java", "package", "dependency:copy-dependencies"]
-    step(rust + ["-p", "mq-cli"], ROOT, {"CARGO_TARGET_DIR": OUT / "server"})
-    step(rust, HERE / "ours", {"CARGO_TARGET_DIR": OUT / "ours"})
-    step(java, HERE / "java", {})
+    steps = [(ROOT, [*rust, "-p", "mq-cli"], {"CARGO_TARGET_DIR": OUT / "server"}), (HERE / "ours", rust, {"CARGO_TARGET_DIR": OUT / "ours"}), (HERE / "java", java, {})]
     if not (OUT / "python" / "bin" / "python").exists():
-        step([sys.executable, "-m", "venv", OUT / "python"], HERE, {})
-        step([OUT / "python" / "bin" / "pip", "install", "-q", "--require-hashes", "-r", SDK], HERE, {})
-
-
-def step(command, directory, variables):
-    environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
-    try:
-        subprocess.run([str(word) for word in command], cwd=directory, env=environment, check=True)
-    except FileNotFoundError:
-        sys.exit(f"`{command[0]}` is missing: the benchmark needs JDK 17, Maven, Python 3 with venv, and Rust")
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"{directory} does not build (exit code {error.returncode})")
+        steps.append((HERE, [sys.executable, "-m", "venv", OUT / "python"], {}))
+        steps.append((HERE, [OUT / "python" / "bin" / "pip", "install", "-q", "--require-hashes", "-r", SDK], {}))
+    common.build(steps, "JDK 17, Maven, Python 3 with venv, and Rust")
 
 
 class Server:
@@ -103,8 +92,7 @@ class Server:
         self.process.wait()
 
     def cpu(self):
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return common.cpu_of(self.process.pid)
 
     def rss(self):
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -113,31 +101,11 @@ class Server:
 
 def run(server, client, mode, count, size, in_flight, warm=0):
     """Runs a program, watching the server from `begin` to the line of figures."""
-    words = [str(word) for word in [*PROGRAMS[client], mode, server.host, "bench", count, size, in_flight]]
+    words = [*PROGRAMS[client], mode, server.host, "bench", count, size, in_flight]
     # The SDK for Python writes a log where it stands.
-    process = subprocess.Popen(words, text=True, cwd=OUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, env={**os.environ, "BENCH_WARM": str(warm)})
-    marks, said = [], []
-
-    def watch():
-        for line in process.stderr:
-            if line == "begin\n":
-                marks.append(server.cpu())
-            else:
-                said.append(line)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    killer = threading.Timer(LIMIT_S, process.kill)
-    killer.start()
-    line = process.stdout.readline()
-    marks.append(server.cpu())
-    code = process.wait()
-    killer.cancel()
-    watcher.join()
-    if code != 0 or not line or len(marks) != 2:
-        sys.exit(f"{client} {mode}: exit code {code}: {''.join(said[-5:])}")
-    result = json.loads(line)
+    result, marks = common.watched(words, {"BENCH_WARM": str(warm)}, server.cpu, LIMIT_S, OUT)
+    if not marks:
+        sys.exit(f"{client} {mode}: {result['failed']}")
     result["server_us_per_message"] = (marks[1] - marks[0]) * 1e6 / result["count"]
     print(f"{mode:9} {in_flight:3} {client:7} {result['messages_per_second']:9.0f}/s  {result['cpu_us_per_message']:8.1f} us  "
           f"server {result['server_us_per_message']:6.1f} us  errors {result['errors']}", file=sys.stderr)
@@ -186,12 +154,6 @@ def median(results, name):
     return statistics.median(it[name] for it in results)
 
 
-def spread(results, name, digits):
-    values = [it[name] for it in results]
-    text = f"{statistics.median(values):,.{digits}f}"
-    return text if len(values) == 1 else f"{text} ({min(values):,.{digits}f}–{max(values):,.{digits}f})"
-
-
 def table(results):
     lines = [
         "Medians, with the range of the rounds in brackets. CPU is user and system time of the process, a message.", "",
@@ -203,8 +165,8 @@ def table(results):
             memory = max(it["peak_rss_bytes"] for it in rows) / 2**20
             p50, p99 = (statistics.median(it["latency_us"][part] for it in rows) / 1000 for part in ("p50", "p99"))
             lines.append(
-                f"| {label(mode, in_flight)} | {names(mode)[client]} | {spread(rows, 'messages_per_second', 0)} | {spread(rows, 'cpu_us_per_message', 1)} "
-                f"| {spread(rows, 'server_us_per_message', 1)} | {memory:.1f} | {p50:.2f} | {p99:.2f} | {sum(it['errors'] for it in rows)} |"
+                f"| {label(mode, in_flight)} | {names(mode)[client]} | {common.spread(rows, 'messages_per_second', 0)} | {common.spread(rows, 'cpu_us_per_message', 1)} "
+                f"| {common.spread(rows, 'server_us_per_message', 1)} | {memory:.1f} | {p50:.2f} | {p99:.2f} | {sum(it['errors'] for it in rows)} |"
             )
     return "\n".join(lines)
 
@@ -241,21 +203,11 @@ def label(mode, in_flight):
 
 
 def about(begun, rounds, quick):
-    cpu = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     return (
-        f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime(begun))} UTC, commit {commit}{', few messages' if quick else ''}. {os.cpu_count()} cores "
-        f"({cpu[1] if cpu else platform.machine()}); the dev server (`mq dev cmq`, release build) and the client as two processes on the same cores, a "
+        f"{common.machine(begun, quick)}; the dev server (`mq dev cmq`, release build) and the client as two processes on the same cores, a "
         f"server anew for each run; {rounds} rounds, the clients taking turns. HMAC-SHA256, POST, no batches. Ours: tasks that await. Java: threads over one "
         f"account, or one producer or consumer, `{' '.join(JVM)}`, 15,000 messages before it counts. Python: threads, each with an account of its own, since one is not for several."
     )
-
-
-def write(text):
-    page = PAGE.read_text()
-    begin, end = "<!-- bench-cmq: begin -->", "<!-- bench-cmq: end -->"
-    before, rest = page.split(begin, 1)
-    PAGE.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import struct
 import time
 from pathlib import Path
 
+import common
+
 QUEUES = 8
 # Where messages wait that a consumer sent back, one queue a delay level.
 SENT_BACK = "SCHEDULE_TOPIC_XXXX"
@@ -54,7 +56,7 @@ class Broker:
 
     def cpu(self):
         """User and system time of the broker so far, in seconds."""
-        return sum(process_cpu(pid) for pid in self.pids)
+        return sum(common.cpu_of(pid) for pid in self.pids)
 
 
 def pids(namesrv, runs):
@@ -64,11 +66,6 @@ def pids(namesrv, runs):
         if state["nameserver"] == namesrv:
             return [it["process"]["pid"] for it in state["servers"] if it["name"].startswith("broker")]
     raise RuntimeError(f"no run of the launcher at {namesrv}")
-
-
-def process_cpu(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def machine_cpu():

@@ -260,14 +260,3 @@ def dirty():
 def first_line(*command):
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent.parent)
     return (done.stdout + done.stderr).strip().split("\n")[0]
-
-
-def write(path, text, name):
-    """Puts the text between the markers of this name."""
-    begin, end = f"<!-- bench-{name}: begin -->", f"<!-- bench-{name}: end -->"
-    page = path.read_text()
-    if begin not in page or end not in page:
-        raise SystemExit(f"{path.name} has no place for the table: {begin} … {end}")
-    before, rest = page.split(begin, 1)
-    after = rest.split(end, 1)[1]
-    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")

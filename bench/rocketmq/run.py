@@ -21,17 +21,18 @@ import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 # Nothing is written beside the sources.
 sys.dont_write_bytecode = True
+sys.path.append(str(Path(__file__).resolve().parent.parent))
+import common  # noqa: E402
 from broker import Broker, machine_cpu  # noqa: E402
 import report  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
+ROOT = common.ROOT
 OUT = ROOT / ".brokers" / "bench"
 PROFILE = "rocketmq-bench"
 OURS = "ours"
@@ -105,7 +106,6 @@ def main():
 
 
 def build():
-    """Builds what is missing or older than its sources; the tools know which."""
     rust = ["cargo", "build", "--release", "-q"]
     steps = [
         (HERE / "java", ["mvn", "-q", "-B", f"-Dout={OUT}/java", "package", "dependency:copy-dependencies"], {}),
@@ -114,15 +114,7 @@ def build():
         # Its lock file follows the workspace's dependencies.
         (HERE / "ours", rust, {"CARGO_TARGET_DIR": OUT / "ours"}),
     ]
-    for directory, command, variables in steps:
-        print(f"building {directory.name}", file=sys.stderr)
-        environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
-        try:
-            subprocess.run(command, cwd=directory, env=environment, check=True)
-        except FileNotFoundError:
-            sys.exit(f"`{command[0]}` is missing: the benchmark needs JDK 17, Maven, Go 1.24 and Rust")
-        except subprocess.CalledProcessError as error:
-            sys.exit(f"{directory.name} does not build (exit code {error.returncode})")
+    common.build(steps, "JDK 17, Maven, Go 1.24 and Rust")
 
 
 def measure_all(options):
@@ -161,7 +153,7 @@ def measure_all(options):
     if options.quick:
         print(text)
     else:
-        report.write(ROOT / "docs" / "benchmarks.md", text, "flows" if options.flows else "rocketmq")
+        common.write("flows" if options.flows else "rocketmq", text)
     return 1 if any(it.get("failed") for it in results) else 0
 
 
@@ -194,35 +186,14 @@ def run(broker, client, words, warm, group="bench"):
     """Runs a program, watching the broker from `begin` to the line of figures."""
     mode, *rest = words
     words = [mode, broker.namesrv, *(str(it) for it in rest)]
-    process = subprocess.Popen(
-        [str(it) for it in PROGRAMS[client]] + words, text=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env={**os.environ, "BENCH_WARM": str(warm), "BENCH_GROUP": group},
-    )
-    marks, said = [], []
+    def mark():
+        return time.monotonic(), broker.cpu(), machine_cpu()
 
-    def watch():
-        for line in process.stderr:
-            if line == "begin\n":
-                marks.append((time.monotonic(), broker.cpu(), machine_cpu()))
-            else:
-                said.append(line)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    killer = threading.Timer(LIMIT_S, process.kill)
-    killer.start()
-    line = process.stdout.readline()
-    marks.append((time.monotonic(), broker.cpu(), machine_cpu()))
-    code = process.wait()
-    killer.cancel()
-    watcher.join()
-    if code != 0 or not line or len(marks) != 2:
-        why = "".join(said[-5:]).strip() or "it said nothing"
-        print(f"{client} {' '.join(words)}: exit code {code}: {why}", file=sys.stderr)
-        return {"failed": why}
+    result, marks = common.watched([*PROGRAMS[client], *words], {"BENCH_WARM": str(warm), "BENCH_GROUP": group}, mark, LIMIT_S)
+    if not marks:
+        print(f"{client} {' '.join(words)}: {result['failed']}", file=sys.stderr)
+        return result
     (begun, broker_begun, all_begun), (ended, broker_ended, all_ended) = marks
-    result = json.loads(line)
     seconds, count = ended - begun, result["count"]
     broker_cpu = broker_ended - broker_begun
     others = all_ended - all_begun - broker_cpu - result["cpu_us_per_message"] * count / 1e6
