@@ -50,8 +50,10 @@ pub(crate) trait Lane: Send + Sync {
     fn fill(&self, channel: u16, out: &mut Outbox) -> bool;
     /// Takes what no call waits for.
     fn incoming(&self, incoming: Incoming);
-    /// Everything that came with one read has been taken.
-    fn all_taken(&self) {}
+    /// Everything that came with one read has been taken; the answer is whether it gave something to write.
+    fn all_taken(&self) -> bool {
+        true
+    }
     /// The channel is no more; what was written and not answered may have been applied.
     fn lost(&self, why: &Error);
     /// Whether it publishes: while the server is blocked it is not asked for more.

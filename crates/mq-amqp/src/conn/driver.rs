@@ -224,10 +224,10 @@ impl Driver {
             }
         }
         for key in self.fresh.drain(..) {
-            if let Some(lane) = self.channels.lane(key) {
-                lane.all_taken();
+            let lane = self.channels.lane(key);
+            if lane.is_some_and(|lane| lane.all_taken()) {
+                self.dirty.push_back(key);
             }
-            self.dirty.push_back(key);
         }
         Ok(())
     }
