@@ -16,11 +16,24 @@
 #[path = "pages/snippets.rs"]
 mod snippets;
 
+#[allow(
+    dead_code,
+    clippy::print_stdout,
+    clippy::pedantic,
+    reason = "they are shown, not called"
+)]
+#[path = "pages/amqp.rs"]
+mod amqp;
+
 use std::path::{Path, PathBuf};
 
 #[test]
 fn every_block_of_rust_compiles() {
-    let source = bare(include_str!("pages/snippets.rs"));
+    let source = [
+        include_str!("pages/snippets.rs"),
+        include_str!("pages/amqp.rs"),
+    ];
+    let source = bare(&source.concat());
     let mut blocks = 0;
     for (page, text) in pages() {
         for block in text.split("```rust\n").skip(1) {
@@ -28,11 +41,11 @@ fn every_block_of_rust_compiles() {
             blocks += 1;
             assert!(
                 source.contains(&bare(block)),
-                "{page}: not in integration-tests/tests/pages/snippets.rs, which compiles:\n{block}"
+                "{page}: not in integration-tests/tests/pages/*.rs, which compile:\n{block}"
             );
         }
     }
-    assert!(blocks >= 40, "only {blocks} blocks were found");
+    assert!(blocks >= 60, "only {blocks} blocks were found");
 }
 
 #[test]
@@ -84,7 +97,7 @@ fn bare(code: &str) -> String {
     text.replace(",)", ")").replace(",}", "}")
 }
 
-/// Those about coming from elsewhere, those of CMQ, and the README; the other pages are sketches.
+/// Those about coming from elsewhere, those of CMQ and AMQP, and the README; the other pages are sketches.
 fn pages() -> Vec<(String, String)> {
     let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
     let languages = ["from-java", "from-go", "from-python", "seeds"];
@@ -97,6 +110,11 @@ fn pages() -> Vec<(String, String)> {
         }
         for page in ["guarantees", "from-sdk", "dev-server"] {
             let name = format!("cmq/{page}{twin}");
+            let text = read(&format!("docs/{name}"));
+            pages.push((name, text));
+        }
+        for page in ["guarantees", "from-pika", "from-lapin"] {
+            let name = format!("amqp/{page}{twin}");
             let text = read(&format!("docs/{name}"));
             pages.push((name, text));
         }

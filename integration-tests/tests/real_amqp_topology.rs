@@ -373,3 +373,20 @@ async fn real_amqp_temporary_topology_comes_back_after_a_cut() {
     after.ack().await.unwrap();
     client.close().await;
 }
+
+/// What belongs to one connection is not asked of the other one, which would be refused it: nobody is told of a loss that there is not.
+#[tokio::test]
+#[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
+async fn real_amqp_an_exclusive_queue_is_bound_by_its_own_connection() {
+    let client = connect().await;
+    let queue = client.declare_queue(Queue::temporary()).await.unwrap();
+    let key = queue.name.clone();
+    let binding = Binding::queue(queue.name).to("amq.direct").key(key.clone());
+    client.bind(binding).await.unwrap();
+    let mut events = client.events();
+    let publisher = client.publisher("amq.direct").build().await.unwrap();
+    let first = within(WAIT, "the publishing connection", events.next()).await;
+    assert!(matches!(first, Some(Event::Connected { .. })), "{first:?}");
+    publisher.send(Message::new(key, "x")).await.unwrap();
+    client.close().await;
+}

@@ -37,6 +37,21 @@ impl Registry {
         self.state().items.clone()
     }
 
+    /// Whether it is an exclusive queue, or one's binding: those are the connection's that declared the queue.
+    pub(super) fn is_of_one_connection(&self, item: &Item) -> bool {
+        let own = |queue: &Queue| queue.exclusive || queue.name().is_empty();
+        match item {
+            Item::Exchange(_) => false,
+            Item::Queue(queue, _) => own(queue),
+            Item::Binding(binding) => {
+                binding.is_queue
+                    && self.state().items.iter().any(|item| {
+                        matches!(item, Item::Queue(queue, name) if *name == binding.destination && own(queue))
+                    })
+            }
+        }
+    }
+
     pub(super) fn exchange(&self, exchange: Exchange) {
         let mut state = self.state();
         let same = |item: &Item| matches!(item, Item::Exchange(it) if it.name == exchange.name);

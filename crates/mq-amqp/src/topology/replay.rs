@@ -19,7 +19,7 @@ pub(crate) enum Replayed {
 
 /// Declares what the registry has. What the broker refuses is told and passed over: one thing that can't be does not keep a connection away.
 ///
-/// `own` says whether exclusive queues are this connection's.
+/// `own` says whether exclusive queues are this connection's: no other one may declare or bind them.
 ///
 /// # Errors
 ///
@@ -36,9 +36,7 @@ pub(crate) async fn replay(
         let Some(item) = registry.items().into_iter().nth(at) else {
             return Ok(());
         };
-        if !own
-            && matches!(&item, Item::Queue(queue, _) if queue.exclusive || queue.name().is_empty())
-        {
+        if !own && registry.is_of_one_connection(&item) {
             continue;
         }
         let used = match channel.take() {
