@@ -12,6 +12,7 @@ use crate::conn::{Mechanism, Options, TlsConfig};
 use crate::error::{Result, invalid};
 
 /// Options of a [`Client`]. Made by [`Client::builder`] or [`Client::from_url`]; used by [`connect`](Self::connect).
+#[derive(Clone)]
 #[must_use = "a client is made by connect"]
 pub struct ClientBuilder {
     endpoints: Vec<Endpoint>,
