@@ -7,10 +7,11 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 mod cmq;
 mod dev;
+mod dialect;
 
 pub(crate) use self::dev::{Demo, Dev, DevBroker, DevCmq, PushTo};
 
@@ -55,9 +56,15 @@ impl Typed {
     pub(crate) fn read(
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let mut command = cmq::command();
+        let dialects = [cmq::CMQ];
+        let command = Self::command();
+        let mut command = dialects
+            .iter()
+            .fold(command, |it, dialect| dialect.adapt(it));
         let matches = command.try_get_matches_from_mut(arguments)?;
-        cmq::check(&matches, &mut command)?;
+        for dialect in &dialects {
+            dialect.check(&matches, &mut command)?;
+        }
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 }
