@@ -14,6 +14,7 @@
 //! Every future here is as the protocol's own is: asking and receiving lose nothing when they are dropped; a send, a transaction's end, a
 //! cancellation or a change that is dropped half way may or may not reach the broker; a settlement is recorded by the call.
 
+mod amqp;
 mod cmq;
 mod control;
 mod error;
@@ -26,12 +27,13 @@ mod transaction;
 
 use futures_util::{Stream, StreamExt as _};
 
+pub use self::amqp::Amqp;
 pub use self::cmq::{Cmq, InOrder, OfQueue};
 pub use self::control::CmqControl;
 pub(crate) use self::control::NO_MESSAGES;
 pub use self::error::{Error, Failed, Result, Unchanged};
 pub use self::message::{Cancel, Incoming, Outgoing, Sent, Settle, When};
-pub use self::model::{Description, Features, QueueCount, QueueLag, QueueRange, Topic};
+pub use self::model::{Description, Features, QueueCount, QueueLag, QueueRange, QueueReady, Topic};
 pub(crate) use self::options::DEFAULT_GROUP;
 pub use self::options::{Compress, Consume, From, Options, Target};
 pub use self::rocketmq::RocketMq;
@@ -48,6 +50,8 @@ pub enum Broker {
     Cmq(Cmq),
     /// Over CMQ's control plane: no messages.
     CmqControl(CmqControl),
+    /// Over AMQP 0-9-1.
+    Amqp(Amqp),
 }
 
 impl Broker {
@@ -67,6 +71,7 @@ impl Broker {
             Target::CmqControl(builder) => {
                 CmqControl::new(*builder, &options).map(Self::CmqControl)
             }
+            Target::Amqp(builder) => Amqp::connect(*builder, options).await.map(Self::Amqp),
         }
     }
 
@@ -75,6 +80,7 @@ impl Broker {
         match self {
             Self::RocketMq(_) => "rocketmq",
             Self::Cmq(_) | Self::CmqControl(_) => "cmq",
+            Self::Amqp(_) => "amqp",
         }
     }
 
@@ -84,6 +90,7 @@ impl Broker {
             Self::RocketMq(_) => rocketmq::FEATURES,
             Self::Cmq(broker) => broker.features(),
             Self::CmqControl(_) => Features::default(),
+            Self::Amqp(_) => amqp::FEATURES,
         }
     }
 
@@ -97,6 +104,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.send(message).await,
             Self::Cmq(broker) => broker.send(message).await,
             Self::CmqControl(_) => Err(control::not_sent(message)),
+            Self::Amqp(broker) => broker.send(message).await,
         }
     }
 
@@ -113,6 +121,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.send_all(messages).boxed(),
             Self::Cmq(broker) => broker.send_all(messages).boxed(),
             Self::CmqControl(_) => messages.map(|it| Err(control::not_sent(it))).boxed(),
+            Self::Amqp(broker) => broker.send_all(messages).boxed(),
         }
     }
 
@@ -125,6 +134,7 @@ impl Broker {
                 let refused = messages.into_iter().map(|it| Err(control::not_sent(it)));
                 refused.collect()
             }
+            Self::Amqp(broker) => broker.send_batch(messages).await,
         }
     }
 
@@ -137,6 +147,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.cancel(handle).await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::no_cancel()),
+            Self::Amqp(_) => Err(amqp::no_schedule()),
         }
     }
 
@@ -150,6 +161,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.consume(consume).await.map(Subscription::RocketMq),
             Self::Cmq(broker) => broker.consume(consume).await,
             Self::CmqControl(_) => Err(control::no_messages()),
+            Self::Amqp(broker) => broker.consume(consume).await.map(Subscription::Amqp),
         }
     }
 
@@ -163,6 +175,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.topics().await,
             Self::Cmq(broker) => broker.topics().await,
             Self::CmqControl(broker) => broker.topics().await,
+            Self::Amqp(_) => Err(amqp::no_list()),
         }
     }
 
@@ -176,6 +189,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.describe(topic).await.map(Description::Ranges),
             Self::Cmq(broker) => broker.describe(topic).await.map(Description::Counts),
             Self::CmqControl(broker) => broker.describe(topic).await.map(Description::Counts),
+            Self::Amqp(broker) => broker.describe(topic).await.map(Description::Ready),
         }
     }
 
@@ -188,6 +202,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.lag(group).await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::no_groups()),
+            Self::Amqp(_) => Err(amqp::no_groups()),
         }
     }
 
@@ -200,6 +215,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.groups().await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::no_groups()),
+            Self::Amqp(_) => Err(amqp::no_groups()),
         }
     }
 
@@ -217,6 +233,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.create_topic(topic, queues).await,
             Self::Cmq(broker) => broker.create_topic(topic, queues).await,
             Self::CmqControl(broker) => broker.create_topic(topic).await,
+            Self::Amqp(broker) => broker.create_topic(topic, queues).await,
         }
     }
 
@@ -229,6 +246,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.create_group(group).await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::unchanged(cmq::no_groups())),
+            Self::Amqp(_) => Err(amqp::unchanged(amqp::no_groups())),
         }
     }
 
@@ -242,6 +260,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.delete_topic(topic).await,
             Self::Cmq(broker) => broker.delete_topic(topic).await,
             Self::CmqControl(broker) => broker.delete_topic(topic).await,
+            Self::Amqp(broker) => broker.delete_topic(topic).await,
         }
     }
 
@@ -254,6 +273,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.delete_group(group).await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::unchanged(cmq::no_groups())),
+            Self::Amqp(_) => Err(amqp::unchanged(amqp::no_groups())),
         }
     }
 
@@ -273,6 +293,7 @@ impl Broker {
                 broker.close();
                 Ok(())
             }
+            Self::Amqp(broker) => broker.close().await,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+mod amqp;
 mod cmq;
 mod dev;
 mod dialect;
@@ -45,6 +46,8 @@ pub(crate) enum Protocol {
     Rocketmq(Rocketmq),
     /// Tencent CMQ and TDMQ for CMQ, over HTTP and TCP
     Cmq(Cmq),
+    /// AMQP 0-9-1: RabbitMQ, Tencent TDMQ for RabbitMQ
+    Amqp(Amqp),
 }
 
 impl Typed {
@@ -56,7 +59,7 @@ impl Typed {
     pub(crate) fn read(
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let dialects = [cmq::CMQ];
+        let dialects = [cmq::CMQ, amqp::AMQP];
         let command = Self::command();
         let mut command = dialects
             .iter()
@@ -76,6 +79,19 @@ pub(crate) struct Cmq {
     /// cmq+tc3+https://id:key@host?region=…, the control plane, to create, delete, describe and list
     ///
     /// Default: the variable MQ_CMQ_URL. Put secrets there: a command line can be read by every user of the machine.
+    #[arg(long, global = true, value_name = "URL", help_heading = "Connection")]
+    pub(crate) url: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Amqp {
+    /// amqp://user:password@host[:port][,host2…][/vhost] or amqps://…,
+    /// [?cacertfile=…&certfile=…&keyfile=…&auth_mechanism=plain|amqplain|external&heartbeat=10]
+    ///
+    /// Default: the variable MQ_AMQP_URL. Put secrets there: a command line can be read by every user of the machine.
     #[arg(long, global = true, value_name = "URL", help_heading = "Connection")]
     pub(crate) url: Option<String>,
     #[command(subcommand)]

@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt as _;
 
-use super::{InOrder, Incoming, OfQueue, Result, Settle, cmq, rocketmq};
+use super::{InOrder, Incoming, OfQueue, Result, Settle, amqp, cmq, rocketmq};
 
 /// A member of a consumer group, or whatever the protocol has in its place.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub enum Subscription {
     Cmq(Box<OfQueue>),
     /// Of a CMQ queue's shards, in order.
     CmqOrdered(Box<InOrder>),
+    /// Of one AMQP queue.
+    Amqp(mq_amqp::Consumer),
 }
 
 /// A received message that is not settled yet. Dropped unsettled, it is delivered again by the protocol's retry policy.
@@ -37,6 +39,8 @@ pub enum Acker {
     Cmq(mq_cmq::Acker),
     /// Of a CMQ queue's shards, in order.
     CmqOrdered(Box<mq_cmq::ordered::OrderedDelivery>),
+    /// Of one AMQP queue.
+    Amqp(mq_amqp::Acker),
 }
 
 impl Subscription {
@@ -50,6 +54,7 @@ impl Subscription {
             Self::RocketMq(consumer) => rocketmq::recv(consumer).await,
             Self::Cmq(consumer) => consumer.recv().await,
             Self::CmqOrdered(consumer) => consumer.recv().await,
+            Self::Amqp(consumer) => amqp::recv(consumer).await,
         }
     }
 
@@ -59,6 +64,7 @@ impl Subscription {
             Self::RocketMq(consumer) => consumer.close().await,
             Self::Cmq(consumer) => consumer.close().await,
             Self::CmqOrdered(consumer) => consumer.close().await,
+            Self::Amqp(consumer) => consumer.close().await,
         }
     }
 }
@@ -85,6 +91,7 @@ impl Acker {
             Self::RocketMq(acker) => rocketmq::settle(acker, decision).boxed(),
             Self::Cmq(acker) => cmq::settle(acker, decision).boxed(),
             Self::CmqOrdered(delivery) => cmq::settle_ordered(*delivery, decision).boxed(),
+            Self::Amqp(acker) => amqp::settle(acker, decision).boxed(),
         }
     }
 }
