@@ -24,7 +24,7 @@ use mq_cli::adapter::{Broker, Features, Options, Target};
 
 pub use self::record::{Ended, Record, Tier, read_all, results};
 pub use self::render::render;
-use crate::harness;
+use crate::harness::{self, amqp};
 
 /// What the suite checks, each in a test of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,6 +88,10 @@ enum Protocol {
     RocketMq,
     Cmq,
     CmqTcp,
+    /// Over a queue of this kind.
+    Amqp(amqp::Kind),
+    /// Over TLS and a classic queue.
+    AmqpTls,
 }
 
 impl Check {
@@ -211,11 +215,39 @@ impl Subject {
         }
     }
 
+    /// The RabbitMQ that `MQ_AMQP_URL` names, and its virtual host; with classic queues.
+    pub const fn real_amqp() -> Self {
+        Self::amqp(Protocol::Amqp(amqp::Kind::Classic))
+    }
+
+    /// The same by `MQ_AMQP_TLS_URL`.
+    pub const fn real_amqp_tls() -> Self {
+        Self::amqp(Protocol::AmqpTls)
+    }
+
+    /// The same as [`real_amqp`](Self::real_amqp), with quorum queues.
+    pub const fn real_amqp_quorum() -> Self {
+        Self::amqp(Protocol::Amqp(amqp::Kind::Quorum))
+    }
+
+    /// The same as [`real_amqp`](Self::real_amqp), with streams.
+    pub const fn real_amqp_stream() -> Self {
+        Self::amqp(Protocol::Amqp(amqp::Kind::Stream))
+    }
+
+    const fn amqp(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            tier: Tier::Real,
+        }
+    }
+
     /// The crate that is checked.
     pub const fn crate_name(self) -> &'static str {
         match self.protocol {
             Protocol::RocketMq => "mq-rocketmq",
             Protocol::Cmq | Protocol::CmqTcp => "mq-cmq",
+            Protocol::Amqp(_) | Protocol::AmqpTls => "mq-amqp",
         }
     }
 
@@ -228,6 +260,8 @@ impl Subject {
             Protocol::RocketMq => Target::rocketmq(&harness::url()),
             Protocol::Cmq => Target::cmq(&harness::cmq::server().url()),
             Protocol::CmqTcp => Target::cmq(&harness::cmq::server().tcp_url()),
+            Protocol::Amqp(_) => Target::amqp(&amqp::url()),
+            Protocol::AmqpTls => Target::amqp(&amqp::tls_url()),
         };
         options.group = harness::unique("producer");
         let target = target.expect("the launcher's URL is right");
@@ -240,32 +274,39 @@ impl Subject {
         match self.protocol {
             Protocol::RocketMq => harness::topic_by_ours(what, 4).await,
             Protocol::Cmq | Protocol::CmqTcp => harness::cmq::queue(what),
+            Protocol::Amqp(kind) => amqp::queue_of(kind, what).await,
+            Protocol::AmqpTls => amqp::queue_of(amqp::Kind::Classic, what).await,
         }
     }
 
     /// A new topic for messages under transactions.
     async fn transactional(self, what: &str) -> String {
         match self.protocol {
-            Protocol::RocketMq => self.topic(what).await,
             Protocol::Cmq | Protocol::CmqTcp => harness::cmq::transactional(what),
+            _ => self.topic(what).await,
         }
     }
 
     /// A new topic with a few queues that keep the order of keys.
     async fn lanes(self, what: &str) -> String {
         match self.protocol {
-            Protocol::RocketMq => self.topic(what).await,
             Protocol::Cmq | Protocol::CmqTcp => harness::cmq::shards(what, 4),
+            _ => self.topic(what).await,
         }
     }
 
     /// Why this broker can't do what its protocol can, if it is so.
-    fn lacks(self, check: Check) -> Option<&'static str> {
+    pub fn lacks(self, check: Check) -> Option<&'static str> {
         match self.protocol {
             Protocol::RocketMq if check.needs_timers() && harness::is_4() => {
                 Some("a broker of 4.x has delay levels only, no exact times")
             }
-            Protocol::RocketMq | Protocol::Cmq | Protocol::CmqTcp => None,
+            Protocol::Amqp(amqp::Kind::Stream) => match check {
+                Check::DeadLetter => Some("a stream has no dead letters"),
+                Check::CloseHandsBack => Some("a stream is read again from where one begins"),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -277,6 +318,8 @@ impl Subject {
                 None => harness::broker_version(),
             },
             Protocol::Cmq | Protocol::CmqTcp => env!("CARGO_PKG_VERSION").to_owned(),
+            Protocol::Amqp(kind) => format!("{}{}", amqp::version(), kind.suffix()),
+            Protocol::AmqpTls => format!("{} TLS", amqp::version()),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod bomb;
 mod cancel;
 mod child;
 pub mod cmq;
+pub mod command;
 mod crowd;
 mod listener;
 mod log;

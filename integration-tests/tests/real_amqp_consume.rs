@@ -389,6 +389,62 @@ async fn real_amqp_streams_are_read_from_any_offset() {
     client.close().await;
 }
 
+/// A stream takes nothing back, and refusing one of its messages costs the connection: that of everybody else, too. So nothing is refused.
+#[tokio::test]
+#[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
+async fn real_amqp_a_stream_that_takes_nothing_back_costs_nobody_the_connection() {
+    let client = connect().await;
+    let (other, stream) = (queue(&client, "other").await, unique("stream"));
+    client
+        .declare_queue(Queue::stream(stream.clone()))
+        .await
+        .unwrap();
+    fill(&client, &other, 1).await;
+    fill(&client, &stream, 50).await;
+    let beside = client.consumer(other).build().await.unwrap();
+    let held = next(&beside).await;
+    let consuming = client.consumer(stream.clone()).prefetch(10);
+    let consumer = consuming.stream_offset("first").build().await.unwrap();
+    let mut meanwhile = Vec::new();
+    for (attempt, decision) in [
+        (1, None),
+        (2, Some(Settle::Release)),
+        (3, Some(Settle::RetryAfter(Duration::from_millis(10)))),
+        (4, Some(Settle::DeadLetter)),
+    ] {
+        // What comes again comes before what came later, but not before what was handed out meanwhile.
+        let delivery = loop {
+            let delivery = next(&consumer).await;
+            if delivery.text() == Some("0") {
+                break delivery;
+            }
+            meanwhile.push(delivery);
+        };
+        assert_eq!(delivery.attempt(), attempt);
+        match decision {
+            Some(decision) => delivery.settle(decision).await.unwrap(),
+            None => drop(delivery),
+        }
+    }
+    drop(meanwhile);
+    let passed = next(&consumer).await;
+    assert_ne!(passed.text(), Some("0"), "it was passed over");
+    drop(passed);
+    // Some are here that nobody was given.
+    consumer.close().await;
+    // Where to begin is not said: it is known by what comes.
+    let consumer = client.consumer(stream.clone()).prefetch(10);
+    let consumer = consumer.build().await.unwrap();
+    fill(&client, &stream, 50).await;
+    drop(next(&consumer).await);
+    drop(next(&consumer).await);
+    consumer.close().await;
+    client.queue(&stream).await.unwrap();
+    held.ack().await.unwrap();
+    client.delete_queue(&stream).await.unwrap();
+    client.close().await;
+}
+
 /// Paused, nothing is handed out; the stream of messages goes on where it was.
 #[tokio::test]
 #[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]

@@ -8,15 +8,12 @@
 )]
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, Output};
 use std::time::Duration;
 
-use integration_tests::brokers::without_package;
+use integration_tests::harness::command::{Mq, code, err, interrupt, json, out, wait};
 use integration_tests::harness::{is_4, nameserver, now, unique, url};
 use mq_dev::proxy::Proxy;
-use serde_json::Value;
 
 #[test]
 #[ignore = "needs MQ_ROCKETMQ_URL"]
@@ -501,51 +498,20 @@ async fn real_rocketmq_cli_bench_sends_batches_and_writes_its_files() {
     assert_eq!(json(&told)[0]["count"], 50);
 }
 
-/// The command, built once.
-fn mq() -> &'static PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let mut build = Command::new(env!("CARGO"));
-        without_package(&mut build)
-            .args(["build", "--workspace", "--bin", "mq"])
-            .args(["--message-format", "json-render-diagnostics"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"));
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        let built = build.stderr(Stdio::inherit()).output().unwrap();
-        assert!(built.status.success(), "mq does not build");
-        let messages = String::from_utf8(built.stdout).unwrap();
-        messages
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .find(|message| message["target"]["name"] == "mq" && message["executable"].is_string())
-            .map(|message| message["executable"].as_str().unwrap().into())
-            .expect("cargo names the executable it built")
-    })
+fn mq() -> Mq {
+    Mq::new("rocketmq", "MQ_ROCKETMQ_URL", url())
 }
 
 fn spawn(words: &[&str]) -> Child {
-    Command::new(mq())
-        .arg("rocketmq")
-        .args(words)
-        .env("MQ_ROCKETMQ_URL", url())
-        .env_remove("RUST_LOG")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    mq().spawn(words)
 }
 
 fn run(words: &[&str]) -> Output {
-    feed(words, &[])
+    mq().run(words)
 }
 
 fn feed(words: &[&str], input: &[u8]) -> Output {
-    let mut child = spawn(words);
-    child.stdin.take().unwrap().write_all(input).unwrap();
-    wait(child)
+    mq().feed(words, input)
 }
 
 fn receive(topic: &str, group: &str, more: &[&str]) -> Output {
@@ -559,30 +525,6 @@ fn receive(topic: &str, group: &str, more: &[&str]) -> Output {
     run(&words)
 }
 
-/// Waits for the end, which has to come.
-fn wait(mut child: Child) -> Output {
-    let deadline = now() + Duration::from_secs(60);
-    // Little enough is printed here to fit into a pipe.
-    while child.try_wait().unwrap().is_none() {
-        if now() > deadline {
-            child.kill().unwrap();
-            panic!(
-                "it does not end: {}",
-                err(&child.wait_with_output().unwrap())
-            );
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    child.wait_with_output().unwrap()
-}
-
-fn interrupt(child: &Child) {
-    let sent = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(sent.unwrap().success());
-}
-
 fn lag(group: &str) -> i64 {
     let told = run(&["lag", group, "--json"]);
     assert_eq!(code(&told), 0, "{}", err(&told));
@@ -590,23 +532,4 @@ fn lag(group: &str) -> i64 {
         .iter()
         .map(|queue| queue["lag"].as_i64().unwrap())
         .sum()
-}
-
-fn json(output: &Output) -> Vec<Value> {
-    out(output)
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().expect("it was not killed")
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn err(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }

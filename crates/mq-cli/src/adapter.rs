@@ -14,6 +14,7 @@
 //! Every future here is as the protocol's own is: asking and receiving lose nothing when they are dropped; a send, a transaction's end, a
 //! cancellation or a change that is dropped half way may or may not reach the broker; a settlement is recorded by the call.
 
+mod amqp;
 mod cmq;
 mod control;
 mod error;
@@ -21,19 +22,22 @@ mod message;
 mod model;
 mod options;
 mod rocketmq;
+mod subscription;
 mod transaction;
 
-use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _};
 
+pub use self::amqp::Amqp;
 pub use self::cmq::{Cmq, InOrder, OfQueue};
 pub use self::control::CmqControl;
 pub(crate) use self::control::NO_MESSAGES;
 pub use self::error::{Error, Failed, Result, Unchanged};
 pub use self::message::{Cancel, Incoming, Outgoing, Sent, Settle, When};
-pub use self::model::{Description, Features, QueueCount, QueueLag, QueueRange, Topic};
+pub use self::model::{Description, Features, QueueCount, QueueLag, QueueRange, QueueReady, Topic};
 pub(crate) use self::options::DEFAULT_GROUP;
 pub use self::options::{Compress, Consume, From, Options, Target};
 pub use self::rocketmq::RocketMq;
+pub use self::subscription::{Acker, Delivery, Subscription};
 pub use self::transaction::Transaction;
 
 /// A connected client of one of the protocols. Cheap to clone.
@@ -46,41 +50,8 @@ pub enum Broker {
     Cmq(Cmq),
     /// Over CMQ's control plane: no messages.
     CmqControl(CmqControl),
-}
-
-/// A member of a consumer group, or whatever the protocol has in its place.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Subscription {
-    /// Over RocketMQ's remoting protocol.
-    RocketMq(mq_rocketmq::Consumer),
-    /// Of one CMQ queue.
-    Cmq(Box<OfQueue>),
-    /// Of a CMQ queue's shards, in order.
-    CmqOrdered(Box<InOrder>),
-}
-
-/// A received message that is not settled yet. Dropped unsettled, it is delivered again by the protocol's retry policy.
-#[derive(Debug)]
-#[must_use = "a delivery that is dropped unsettled is delivered again"]
-pub struct Delivery {
-    /// What was received.
-    pub message: Incoming,
-    /// Settles it.
-    pub acker: Acker,
-}
-
-/// Settles one message, apart from its content.
-#[derive(Debug)]
-#[non_exhaustive]
-#[must_use = "an acker that is dropped unsettled has its message delivered again"]
-pub enum Acker {
-    /// Over RocketMQ's remoting protocol.
-    RocketMq(mq_rocketmq::Acker),
-    /// Of one CMQ queue.
-    Cmq(mq_cmq::Acker),
-    /// Of a CMQ queue's shards, in order.
-    CmqOrdered(Box<mq_cmq::ordered::OrderedDelivery>),
+    /// Over AMQP 0-9-1.
+    Amqp(Amqp),
 }
 
 impl Broker {
@@ -100,6 +71,7 @@ impl Broker {
             Target::CmqControl(builder) => {
                 CmqControl::new(*builder, &options).map(Self::CmqControl)
             }
+            Target::Amqp(builder) => Amqp::connect(*builder, options).await.map(Self::Amqp),
         }
     }
 
@@ -108,6 +80,7 @@ impl Broker {
         match self {
             Self::RocketMq(_) => "rocketmq",
             Self::Cmq(_) | Self::CmqControl(_) => "cmq",
+            Self::Amqp(_) => "amqp",
         }
     }
 
@@ -117,6 +90,7 @@ impl Broker {
             Self::RocketMq(_) => rocketmq::FEATURES,
             Self::Cmq(broker) => broker.features(),
             Self::CmqControl(_) => Features::default(),
+            Self::Amqp(_) => amqp::FEATURES,
         }
     }
 
@@ -130,6 +104,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.send(message).await,
             Self::Cmq(broker) => broker.send(message).await,
             Self::CmqControl(_) => Err(control::not_sent(message)),
+            Self::Amqp(broker) => broker.send(message).await,
         }
     }
 
@@ -146,6 +121,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.send_all(messages).boxed(),
             Self::Cmq(broker) => broker.send_all(messages).boxed(),
             Self::CmqControl(_) => messages.map(|it| Err(control::not_sent(it))).boxed(),
+            Self::Amqp(broker) => broker.send_all(messages).boxed(),
         }
     }
 
@@ -158,6 +134,7 @@ impl Broker {
                 let refused = messages.into_iter().map(|it| Err(control::not_sent(it)));
                 refused.collect()
             }
+            Self::Amqp(broker) => broker.send_batch(messages).await,
         }
     }
 
@@ -170,6 +147,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.cancel(handle).await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::no_cancel()),
+            Self::Amqp(_) => Err(amqp::no_schedule()),
         }
     }
 
@@ -183,6 +161,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.consume(consume).await.map(Subscription::RocketMq),
             Self::Cmq(broker) => broker.consume(consume).await,
             Self::CmqControl(_) => Err(control::no_messages()),
+            Self::Amqp(broker) => broker.consume(consume).await.map(Subscription::Amqp),
         }
     }
 
@@ -196,6 +175,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.topics().await,
             Self::Cmq(broker) => broker.topics().await,
             Self::CmqControl(broker) => broker.topics().await,
+            Self::Amqp(_) => Err(amqp::no_list()),
         }
     }
 
@@ -209,6 +189,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.describe(topic).await.map(Description::Ranges),
             Self::Cmq(broker) => broker.describe(topic).await.map(Description::Counts),
             Self::CmqControl(broker) => broker.describe(topic).await.map(Description::Counts),
+            Self::Amqp(broker) => broker.describe(topic).await.map(Description::Ready),
         }
     }
 
@@ -221,6 +202,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.lag(group).await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::no_groups()),
+            Self::Amqp(_) => Err(amqp::no_groups()),
         }
     }
 
@@ -233,6 +215,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.groups().await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::no_groups()),
+            Self::Amqp(_) => Err(amqp::no_groups()),
         }
     }
 
@@ -250,6 +233,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.create_topic(topic, queues).await,
             Self::Cmq(broker) => broker.create_topic(topic, queues).await,
             Self::CmqControl(broker) => broker.create_topic(topic).await,
+            Self::Amqp(broker) => broker.create_topic(topic, queues).await,
         }
     }
 
@@ -262,6 +246,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.create_group(group).await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::unchanged(cmq::no_groups())),
+            Self::Amqp(_) => Err(amqp::unchanged(amqp::no_groups())),
         }
     }
 
@@ -275,6 +260,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.delete_topic(topic).await,
             Self::Cmq(broker) => broker.delete_topic(topic).await,
             Self::CmqControl(broker) => broker.delete_topic(topic).await,
+            Self::Amqp(broker) => broker.delete_topic(topic).await,
         }
     }
 
@@ -287,6 +273,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.delete_group(group).await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::unchanged(cmq::no_groups())),
+            Self::Amqp(_) => Err(amqp::unchanged(amqp::no_groups())),
         }
     }
 
@@ -306,56 +293,7 @@ impl Broker {
                 broker.close();
                 Ok(())
             }
-        }
-    }
-}
-
-impl Subscription {
-    /// The next message; `None` when it is closed. Cancel-safe.
-    ///
-    /// # Errors
-    ///
-    /// What ended it; then `None`.
-    pub async fn recv(&self) -> Result<Option<Delivery>> {
-        match self {
-            Self::RocketMq(consumer) => rocketmq::recv(consumer).await,
-            Self::Cmq(consumer) => consumer.recv().await,
-            Self::CmqOrdered(consumer) => consumer.recv().await,
-        }
-    }
-
-    /// Gives back what was not handed out, persists what was settled and leaves the group.
-    pub async fn close(&self) {
-        match self {
-            Self::RocketMq(consumer) => consumer.close().await,
-            Self::Cmq(consumer) => consumer.close().await,
-            Self::CmqOrdered(consumer) => consumer.close().await,
-        }
-    }
-}
-
-impl Delivery {
-    /// Settles the message. The decision is recorded by the call; the future waits for the result.
-    ///
-    /// # Errors
-    ///
-    /// Kind `Stale`: it came too late, and the message is delivered again. Kind `Unsupported`: the protocol has no such decision.
-    pub fn settle(self, decision: Settle) -> impl Future<Output = Result<()>> + Send {
-        self.acker.settle(decision)
-    }
-}
-
-impl Acker {
-    /// As [`Delivery::settle`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Delivery::settle`].
-    pub fn settle(self, decision: Settle) -> impl Future<Output = Result<()>> + Send {
-        match self {
-            Self::RocketMq(acker) => rocketmq::settle(acker, decision).boxed(),
-            Self::Cmq(acker) => cmq::settle(acker, decision).boxed(),
-            Self::CmqOrdered(delivery) => cmq::settle_ordered(*delivery, decision).boxed(),
+            Self::Amqp(broker) => broker.close().await,
         }
     }
 }

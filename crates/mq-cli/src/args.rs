@@ -7,10 +7,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, FromArgMatches as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+mod amqp;
 mod cmq;
 mod dev;
+mod dialect;
 
 pub(crate) use self::dev::{Demo, Dev, DevBroker, DevCmq, PushTo};
 
@@ -44,6 +46,8 @@ pub(crate) enum Protocol {
     Rocketmq(Rocketmq),
     /// Tencent CMQ and TDMQ for CMQ, over HTTP and TCP
     Cmq(Cmq),
+    /// AMQP 0-9-1: RabbitMQ, Tencent TDMQ for RabbitMQ
+    Amqp(Amqp),
 }
 
 impl Typed {
@@ -55,9 +59,15 @@ impl Typed {
     pub(crate) fn read(
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let mut command = cmq::command();
+        let dialects = [cmq::CMQ, amqp::AMQP];
+        let command = Self::command();
+        let mut command = dialects
+            .iter()
+            .fold(command, |it, dialect| dialect.adapt(it));
         let matches = command.try_get_matches_from_mut(arguments)?;
-        cmq::check(&matches, &mut command)?;
+        for dialect in &dialects {
+            dialect.check(&matches, &mut command)?;
+        }
         Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 }
@@ -69,6 +79,19 @@ pub(crate) struct Cmq {
     /// cmq+tc3+https://id:key@host?region=…, the control plane, to create, delete, describe and list
     ///
     /// Default: the variable MQ_CMQ_URL. Put secrets there: a command line can be read by every user of the machine.
+    #[arg(long, global = true, value_name = "URL", help_heading = "Connection")]
+    pub(crate) url: Option<String>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Amqp {
+    /// amqp://user:password@host[:port][,host2…][/vhost] or amqps://…,
+    /// [?cacertfile=…&certfile=…&keyfile=…&auth_mechanism=plain|amqplain|external&heartbeat=10]
+    ///
+    /// Default: the variable MQ_AMQP_URL. Put secrets there: a command line can be read by every user of the machine.
     #[arg(long, global = true, value_name = "URL", help_heading = "Connection")]
     pub(crate) url: Option<String>,
     #[command(subcommand)]

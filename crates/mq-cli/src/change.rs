@@ -38,11 +38,11 @@ pub(crate) async fn cancel(
     Ok(exit)
 }
 
-/// RocketMQ says at which brokers, CMQ what.
+/// RocketMQ says at which brokers, the others what.
 fn done(broker: &Broker, verb: &str, what: What, name: &str, told: &[String]) -> String {
     match broker {
         Broker::RocketMq(_) => at_brokers(verb, what, name, told),
-        Broker::Cmq(_) | Broker::CmqControl(_) => format!("{verb}: {}", told.join(", ")),
+        _ => format!("{verb}: {}", told.join(", ")),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::adapter::{Broker, Description, QueueCount, QueueLag, QueueRange};
+use crate::adapter::{Broker, Description, QueueCount, QueueLag, QueueRange, QueueReady};
 use crate::exit::{Exit, Failure};
-use crate::json::{CountLine, GroupLine, LagLine, RangeLine, TopicLine, line};
+use crate::json::{CountLine, GroupLine, LagLine, RangeLine, ReadyLine, TopicLine, line};
 use crate::output::{Output, say};
 
 pub(crate) async fn topics(
@@ -50,6 +50,7 @@ pub(crate) async fn describe(
     match broker.describe(topic).await? {
         Description::Ranges(queues) => ranges(topic, &queues, json, output),
         Description::Counts(queues) => counts(&queues, json, output),
+        Description::Ready(queue) => ready(&queue, json, output),
     }
 }
 
@@ -88,6 +89,18 @@ fn counts(queues: &[QueueCount], json: bool, output: &mut Output) -> Result<Exit
     print(&rows, output)?;
     let messages: u64 = queues.iter().map(QueueCount::messages).sum();
     Ok(total(messages, queues.len()))
+}
+
+fn ready(queue: &QueueReady, json: bool, output: &mut Output) -> Result<Exit, Failure> {
+    if json {
+        output.json(&line(&ReadyLine::new(queue)))?;
+        return Ok(Exit::Done);
+    }
+    let numbers = [queue.visible, queue.consumers].map(|number| number.to_string());
+    let [visible, consumers] = numbers;
+    let head = ["QUEUE", "VISIBLE", "CONSUMERS"].map(str::to_owned);
+    print(&[head, [queue.queue.clone(), visible, consumers]], output)?;
+    Ok(Exit::Done)
 }
 
 fn total(messages: impl fmt::Display, queues: usize) -> Exit {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use mq_core::{Properties, Retry};
 use serde::{Serialize, Serializer};
 
-use crate::adapter::{Error, Incoming, QueueCount, QueueLag, QueueRange, Sent, Topic};
+use crate::adapter::{Error, Incoming, QueueCount, QueueLag, QueueRange, QueueReady, Sent, Topic};
 
 /// One line, without the line feed.
 pub(crate) fn line(value: &impl Serialize) -> String {
@@ -61,7 +61,8 @@ pub(crate) struct ReceivedLine<'a> {
     body: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body_base64: Option<String>,
-    born_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    born_at: Option<String>,
     received_at: String,
     redelivery_count: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -101,6 +102,14 @@ pub(crate) struct CountLine<'a> {
     delayed: u64,
 }
 
+/// A queue of which is known what can be received.
+#[derive(Debug, Serialize)]
+pub(crate) struct ReadyLine<'a> {
+    queue: &'a str,
+    visible: u32,
+    consumers: u32,
+}
+
 /// A queue that a group reads.
 #[derive(Debug, Serialize)]
 pub(crate) struct LagLine<'a> {
@@ -119,6 +128,16 @@ impl<'a> CountLine<'a> {
             visible: count.visible,
             held: count.held,
             delayed: count.delayed,
+        }
+    }
+}
+
+impl<'a> ReadyLine<'a> {
+    pub(crate) fn new(ready: &'a QueueReady) -> Self {
+        Self {
+            queue: &ready.queue,
+            visible: ready.visible,
+            consumers: ready.consumers,
         }
     }
 }
@@ -162,7 +181,7 @@ impl<'a> ReceivedLine<'a> {
             properties: &message.properties,
             body,
             body_base64: body.is_none().then(|| STANDARD.encode(&message.body)),
-            born_at: time(message.born_at),
+            born_at: message.born_at.map(time),
             received_at: time(message.received_at),
             redelivery_count: message.redelivery_count,
             undecoded: message.undecoded.as_deref(),
@@ -237,7 +256,7 @@ pub(crate) mod tests {
             tag: Some("TagA".into()),
             properties: [("b", "2"), ("a", "1")].into_iter().collect(),
             body: "hello".into(),
-            born_at,
+            born_at: Some(born_at),
             received_at: born_at + Duration::from_millis(993),
             redelivery_count: 1,
             undecoded: None,
@@ -257,12 +276,13 @@ pub(crate) mod tests {
         let mut bare = message();
         bare.key = None;
         bare.tag = None;
+        bare.born_at = None;
         bare.properties = Properties::new();
         bare.body = vec![0xff, 0].into();
         bare.undecoded = Some("zstd: broken".into());
         assert_eq!(
             line(&ReceivedLine::new(&bare)),
-            r#"{"id":"ID","topic":"orders","queue":"broker-a/3","offset":42,"properties":{},"body_base64":"/wA=","born_at":"2023-11-14T22:13:20.007Z","received_at":"2023-11-14T22:13:21.000Z","redelivery_count":1,"undecoded":"zstd: broken"}"#
+            r#"{"id":"ID","topic":"orders","queue":"broker-a/3","offset":42,"properties":{},"body_base64":"/wA=","received_at":"2023-11-14T22:13:21.000Z","redelivery_count":1,"undecoded":"zstd: broken"}"#
         );
     }
 

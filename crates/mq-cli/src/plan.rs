@@ -96,6 +96,7 @@ impl Plan {
         let (speech, url, command) = match typed {
             Protocol::Rocketmq(typed) => (&ROCKETMQ, typed.url, typed.command),
             Protocol::Cmq(typed) => (&CMQ, typed.url, typed.command),
+            Protocol::Amqp(typed) => (&AMQP, typed.url, typed.command),
         };
         let mut warnings = Vec::new();
         if url.as_ref().is_some_and(|url| url.contains('@')) {
@@ -367,6 +368,13 @@ const CMQ: Speech = Speech {
     no_url: "no endpoint given: set MQ_CMQ_URL to cmq+http://id:key@host:port, or pass it with --url",
     secret_typed: "--url holds a secret, which every user of this machine can read while the command runs; \
         put the URL into MQ_CMQ_URL instead",
+};
+const AMQP: Speech = Speech {
+    target: Target::amqp,
+    variable: "MQ_AMQP_URL",
+    no_url: "no broker given: set MQ_AMQP_URL to amqp://user:password@host[:port][/vhost], or pass it with --url",
+    secret_typed: "--url holds a secret, which every user of this machine can read while the command runs; \
+        put the URL into MQ_AMQP_URL instead",
 };
 
 #[cfg(test)]

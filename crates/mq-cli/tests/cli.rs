@@ -86,6 +86,12 @@ fn help_is_data_and_stays_as_it_is() {
         ("cmq_send", "cmq send --help"),
         ("cmq_recv", "cmq recv --help"),
         ("cmq_create", "cmq create --help"),
+        ("amqp", "amqp --help"),
+        ("amqp_send", "amqp send --help"),
+        ("amqp_recv", "amqp recv --help"),
+        ("amqp_bench", "amqp bench --help"),
+        ("amqp_create", "amqp create --help"),
+        ("amqp_describe", "amqp describe --help"),
         ("dev_cmq", "dev cmq --help"),
         ("demo", "demo --help"),
     ] {

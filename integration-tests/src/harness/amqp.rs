@@ -1,14 +1,54 @@
 //! RabbitMQ as this run shares it.
 
+use std::time::Duration;
+
 use mq_amqp::{Client, ClientBuilder, Queue};
 
 use super::unique;
-use crate::brokers::rabbitmq::shared;
+use crate::brokers::rabbitmq::{shared, variable};
 
-/// Options of a client of the node that this run shares. A missing variable fails the test and is named.
-pub fn builder() -> ClientBuilder {
+/// What kind of queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// On one node.
+    Classic,
+    /// Replicated.
+    Quorum,
+    /// Read from any offset.
+    Stream,
+}
+
+impl Kind {
+    /// What a version is followed by that was tested with it.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Classic => "",
+            Self::Quorum => " quorum",
+            Self::Stream => " stream",
+        }
+    }
+}
+
+/// The URL of the node that this run shares. A missing variable fails the test and is named.
+pub fn url() -> String {
     let shared = shared().unwrap_or_else(|why| panic!("{why}"));
-    Client::from_url(shared.url()).unwrap()
+    shared.url().to_owned()
+}
+
+/// The same over TLS, with the authority that the node's certificate is of.
+pub fn tls_url() -> String {
+    let read = |name| variable(name).unwrap_or_else(|why| panic!("{why}"));
+    format!("{}?cacertfile={}", read("TLS_URL"), read("TLS_CA"))
+}
+
+/// The node's version, as the launcher told it.
+pub fn version() -> String {
+    variable("VERSION").unwrap_or_else(|_| "unknown".to_owned())
+}
+
+/// Options of a client of the node that this run shares.
+pub fn builder() -> ClientBuilder {
+    Client::from_url(&url()).unwrap()
 }
 
 /// A client of the node that this run shares.
@@ -19,8 +59,22 @@ pub async fn connect() -> Client {
 /// A classic queue that no other test and no other run uses.
 pub async fn queue(client: &Client, what: &str) -> String {
     let name = unique(what);
-    let queue = Queue::classic(name.clone()).expires(std::time::Duration::from_secs(600));
+    let queue = Queue::classic(name.clone()).expires(UNUSED);
     client.declare_queue(queue).await.unwrap();
+    name
+}
+
+/// A new queue of this kind; a stream can't expire, and stays with the node.
+pub async fn queue_of(kind: Kind, what: &str) -> String {
+    let client = connect().await;
+    let name = unique(what);
+    let queue = match kind {
+        Kind::Classic => Queue::classic(name.clone()).expires(UNUSED),
+        Kind::Quorum => Queue::quorum(name.clone()).expires(UNUSED),
+        Kind::Stream => Queue::stream(name.clone()),
+    };
+    client.declare_queue(queue).await.unwrap();
+    client.close().await;
     name
 }
 
@@ -28,8 +82,7 @@ pub async fn queue(client: &Client, what: &str) -> String {
 pub async fn cut(name: &str) {
     let name = name.to_owned();
     let cutting = tokio::task::spawn_blocking(move || {
-        let control =
-            crate::brokers::rabbitmq::variable("CTL").unwrap_or_else(|why| panic!("{why}"));
+        let control = variable("CTL").unwrap_or_else(|why| panic!("{why}"));
         let ctl = |args: &[&str]| {
             let said = std::process::Command::new(&control)
                 .arg("-q")
@@ -51,3 +104,6 @@ pub async fn cut(name: &str) {
     });
     cutting.await.unwrap();
 }
+
+/// How long queues stay that nobody uses.
+const UNUSED: Duration = Duration::from_secs(600);

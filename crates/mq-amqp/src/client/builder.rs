@@ -12,6 +12,7 @@ use crate::conn::{Mechanism, Options, TlsConfig};
 use crate::error::{Result, invalid};
 
 /// Options of a [`Client`]. Made by [`Client::builder`] or [`Client::from_url`]; used by [`connect`](Self::connect).
+#[derive(Clone)]
 #[must_use = "a client is made by connect"]
 pub struct ClientBuilder {
     endpoints: Vec<Endpoint>,
@@ -82,6 +83,12 @@ impl ClientBuilder {
         builder.secured = secured;
         builder.endpoints = parsed.endpoints;
         if let Some(vhost) = parsed.path {
+            if vhost.contains('｜') {
+                let told = format!(
+                    "the virtual host \"{vhost}\" has a full-width bar (｜), as consoles print it; write an ASCII bar (|)"
+                );
+                return Err(invalid(CONNECT, told));
+            }
             builder.vhost = vhost;
         }
         if let (Some(user), Some(secret)) = (parsed.user, parsed.secret) {
@@ -347,3 +354,26 @@ impl fmt::Debug for ClientBuilder {
 const PORT: u16 = 5672;
 const PORT_TLS: u16 = 5671;
 const CONNECT: &str = "connect";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_virtual_host_is_read_as_it_was_written_and_a_bar_of_consoles_is_pointed_out() {
+        for (url, vhost) in [
+            ("amqp://h", "/"),
+            ("amqp://h/", "/"),
+            ("amqp://h/%2f", "/"),
+            ("amqp://h/amqp-xxx|name", "amqp-xxx|name"),
+            ("amqp://h/amqp-xxx%7Cname", "amqp-xxx|name"),
+        ] {
+            assert_eq!(ClientBuilder::from_url(url).unwrap().vhost, vhost, "{url}");
+        }
+        for url in ["amqp://u:canary@h/a｜b", "amqp://u:canary@h/a%EF%BD%9Cb"] {
+            let told = ClientBuilder::from_url(url).unwrap_err().to_string();
+            assert!(told.contains("full-width bar"), "{told}");
+            assert!(!told.contains("canary"), "{told}");
+        }
+    }
+}

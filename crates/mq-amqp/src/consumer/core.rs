@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::ledger::{Decision, Ledger};
-use crate::conn::{Connection, Key};
+use crate::conn::{Connection, Key, now};
 use crate::error::Error;
 use crate::proto::{BasicDeliver, Content};
 
@@ -36,6 +36,8 @@ pub(super) struct Arrival {
 
 pub(super) struct Core {
     pub(super) queue: ByteString,
+    /// Whether the broker was told where to begin, which it takes for streams alone.
+    stream: bool,
     /// So many decisions are written at once; fewer wait a moment for others.
     most: usize,
     state: Mutex<State>,
@@ -64,6 +66,8 @@ struct State {
     failure: Option<Error>,
     paused: bool,
     counts: Counts,
+    /// Whether it takes nothing back, as streams do; known from the first delivery on.
+    takes_nothing: Option<bool>,
 }
 
 /// Whether the driver was told that there is something to write.
@@ -99,9 +103,10 @@ pub struct Counts {
 }
 
 impl Core {
-    pub(super) fn new(queue: ByteString, prefetch: u16) -> Self {
+    pub(super) fn new(queue: ByteString, prefetch: u16, stream: bool) -> Self {
         Self {
             queue,
+            stream,
             most: usize::from(prefetch / 2).max(1),
             state: Mutex::default(),
             ready: Notify::new(),
@@ -159,6 +164,7 @@ impl Core {
     /// Kind `Stale` if its channel is gone; kind `Closed` can't be: a consumer that has ended lets go of its channel.
     pub(super) fn settle(&self, epoch: u64, tag: u64, decision: Decision) -> Result<(), Error> {
         let mut state = self.state();
+        let decision = self.allowed(&state, decision);
         if state.epoch != epoch || state.channel.is_none() || !state.ledger.settle(tag, decision) {
             return Err(stale(&self.queue));
         }
@@ -174,6 +180,30 @@ impl Core {
             self.settled.notify_one();
         }
         Ok(())
+    }
+
+    /// What can be said to the broker of a decision. To refuse something of a stream would cost the connection.
+    // rabbitmq-server: rabbit_stream_queue.erl, "basic.nack and basic.reject not supported by stream queues"
+    fn allowed(&self, state: &State, decision: Decision) -> Decision {
+        match decision {
+            Decision::Requeue if state.takes_nothing == Some(true) => Decision::Leave,
+            // It is passed over. What only looks like a stream's, since it once was one's, may have dead letters.
+            Decision::Reject if self.stream => Decision::Ack,
+            decision => decision,
+        }
+    }
+
+    /// Gives a delivery back to its queue, for any consumer; of a stream, which takes nothing back, it is handed out again here.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Stale`, as for [`settle`](Self::settle).
+    pub(super) fn give_back(&self, received: Arrival) -> Result<(), Error> {
+        if self.state().takes_nothing == Some(true) {
+            return self.again(received, now());
+        }
+        let tag = received.deliver.delivery_tag;
+        self.settle(received.epoch, tag, Decision::Requeue)
     }
 
     /// Hands a delivery out again here at a time; meanwhile the broker counts it as held.
@@ -224,8 +254,8 @@ impl Core {
     }
 
     /// Told that a delivery was dropped without a decision.
-    pub(super) fn dropped(&self, epoch: u64, tag: u64) {
-        if self.settle(epoch, tag, Decision::Requeue).is_ok() {
+    pub(super) fn dropped(&self, received: Arrival) {
+        if self.give_back(received).is_ok() {
             let mut state = self.state();
             state.counts.dropped += 1;
             if state.phase == Phase::Running {
@@ -241,10 +271,9 @@ impl Core {
             state.phase = Phase::Closing;
             let waiting: Vec<_> = state.ready.drain(..).collect();
             let later = std::mem::take(&mut state.later).into_values();
+            let decision = self.allowed(&state, Decision::Requeue);
             for received in waiting.into_iter().chain(later) {
-                state
-                    .ledger
-                    .settle(received.deliver.delivery_tag, Decision::Requeue);
+                state.ledger.settle(received.deliver.delivery_tag, decision);
             }
             state.wake();
         }
@@ -323,6 +352,7 @@ impl State {
         self.epoch += 1;
         self.ledger = Ledger::default();
         self.called = Called::Not;
+        self.takes_nothing = None;
         self.ready.clear();
         self.later.clear();
     }

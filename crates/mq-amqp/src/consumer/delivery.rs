@@ -30,9 +30,9 @@ pub enum Settle {
     Retry,
     /// It is to come again after this time.
     RetryAfter(Duration),
-    /// Nobody can handle it: to the parking queue if the consumer has one, else refused, which the queue may dead-letter.
+    /// Nobody can handle it: to the parking queue if the consumer has one, else refused, which the queue may dead-letter. Of a stream it is passed over.
     DeadLetter,
-    /// Back to the queue, for any consumer, and not because of the message.
+    /// Back to the queue, for any consumer, and not because of the message. A stream takes nothing back: this consumer hands it out again.
     Release,
 }
 
@@ -249,7 +249,7 @@ impl Acker {
         let (core, tag) = (&self.shared.core, arrival.deliver.delivery_tag);
         let result = match decision {
             Settle::Ack => core.settle(arrival.epoch, tag, Decision::Ack),
-            Settle::Release => core.settle(arrival.epoch, tag, Decision::Requeue),
+            Settle::Release => core.give_back(*arrival),
             Settle::DeadLetter => {
                 return returns::park(&self.shared, &arrival, "a handler refused it");
             }
@@ -268,9 +268,7 @@ impl Acker {
 impl Drop for Acker {
     fn drop(&mut self) {
         if let Some(arrival) = self.arrival.take() {
-            self.shared
-                .core
-                .dropped(arrival.epoch, arrival.deliver.delivery_tag);
+            self.shared.core.dropped(*arrival);
         }
     }
 }

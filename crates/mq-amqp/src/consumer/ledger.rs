@@ -14,6 +14,8 @@ pub(super) enum Decision {
     Requeue,
     /// The broker is to dead-letter it, or drop it where there are no dead letters.
     Reject,
+    /// Nothing is said: it goes back with the channel.
+    Leave,
 }
 
 /// A frame to write.
@@ -30,6 +32,8 @@ enum Entry {
     Acked,
     /// Written.
     Done,
+    /// Nobody holds it, and the broker is told nothing of it.
+    Left,
 }
 
 /// The unsettled deliveries of one channel, from the lowest tag that is not done.
@@ -75,12 +79,16 @@ impl Ledger {
         if *entry != Entry::Held {
             return false;
         }
-        if decision == Decision::Ack {
-            *entry = Entry::Acked;
-            self.acked.push(tag);
-        } else {
-            *entry = Entry::Done;
-            self.refused.push((tag, decision == Decision::Requeue));
+        match decision {
+            Decision::Ack => {
+                *entry = Entry::Acked;
+                self.acked.push(tag);
+            }
+            Decision::Requeue | Decision::Reject => {
+                *entry = Entry::Done;
+                self.refused.push((tag, decision == Decision::Requeue));
+            }
+            Decision::Leave => *entry = Entry::Left,
         }
         true
     }
@@ -106,7 +114,7 @@ impl Ledger {
         let settled = self
             .entries
             .iter()
-            .take_while(|entry| **entry != Entry::Held)
+            .take_while(|entry| !matches!(entry, Entry::Held | Entry::Left))
             .count();
         let mut last = None;
         let mut count = 0;
@@ -179,7 +187,7 @@ mod tests {
     }
 
     fn decision() -> impl Strategy<Value = Decision> {
-        prop_oneof![4 => Just(Decision::Ack), 1 => Just(Decision::Requeue), 1 => Just(Decision::Reject)]
+        prop_oneof![4 => Just(Decision::Ack), 1 => Just(Decision::Requeue), 1 => Just(Decision::Reject), 1 => Just(Decision::Leave)]
     }
 
     proptest! {
@@ -204,8 +212,10 @@ mod tests {
                     _ => {
                         ledger.write(|write| broker.read(write));
                         prop_assert_eq!(ledger.news(), 0);
-                        prop_assert!(broker.held.values().all(Option::is_none), "something decided was not written");
-                        prop_assert_eq!(ledger.held(), broker.held.len());
+                        let left = broker.held.values().filter(|decided| **decided == Some(Decision::Leave)).count();
+                        let undecided = broker.held.values().filter(|decided| decided.is_none()).count();
+                        prop_assert_eq!(left + undecided, broker.held.len(), "something decided was not written");
+                        prop_assert_eq!(ledger.held(), undecided);
                     }
                 }
             }

@@ -70,9 +70,10 @@ impl ConsumerBuilder {
         self.argument("x-priority", priority)
     }
 
-    /// Where to begin in a stream: `first`, `last`, `next`, an offset, a time. For streams alone.
+    /// Where to begin in a stream: `first`, `last`, `next`, an offset, a time. For streams alone, and to be given for each of them: by it the consumer
+    /// knows that it must refuse nothing, which would cost the connection.
     pub fn stream_offset(self, offset: impl Into<Value>) -> Self {
-        self.argument("x-stream-offset", offset)
+        self.argument(STREAM_OFFSET, offset)
     }
 
     /// An argument of the broker's own.
@@ -125,7 +126,8 @@ impl ConsumerBuilder {
         } else {
             None
         };
-        let core = Arc::new(Core::new(self.queue.clone(), self.prefetch));
+        let stream = self.arguments.get(STREAM_OFFSET).is_some();
+        let core = Arc::new(Core::new(self.queue.clone(), self.prefetch, stream));
         let consume = BasicConsume {
             reserved_1: 0,
             queue: self.queue,
@@ -149,3 +151,6 @@ impl ConsumerBuilder {
         })
     }
 }
+
+// rabbitmq.com/docs/streams, "Consuming": the argument, and the header of each delivery
+pub(super) const STREAM_OFFSET: &str = "x-stream-offset";

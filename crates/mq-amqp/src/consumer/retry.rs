@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::core::Arrival;
 use super::delivery::{Settling, attempt};
-use super::ledger::Decision;
 use super::{Shared, returns};
 use crate::conn::now;
 
@@ -96,11 +95,7 @@ pub(super) fn retry(shared: &Arc<Shared>, received: Arrival, pause: Option<Durat
         return returns::park(shared, &received, &format!("{attempt} attempts failed"));
     }
     let result = match (policy.how, pause) {
-        (How::Requeue, None) => shared.core.settle(
-            received.epoch,
-            received.deliver.delivery_tag,
-            Decision::Requeue,
-        ),
+        (How::Requeue, None) => shared.core.give_back(received),
         (How::Delayed, pause) => {
             let pause = pause.unwrap_or_else(|| policy.pause(attempt));
             return returns::delay(shared, &received, pause);

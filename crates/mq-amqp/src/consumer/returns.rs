@@ -112,19 +112,19 @@ enum Way {
 
 fn send_round(shared: &Arc<Shared>, arrival: &Arrival, message: Message, way: Way) -> Settling {
     let (told, settling) = oneshot::channel();
-    let (epoch, tag) = (arrival.epoch, arrival.deliver.delivery_tag);
+    let arrival = arrival.clone();
     let with = Arc::clone(shared);
     let sending = async move {
         let sent = publish(&with, message, way).await;
-        let decision = if sent.is_ok() {
-            Decision::Ack
-        } else {
-            Decision::Requeue
-        };
         if let Err(error) = &sent {
             tracing::warn!(%error, queue = %with.core.queue, "a message could not be sent round; it is delivered again");
         }
-        let settled = with.core.settle(epoch, tag, decision);
+        let settled = if sent.is_ok() {
+            let tag = arrival.deliver.delivery_tag;
+            with.core.settle(arrival.epoch, tag, Decision::Ack)
+        } else {
+            with.core.give_back(arrival)
+        };
         // Nobody has to wait for it.
         let _ = told.send(sent.and(settled));
     };

@@ -55,6 +55,7 @@ const FEATURES: Features = Features {
     scheduled: true,
     cancel: false,
     exact_times: false,
+    keys: false,
     properties: false,
     binary: false,
     large: false,

@@ -16,6 +16,8 @@ pub enum Error {
     Cmq(mq_cmq::Error),
     /// Over CMQ's control plane.
     CmqControl(mq_cmq::ControlError),
+    /// Over AMQP 0-9-1.
+    Amqp(mq_amqp::Error),
 }
 
 /// A result with [`Error`].
@@ -50,6 +52,7 @@ impl Error {
             Self::RocketMq(error) => error.kind(),
             Self::Cmq(error) => error.kind(),
             Self::CmqControl(error) => error.kind(),
+            Self::Amqp(error) => error.kind(),
         }
     }
 
@@ -63,6 +66,7 @@ impl Error {
             }
             // Its codes are words, and stand in the message.
             Self::CmqControl(_) => None,
+            Self::Amqp(error) => error.code().map(|code| i32::from(code.0)),
         }
     }
 
@@ -72,6 +76,7 @@ impl Error {
             Self::RocketMq(error) => error.outcome(),
             Self::Cmq(error) => error.outcome(),
             Self::CmqControl(error) => error.outcome(),
+            Self::Amqp(error) => error.outcome(),
         }
     }
 
@@ -81,6 +86,7 @@ impl Error {
             Self::RocketMq(error) => error.retry(),
             Self::Cmq(error) => error.retry(),
             Self::CmqControl(error) => error.retry(),
+            Self::Amqp(error) => error.retry(),
         }
     }
 }
@@ -92,6 +98,7 @@ impl fmt::Display for Error {
             Self::RocketMq(error) => error.fmt(f),
             Self::Cmq(error) => error.fmt(f),
             Self::CmqControl(error) => error.fmt(f),
+            Self::Amqp(error) => error.fmt(f),
         }
     }
 }
@@ -102,6 +109,7 @@ impl std::error::Error for Error {
             Self::RocketMq(error) => error.source(),
             Self::Cmq(error) => error.source(),
             Self::CmqControl(error) => error.source(),
+            Self::Amqp(error) => error.source(),
         }
     }
 }
@@ -121,6 +129,12 @@ impl From<mq_cmq::Error> for Error {
 impl From<mq_cmq::ControlError> for Error {
     fn from(error: mq_cmq::ControlError) -> Self {
         Self::CmqControl(error)
+    }
+}
+
+impl From<mq_amqp::Error> for Error {
+    fn from(error: mq_amqp::Error) -> Self {
+        Self::Amqp(error)
     }
 }
 
@@ -159,6 +173,15 @@ impl From<mq_cmq::Error> for Unchanged {
 
 impl From<mq_cmq::ControlError> for Unchanged {
     fn from(error: mq_cmq::ControlError) -> Self {
+        Self {
+            partial: error.outcome() == Outcome::Unknown,
+            error: error.into(),
+        }
+    }
+}
+
+impl From<mq_amqp::Error> for Unchanged {
+    fn from(error: mq_amqp::Error) -> Self {
         Self {
             partial: error.outcome() == Outcome::Unknown,
             error: error.into(),

@@ -11,7 +11,8 @@ use mq_core::Properties;
 #[non_exhaustive]
 #[must_use]
 pub struct Outgoing {
-    /// The topic or queue, without the client's namespace. For CMQ `QUEUE`, `QUEUE/SHARDS`, or `topic:NAME[/ROUTING.KEY]`.
+    /// The topic or queue, without the client's namespace. For CMQ `QUEUE`, `QUEUE/SHARDS`, or `topic:NAME[/ROUTING.KEY]`;
+    /// for AMQP `QUEUE`, `EXCHANGE/ROUTING.KEY`, or `/QUEUE`.
     pub destination: String,
     /// The content.
     pub body: Bytes,
@@ -59,7 +60,7 @@ pub struct Sent {
     pub id: String,
     /// The topic, as it was given.
     pub topic: String,
-    /// The queue, unique in the topic: for RocketMQ broker and number, as `broker-a/0`.
+    /// The queue, unique in the topic: for RocketMQ broker and number, as `broker-a/0`. Empty of what an AMQP exchange led on.
     pub queue: String,
     /// The offset in the queue, where the protocol has offsets.
     pub offset: Option<i64>,
@@ -75,7 +76,7 @@ pub struct Sent {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Incoming {
-    /// The id that stays the same over resends and deliveries.
+    /// The id that stays the same over resends and deliveries; empty if its sender gave it none.
     pub id: String,
     /// The topic it was sent to, without the client's namespace.
     pub topic: String,
@@ -91,8 +92,8 @@ pub struct Incoming {
     pub properties: Properties,
     /// The content.
     pub body: Bytes,
-    /// When it was made, by the sender's clock.
-    pub born_at: SystemTime,
+    /// When it was made, by the sender's clock, if it says so.
+    pub born_at: Option<SystemTime>,
     /// When it was taken here.
     pub received_at: SystemTime,
     /// How often it was delivered before.

@@ -35,7 +35,9 @@ pub struct Features {
     pub cancel: bool,
     /// Times of delivery are kept to less than a second.
     pub exact_times: bool,
-    /// Messages have keys and properties.
+    /// Messages have keys.
+    pub keys: bool,
+    /// Messages have properties.
     pub properties: bool,
     /// Bodies may be any bytes; else they are text.
     pub binary: bool,
@@ -85,6 +87,18 @@ pub struct QueueCount {
     pub delayed: u64,
 }
 
+/// What a queue tells of itself that tells neither offsets nor what is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueReady {
+    /// The queue.
+    pub queue: String,
+    /// How many messages can be received.
+    pub visible: u32,
+    /// How many receive from it.
+    pub consumers: u32,
+}
+
 /// What a topic or queue is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -93,6 +107,8 @@ pub enum Description {
     Ranges(Vec<QueueRange>),
     /// Queues without.
     Counts(Vec<QueueCount>),
+    /// One queue, of which is known what can be received.
+    Ready(QueueReady),
 }
 
 /// How far a group is behind in one queue.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mq_rocketmq::{Client, ClientBuilder, ConsumerBuilder, ScheduledHandle};
 
-use super::{Result, cmq, control};
+use super::{Result, amqp, cmq, control};
 
 /// A service URL that was read and found good.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub enum Target {
     CmqTcp(Box<mq_cmq::TcpClientBuilder>),
     /// `cmq+tc3+http://…` or `cmq+tc3+https://…`
     CmqControl(Box<mq_cmq::ControlClientBuilder>),
+    /// `amqp://…` or `amqps://…`
+    Amqp(Box<mq_amqp::ClientBuilder>),
 }
 
 /// Options of a connection.
@@ -109,6 +111,16 @@ impl Target {
         Ok(Self::Cmq(Box::new(mq_cmq::Client::from_url(url)?)))
     }
 
+    /// Reads a URL of AMQP.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid`, as the client has it. The secret is never part of it.
+    pub fn amqp(url: &str) -> Result<Self> {
+        let builder = mq_amqp::Client::from_url(url)?;
+        Ok(Self::Amqp(Box::new(builder)))
+    }
+
     /// Whether this is a handle of a scheduled message, told before anything is connected.
     ///
     /// # Errors
@@ -119,6 +131,7 @@ impl Target {
             Self::RocketMq(_) => Ok(handle.parse::<ScheduledHandle>().map(drop)?),
             Self::Cmq(_) | Self::CmqTcp(_) => Err(cmq::no_cancel()),
             Self::CmqControl(_) => Err(control::no_messages()),
+            Self::Amqp(_) => Err(amqp::no_schedule()),
         }
     }
 }

@@ -41,6 +41,7 @@ pub(super) const FEATURES: Features = Features {
     scheduled: true,
     cancel: true,
     exact_times: true,
+    keys: true,
     properties: true,
     binary: true,
     large: true,

@@ -1,51 +1,14 @@
 //! The flags as CMQ has them: some are absent, some mean something else.
 
-use clap::error::ErrorKind;
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory as _};
+use super::dialect::Dialect;
 
-use super::Typed;
-
-/// The command with CMQ's own help.
-pub(super) fn command() -> Command {
-    Typed::command().mut_subcommand("cmq", |mut cmq| {
-        for (name, _) in NO_COMMANDS {
-            cmq = cmq.mut_subcommand(name, |it| it.hide(true));
-        }
-        for (name, flag, _) in NO_FLAGS {
-            cmq = cmq.mut_subcommand(name, |it| it.mut_arg(flag, |arg| arg.hide(true)));
-        }
-        for (name, arg, help) in OTHER_HELP {
-            let change = |it: clap::Arg| it.help(help).long_help(None);
-            cmq = cmq.mut_subcommand(name, |it| it.mut_arg(arg, change));
-        }
-        for (name, about) in OTHER_ABOUT {
-            cmq = cmq.mut_subcommand(name, |it| it.about(about).long_about(None));
-        }
-        cmq
-    })
-}
-
-/// Refuses what CMQ lacks, instead of taking it without effect.
-pub(super) fn check(matches: &ArgMatches, command: &mut Command) -> Result<(), clap::Error> {
-    let Some(("cmq", cmq)) = matches.subcommand() else {
-        return Ok(());
-    };
-    let Some((name, typed)) = cmq.subcommand() else {
-        return Ok(());
-    };
-    let absent = NO_COMMANDS.iter().find(|(absent, _)| *absent == name);
-    let absent = absent.map(|(name, why)| format!("mq cmq has no {name}: {why}"));
-    let is_typed = |flag: &str| typed.value_source(flag) == Some(ValueSource::CommandLine);
-    let flag = NO_FLAGS
-        .iter()
-        .find(|(of, flag, _)| *of == name && is_typed(flag));
-    let flag = flag.map(|(_, flag, why)| format!("--{}: {why}", flag.replace('_', "-")));
-    match absent.or(flag) {
-        Some(told) => Err(command.error(ErrorKind::ArgumentConflict, told)),
-        None => Ok(()),
-    }
-}
+pub(super) const CMQ: Dialect = Dialect {
+    protocol: "cmq",
+    no_commands: &NO_COMMANDS,
+    no_flags: &NO_FLAGS,
+    other_help: &OTHER_HELP,
+    other_about: &OTHER_ABOUT,
+};
 
 const NO_COMMANDS: [(&str, &str); 3] = [
     ("cancel", "a message that was sent can't be taken back"),

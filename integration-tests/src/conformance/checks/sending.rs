@@ -21,7 +21,11 @@ pub(super) async fn send_receive(subject: Subject) {
         assert!(seen.insert(number), "{number} came twice");
         let told = &sent[number];
         let message = &delivery.message;
-        assert_eq!((&message.id, message.offset), (&told.id, told.offset));
+        assert_eq!(message.id, told.id);
+        // Of a stream only the receiver is told.
+        if told.offset.is_some() {
+            assert_eq!(message.offset, told.offset);
+        }
         assert_eq!((&message.topic, &message.queue), (&topic, &told.queue));
         assert_eq!((message.redelivery_count, &message.undecoded), (0, &None));
         ack(delivery).await;
@@ -32,12 +36,14 @@ pub(super) async fn send_receive(subject: Subject) {
 pub(super) async fn properties_survive(subject: Subject) {
     let (broker, topic) = (subject.connect().await, subject.topic("properties").await);
     let mut message = Outgoing::new(&topic, "body")
-        .key("ключ-1")
         .property("城市", "深圳")
         .property("emoji", "🚀🇨🇳")
         .property("json", "{\"a\": [1, \"\\n\"]}")
         .property("spaces", " a  b ")
         .property("long", "x".repeat(10_000));
+    if broker.features().keys {
+        message = message.key("ключ-1");
+    }
     if broker.features().tags {
         message = message.tag("标签");
     }

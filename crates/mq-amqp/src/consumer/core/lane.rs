@@ -3,8 +3,9 @@
 use super::{Arrival, Called, Core, Phase};
 use crate::conn::{Lane, Outbox};
 use crate::consumer::ledger::{Decision, Write};
+use crate::consumer::options::STREAM_OFFSET;
 use crate::error::Error;
-use crate::proto::{BasicAck, BasicDeliver, BasicNack, Content, Incoming, Method};
+use crate::proto::{BasicAck, BasicDeliver, BasicNack, Content, Incoming, Method, Properties};
 
 impl Lane for Core {
     fn fill(&self, channel: u16, out: &mut Outbox) -> bool {
@@ -67,15 +68,20 @@ impl Core {
             return;
         }
         state.counts.received += 1;
+        if state.takes_nothing.is_none() {
+            state.takes_nothing = Some(self.stream || has_offset(&content));
+        }
         if let Some(size) = content.too_large {
             state.counts.too_large += 1;
-            state.ledger.settle(tag, Decision::Reject);
+            let decision = self.allowed(&state, Decision::Reject);
+            state.ledger.settle(tag, decision);
             state.wake();
             tracing::error!(queue = %self.queue, size, "a message is larger than max_message_size; it was refused");
             return;
         }
         if state.phase != Phase::Running {
-            state.ledger.settle(tag, Decision::Requeue);
+            let decision = self.allowed(&state, Decision::Requeue);
+            state.ledger.settle(tag, decision);
             state.wake();
             return;
         }
@@ -87,4 +93,11 @@ impl Core {
             handed: 0,
         });
     }
+}
+
+/// Whether it has the header that each delivery of a stream has.
+fn has_offset(content: &Content) -> bool {
+    let properties = Properties::decode(content.properties.clone()).ok();
+    let headers = properties.and_then(|properties| properties.headers);
+    headers.is_some_and(|headers| headers.get(STREAM_OFFSET).is_some())
 }

@@ -109,7 +109,7 @@ fn incoming(received: &Received, queue: &str, body: &str) -> Incoming {
         properties: Properties::default(),
         body: Bytes::copy_from_slice(body.as_bytes()),
         // CMQ carries no time of the sender: this is when the service took it.
-        born_at: received.enqueued(),
+        born_at: Some(received.enqueued()),
         received_at: SystemClock.wall(),
         redelivery_count: u32::try_from(before).unwrap_or(u32::MAX),
         undecoded: None,

@@ -25,7 +25,7 @@ pub(in crate::adapter) async fn recv(consumer: &Consumer) -> Result<Option<Deliv
         tag: received.tag_text().map(str::to_owned),
         properties: received.properties().clone(),
         body: received.body().clone(),
-        born_at: received.born_at(),
+        born_at: Some(received.born_at()),
         received_at: SystemClock.wall(),
         redelivery_count: received.attempt().saturating_sub(1),
         undecoded: received.undecoded().map(ToString::to_string),
