@@ -25,9 +25,11 @@ pub mod cmq;
 mod failure;
 mod output;
 mod running;
+mod tap;
 
 pub use self::failure::Failure;
 pub use self::output::{Received, Sent, Transacted};
+pub use self::tap::{Streams, Tap};
 
 /// An official client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
