@@ -19,6 +19,7 @@ use tokio::{process::Command, sync::oneshot, time::timeout};
 use self::build::Recipe;
 use self::running::{Running, parse, read_lines};
 
+pub mod amqp;
 mod asked;
 mod build;
 pub mod cmq;
