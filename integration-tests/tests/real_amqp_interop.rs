@@ -26,5 +26,7 @@ mod queues;
 mod requests;
 #[path = "real_amqp_interop/samples.rs"]
 mod samples;
+#[path = "real_amqp_interop/traces.rs"]
+mod traces;
 #[path = "real_amqp_interop/world.rs"]
 mod world;
