@@ -34,7 +34,9 @@ pub(crate) fn processing(queue: &str, messages: usize) -> Span {
 /// Writes the trace of the current span into the headers, unless the message carries one already: who sends on what came to him says so by leaving it
 /// there, and a message that is sent again is the same message.
 pub(crate) fn inject(propagator: &dyn Propagator, message: &mut Message) {
-    let fields = propagator.inject(&Span::current());
+    let mut fields = propagator.inject(&Span::current());
+    // OpenTelemetry's gives a state that is empty, which says nothing.
+    fields.retain(|_, value| !value.is_empty());
     if fields.is_empty() {
         return;
     }
@@ -78,7 +80,11 @@ mod tests {
 
     impl Propagator for Fixed {
         fn inject(&self, _: &Span) -> HashMap<String, String> {
-            let fields = [("traceparent", "ours"), ("tracestate", "a=1")];
+            let fields = [
+                ("traceparent", "ours"),
+                ("tracestate", "a=1"),
+                ("empty", ""),
+            ];
             let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
             fields.into_iter().collect()
         }

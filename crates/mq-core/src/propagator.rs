@@ -8,7 +8,7 @@ use tracing::Span;
 /// Takes a trace from where a message is sent to where it is handled, in fields of the message.
 ///
 /// Which fields those are is its own business, and mostly that of W3C's Trace Context: `traceparent` and `tracestate`. The clients know no tracing system
-/// but [`tracing`]'s spans; this is what ties one to them. With `tracing-opentelemetry` and `opentelemetry`, whose carriers a `HashMap` is:
+/// but [`tracing`]'s spans; this is what ties one to them. With `tracing-opentelemetry` 0.34 and `opentelemetry` 0.33, whose carriers a `HashMap` is:
 ///
 /// ```ignore
 /// #[derive(Debug)]
