@@ -56,6 +56,10 @@ capture-rocketmq-allocations:
 capture-cmq:
     cargo run -p integration-tests --bin capture -- cmq
 
+# Records pika and RabbitMQ's client for Java with a RabbitMQ: the golden fixtures of mq-amqp (needs Python 3 with venv, a JDK and Maven).
+capture-amqp:
+    cargo run -p integration-tests --bin brokers -- run --profile rabbitmq -- cargo run -p integration-tests --bin capture -- amqp
+
 # Measures mq-rocketmq beside the Java, Go and Rust clients, and writes the table into docs/benchmarks.md (half an hour, alone on the machine).
 bench-rocketmq:
     python3 bench/rocketmq/run.py

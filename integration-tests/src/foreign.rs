@@ -19,15 +19,18 @@ use tokio::{process::Command, sync::oneshot, time::timeout};
 use self::build::Recipe;
 use self::running::{Running, parse, read_lines};
 
+pub mod amqp;
 mod asked;
 mod build;
 pub mod cmq;
 mod failure;
 mod output;
 mod running;
+mod tap;
 
 pub use self::failure::Failure;
 pub use self::output::{Received, Sent, Transacted};
+pub use self::tap::{Streams, Tap};
 
 /// An official client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -8,18 +8,20 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 use futures_util::FutureExt as _;
-use mq_core::Secret;
+use mq_core::{Propagator, Secret};
 use tokio::sync::{Mutex, broadcast};
+use tracing::Span;
 
 pub use self::builder::ClientBuilder;
 pub use self::events::{Event, Events, Role};
 use crate::conn::{Link, Options, Replay, Tasks};
-use crate::consumer::ConsumerBuilder;
+use crate::consumer::{ConsumerBuilder, Received};
 use crate::error::{Result, closed};
 use crate::proto::{ConnectionUpdateSecret, Hidden};
 use crate::publisher::PublisherBuilder;
 use crate::rpc::RpcClient;
 use crate::topology::{Registry, replay};
+use crate::trace;
 
 /// A client of one virtual host. Cheap to clone; all clones share its connections: one to publish on, made with the first publisher, and one
 /// for everything else, so that a broker which blocks publishers does not stop consumers.
@@ -140,6 +142,14 @@ impl Client {
         Ok(())
     }
 
+    /// Ties a span to who sent a message, by the [`propagator`](ClientBuilder::propagator); for those who receive by
+    /// [`recv`](crate::Consumer::recv) and have a span of their own. To be called before the span is entered.
+    pub fn continue_trace(&self, span: &Span, received: &Received) {
+        if let Some(propagator) = self.propagator() {
+            trace::extract(propagator, span, received.message().properties(), 1);
+        }
+    }
+
     /// Ends the connections well. What is under way on publishers is not waited for: flush or close them before.
     pub async fn close(&self) {
         self.shared
@@ -178,6 +188,10 @@ impl Client {
         .await?;
         *publishing = Some(link.clone());
         Ok(link)
+    }
+
+    pub(crate) fn propagator(&self) -> Option<&dyn Propagator> {
+        self.shared.options.propagator.as_deref()
     }
 
     pub(crate) fn registry(&self) -> &Registry {

@@ -19,8 +19,9 @@ mod proto;
 mod publisher;
 mod rpc;
 mod topology;
+mod trace;
 
-pub use mq_core::{Endpoint, ErrorKind, Outcome, Retry, Secret};
+pub use mq_core::{Endpoint, ErrorKind, Outcome, Propagator, Retry, Secret};
 
 pub use self::client::{Client, ClientBuilder, Event, Events, Role};
 pub use self::conn::Mechanism;

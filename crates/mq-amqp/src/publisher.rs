@@ -44,7 +44,7 @@ pub struct Publisher {
 struct Handle {
     core: Arc<Core>,
     /// Keeps the client's connections.
-    _client: Client,
+    client: Client,
     /// What the ids of this publisher's messages begin with.
     prefix: u64,
     ids: AtomicU64,
@@ -148,7 +148,7 @@ impl PublisherBuilder {
         Ok(Publisher {
             handle: Arc::new(Handle {
                 core,
-                _client: self.client,
+                client: self.client,
                 prefix: fastrand::u64(..),
                 ids: AtomicU64::new(1),
             }),

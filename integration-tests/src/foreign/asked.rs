@@ -45,6 +45,22 @@ impl Asked {
         self.what
     }
 
+    /// As [`ask`](Self::ask), but an answer with another `code` than 0 is [`Failure::Failed`], with its `error`.
+    pub(super) async fn call(&mut self, action: &str, params: Value) -> Result<Value, Failure> {
+        let answer = self.ask(action, params).await?;
+        let code = answer.get("code").and_then(Value::as_i64);
+        let Some(code) = code.and_then(|code| i32::try_from(code).ok()) else {
+            let why = format!("{}: no code in {answer}", self.what);
+            return Err(Failure::Output(why));
+        };
+        if code == 0 {
+            return Ok(answer);
+        }
+        let error = answer.get("error").and_then(Value::as_str);
+        let error = error.unwrap_or_default().to_owned();
+        Err(Failure::Failed { code, error })
+    }
+
     /// Asks for an action, with parameters in a JSON object, and gives the answer as it is.
     pub(super) async fn ask(&mut self, action: &str, params: Value) -> Result<Value, Failure> {
         let mut call = match params {

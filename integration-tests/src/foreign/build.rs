@@ -183,6 +183,31 @@ fn copy(files: &Files, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Steps that several clients share.
+pub(super) const VENV: &[&str] = &["python3", "-m", "venv", "venv"];
+pub(super) const PIP: &[&str] = &[
+    "venv/bin/python",
+    "-m",
+    "pip",
+    "install",
+    "--quiet",
+    "--disable-pip-version-check",
+    "--no-deps",
+    "--require-hashes",
+    "-r",
+    "requirements.txt",
+];
+pub(super) const MAVEN: &[&str] = &[
+    "mvn",
+    "-q",
+    "-B",
+    "--strict-checksums",
+    "package",
+    "dependency:copy-dependencies",
+];
+/// A JVM that is up soon and takes little.
+pub(super) const JAVA: [&str; 3] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx96m"];
+
 const MARK: &str = "built";
 const OUTPUT: &[&str] = &["target", "venv", "node_modules", "__pycache__"];
 /// A cold download of the Java client and its tools took 20 s; the rest is for slow mirrors.

@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 use super::Failure;
 use super::asked::Asked;
-use super::build::{self, Recipe};
+use super::build::{self, JAVA, MAVEN, PIP, Recipe, VENV};
 
 pub mod control;
 mod exchanges;
@@ -142,27 +142,13 @@ impl Session {
     /// [`Failure::Refused`] for a refused signature, [`Failure::Failed`] for any other answer of the server's; with the code -1 the SDK got
     /// no answer that it understood, with -2 it knows no such action or parameter. [`Failure::TimedOut`], [`Failure::Output`].
     pub async fn call(&mut self, action: &str, params: Value) -> Result<Value, Failure> {
-        let answer = self.ask(action, params).await?;
-        let code = answer.get("code").and_then(Value::as_i64);
-        let Some(code) = code.and_then(|code| i32::try_from(code).ok()) else {
-            let why = format!("{}: no code in {answer}", self.theirs.what());
-            return Err(Failure::Output(why));
-        };
-        let error = || {
-            let error = answer.get("error").and_then(Value::as_str);
-            error.unwrap_or_default().to_owned()
-        };
-        match code {
-            0 => Ok(answer),
-            AUTHENTICATION => Err(Failure::Refused {
-                code,
-                error: error(),
-            }),
-            _ => Err(Failure::Failed {
-                code,
-                error: error(),
-            }),
-        }
+        let answer = self.theirs.call(action, params).await;
+        answer.map_err(|failure| match failure {
+            Failure::Failed { code, error } if code == AUTHENTICATION => {
+                Failure::Refused { code, error }
+            }
+            other => other,
+        })
     }
 
     /// As [`call`](Self::call), with the answer as it is: the SDK for Node shows what else there is in an error.
@@ -198,27 +184,5 @@ const WAYS: &[Signed] = &[
     signed("sha256", "GET"),
 ];
 
-const VENV: &[&str] = &["python3", "-m", "venv", "venv"];
-const PIP: &[&str] = &[
-    "venv/bin/python",
-    "-m",
-    "pip",
-    "install",
-    "--quiet",
-    "--disable-pip-version-check",
-    "--no-deps",
-    "--require-hashes",
-    "-r",
-    "requirements.txt",
-];
-const MAVEN: &[&str] = &[
-    "mvn",
-    "-q",
-    "-B",
-    "--strict-checksums",
-    "package",
-    "dependency:copy-dependencies",
-];
-const JAVA: [&str; 3] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx96m"];
 const NPM: &[&str] = &["npm", "ci", "--silent", "--ignore-scripts"];
 const AUTHENTICATION: i32 = 4100;

@@ -1,9 +1,10 @@
 //! A client's options.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use mq_core::{Endpoint, Secret, ServiceUrl};
+use mq_core::{Endpoint, Propagator, Secret, ServiceUrl};
 
 use super::Client;
 #[cfg(feature = "tls")]
@@ -30,6 +31,7 @@ pub struct ClientBuilder {
     connect_timeout: Duration,
     call_timeout: Duration,
     max_message: u64,
+    propagator: Option<Arc<dyn Propagator>>,
 }
 
 impl ClientBuilder {
@@ -50,6 +52,7 @@ impl ClientBuilder {
             connect_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(30),
             max_message: 128 * 1024 * 1024,
+            propagator: None,
         }
     }
 
@@ -191,6 +194,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Takes traces from where a message is sent to where [`Consumer::run`](crate::Consumer::run) handles it, in its headers. What a message carries
+    /// already stays. Default: none.
+    pub fn propagator(mut self, propagator: impl Propagator) -> Self {
+        self.propagator = Some(Arc::new(propagator));
+        self
+    }
+
     /// Connects, and keeps the connection up from then on.
     ///
     /// # Errors
@@ -234,6 +244,7 @@ impl ClientBuilder {
             connect_timeout: self.connect_timeout,
             call_timeout: self.call_timeout,
             max_message: self.max_message,
+            propagator: self.propagator,
         })
     }
 }

@@ -1,10 +1,10 @@
 //! What a connection needs to know.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use mq_core::{Endpoint, Secret};
+use mq_core::{Endpoint, Propagator, Secret};
 
 use super::tls::TlsConfig;
 use crate::proto::{Table, Writer};
@@ -48,6 +48,7 @@ pub(crate) struct Options {
     pub(crate) connect_timeout: Duration,
     pub(crate) call_timeout: Duration,
     pub(crate) max_message: u64,
+    pub(crate) propagator: Option<Arc<dyn Propagator>>,
 }
 
 impl Options {

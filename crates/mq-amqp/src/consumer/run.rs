@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::future::Future;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tracing::Instrument as _;
 
 use super::{Acker, Consumer, Delivery, Received, Settle};
 use crate::error::Result;
+use crate::trace;
 
 impl Consumer {
     /// Gives every message to `handler`, up to [`concurrency`](super::ConsumerBuilder::concurrency) at a time, and settles it by what the handler
@@ -38,8 +40,8 @@ impl Consumer {
                 Ok(None) => break Ok(()),
                 Err(why) => break Err(why),
             };
-            let (handler, span) = (Arc::clone(&handler), self.span(1));
             let (received, acker) = delivery.into_parts();
+            let (handler, span) = (Arc::clone(&handler), self.span(slice::from_ref(&received)));
             let work = async move {
                 let mut unless = Retried(vec![acker]);
                 let decision = decide(async { handler(received).await }).await;
@@ -76,8 +78,9 @@ impl Consumer {
                 Err(why) => break Err(why),
             };
             let gathered = workers.beside(self.gather(&mut batch, max, linger)).await;
-            let (handler, span) = (Arc::clone(&handler), self.span(batch.len()));
-            let (received, ackers) = batch.into_iter().map(Delivery::into_parts).unzip();
+            let parts = batch.into_iter().map(Delivery::into_parts);
+            let (received, ackers): (Vec<_>, _) = parts.unzip();
+            let (handler, span) = (Arc::clone(&handler), self.span(&received));
             let work = async move {
                 let mut unless = Retried(ackers);
                 let decision = decide(async { handler(received).await }).await;
@@ -105,14 +108,16 @@ impl Consumer {
         timeout(linger, filling).await.unwrap_or(Ok(()))
     }
 
-    fn span(&self, count: usize) -> tracing::Span {
-        tracing::info_span!(
-            "process",
-            messaging.system = "rabbitmq",
-            messaging.operation.r#type = "process",
-            messaging.destination.name = self.queue(),
-            messaging.batch.message_count = count,
-        )
+    /// The span in which these are handled, tied to who sent them.
+    fn span(&self, received: &[Received]) -> tracing::Span {
+        let span = trace::processing(self.queue(), received.len());
+        if let Some(propagator) = self.shared.client.propagator() {
+            for one in received {
+                let properties = one.message().properties();
+                trace::extract(propagator, &span, properties, received.len());
+            }
+        }
+        span
     }
 }
 

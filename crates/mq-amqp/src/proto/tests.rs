@@ -3,6 +3,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod golden;
+
 #[test]
 fn every_method_comes_back() {
     for method in Method::every() {

@@ -9,12 +9,14 @@ use std::time::Duration;
 use mq_core::{ErrorKind, Outcome};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 
 use super::core::Core;
 use super::{Publisher, Receipt, SendError, encode};
 use crate::Message;
 use crate::conn::now;
 use crate::error::{Error, closed};
+use crate::trace;
 
 macro_rules! call {
     ($(#[$doc:meta])* $name:ident, $output:ty, $run:ident) => {
@@ -48,7 +50,8 @@ macro_rules! call {
             type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + std::marker::Send>>;
 
             fn into_future(self) -> Self::IntoFuture {
-                Box::pin($run(self.publisher, self.message))
+                let span = trace::sending(self.publisher.exchange(), &self.message);
+                Box::pin($run(self.publisher, self.message).instrument(span))
             }
         }
 
@@ -117,6 +120,9 @@ async fn admit(publisher: &Publisher, mut message: Message) -> Result<UnderWay, 
     let id = &mut message.properties_mut().message_id;
     if id.is_none() {
         *id = Some(publisher.handle.new_id());
+    }
+    if let Some(propagator) = publisher.handle.client.propagator() {
+        trace::inject(propagator, &mut message);
     }
     let head = match encode::head(&message, core.exchange(), publisher.mandatory) {
         Ok(head) => head,

@@ -195,7 +195,7 @@ fn hex(name: &str, codec: Codec, frames: &[Bytes]) -> Result<String> {
     Ok(text)
 }
 
-fn digits(frame: &[u8]) -> Result<String> {
+pub(super) fn digits(frame: &[u8]) -> Result<String> {
     let mut text = String::new();
     for line in frame.chunks(BYTES_A_LINE) {
         for byte in line {

@@ -32,6 +32,7 @@ use mq_rocketmq::proto::{HeaderCodec, message::OffsetMessageId};
 
 use self::fixtures::Fixtures;
 
+mod amqp;
 mod cmq;
 mod dms;
 mod fixtures;
@@ -44,10 +45,11 @@ fn main() -> ExitCode {
         Some("json") => record(Codec::Json),
         Some("binary") => record(Codec::Binary),
         Some("allocations") => allocations(),
+        Some("amqp") => amqp::record(),
         Some("cmq") => cmq::record(),
         Some("dms") => dms(std::env::args().nth(2)),
         Some(_) => Err(
-            "the argument is json, binary, allocations, cmq, or dms DIR; or nothing for the first two"
+            "the argument is json, binary, allocations, amqp, cmq, or dms DIR; or nothing for the first two"
                 .into(),
         ),
     };

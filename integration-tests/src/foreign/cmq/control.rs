@@ -13,8 +13,8 @@ use tokio::process::Command;
 
 use super::super::Failure;
 use super::super::asked::Asked;
-use super::super::build::{self, Recipe};
-use super::{NPM, PIP, VENV};
+use super::super::build::{self, PIP, Recipe, VENV};
+use super::NPM;
 
 /// An official SDK of the product `tdmq`, 2020-02-17. Unmodified, and pinned by version and hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,12 +6,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use mq_cmq::proto::form;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+
+use super::super::tap::{Streams, Tap};
 
 /// A request and its answer, as they were on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,18 +91,7 @@ impl Exchange {
 
 /// Stands between a client and a server on loopback. Dropped, it closes its connections.
 #[derive(Debug)]
-pub struct Recorder {
-    address: SocketAddr,
-    recorded: Arc<Mutex<Vec<Streams>>>,
-    _accepting: JoinSet<()>,
-}
-
-/// Both directions of a connection.
-#[derive(Debug, Default)]
-struct Streams {
-    up: Vec<u8>,
-    down: Vec<u8>,
-}
+pub struct Recorder(Tap);
 
 impl Recorder {
     /// Begins to listen.
@@ -112,86 +99,18 @@ impl Recorder {
     /// # Errors
     /// There is no free port.
     pub async fn start(server: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let recorded = Arc::new(Mutex::new(Vec::new()));
-        let mut accepting = JoinSet::new();
-        let shared = Arc::clone(&recorded);
-        accepting.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
-                let shared = Arc::clone(&shared);
-                connections.spawn(async move {
-                    // A connection that breaks is the client's to notice.
-                    let _ = forward(client, server, &shared).await;
-                });
-            }
-        });
-        Ok(Self {
-            address,
-            recorded,
-            _accepting: accepting,
-        })
+        Tap::start(server).await.map(Self)
     }
 
     /// Where clients are to connect.
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// What was answered until now, connection by connection.
     pub fn exchanges(&self) -> Vec<Exchange> {
-        let recorded = lock(&self.recorded);
-        recorded.iter().flat_map(pairs).collect()
+        self.0.streams().iter().flat_map(pairs).collect()
     }
-}
-
-async fn forward(
-    client: TcpStream,
-    server: SocketAddr,
-    recorded: &Mutex<Vec<Streams>>,
-) -> io::Result<()> {
-    let server = TcpStream::connect(server).await?;
-    server.set_nodelay(true)?;
-    client.set_nodelay(true)?;
-    let number = {
-        let mut recorded = lock(recorded);
-        recorded.push(Streams::default());
-        recorded.len() - 1
-    };
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
-    let keep = |bytes: &[u8], up: bool| {
-        let mut recorded = lock(recorded);
-        if let Some(streams) = recorded.get_mut(number) {
-            let stream = if up {
-                &mut streams.up
-            } else {
-                &mut streams.down
-            };
-            stream.extend_from_slice(bytes);
-        }
-    };
-    tokio::try_join!(
-        copy(from_client, to_server, |bytes| keep(bytes, true)),
-        copy(from_server, to_client, |bytes| keep(bytes, false)),
-    )?;
-    Ok(())
-}
-
-async fn copy(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    keep: impl Fn(&[u8]),
-) -> io::Result<()> {
-    let mut bytes = bytes::BytesMut::with_capacity(64 * 1024);
-    while from.read_buf(&mut bytes).await? > 0 {
-        // Before it goes on: who has the answer finds it recorded.
-        keep(&bytes);
-        to.write_all(&bytes).await?;
-        bytes.clear();
-    }
-    to.shutdown().await
 }
 
 /// Request by request: nobody here sends a second one before the first is answered.
@@ -219,10 +138,6 @@ fn message(bytes: &[u8]) -> Option<(String, &[u8])> {
 
 const BEGIN: &str = "=== ";
 const ANSWER: &str = "\n--- answer\n";
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 #[cfg(test)]
 mod tests {
