@@ -18,6 +18,8 @@ mod options;
 mod outbox;
 mod stream;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod timer;
 #[cfg(feature = "tls")]
 mod tls;

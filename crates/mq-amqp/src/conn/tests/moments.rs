@@ -1,0 +1,171 @@
+//! What a server may say at any moment: the end of a channel or of the connection, a block, a pause.
+
+use std::time::Duration;
+
+use super::peer::{
+    CONSUMER, Peer, Then, ack, blocked, channel_close, connection_close, deliver, frame, lost,
+    until, within,
+};
+use crate::proto::{ChannelFlow, ReplyCode};
+use crate::{
+    Binding, Client, Error, ErrorKind, Event, Exchange, Message, Outcome, Queue, Retry, Settle,
+};
+
+/// Everything that a client does, each once.
+const MOMENTS: [&str; 15] = [
+    "connection.ConnectionOpen",
+    "channel.ChannelOpen",
+    "exchange.ExchangeDeclare",
+    "queue.QueueDeclare",
+    "queue.QueueBind",
+    "queue.QueueUnbind",
+    "queue.QueueDelete",
+    "basic.BasicQos",
+    "basic.BasicConsume",
+    "basic.BasicAck",
+    "confirm.ConfirmSelect",
+    "basic.BasicPublish",
+    "basic.BasicCancel",
+    "channel.ChannelClose",
+    "connection.ConnectionClose",
+];
+
+async fn everything(peer: &Peer, client: &Client) -> Result<(), Error> {
+    client.declare_exchange(Exchange::direct("x")).await?;
+    client.declare_queue(Queue::classic("q")).await?;
+    client.bind(Binding::queue("q").to("x")).await?;
+    client.unbind(Binding::queue("q").to("x")).await?;
+    client.delete_queue("other").await?;
+    let publisher = client.publisher("").build().await?;
+    publisher.send(Message::new("q", "x")).await?;
+    let consumer = client.consumer("q").build().await?;
+    if let Some(delivery) = peer.receive(&consumer).await? {
+        // Stale is an answer too.
+        let _ = delivery.settle(Settle::Ack).await;
+    }
+    within(consumer.close()).await;
+    within(publisher.close()).await.map_err(|_| closed())?;
+    Ok(())
+}
+
+fn closed() -> Error {
+    Error::builder(ErrorKind::Closed, "flushing failed").build()
+}
+
+/// Says something once, at the first moment of its name, in the place of the answer or with it.
+async fn once(
+    moment: &'static str,
+    instead: bool,
+    what: impl Fn(u16) -> bytes::BytesMut + Send + 'static,
+) -> Peer {
+    let mut before = true;
+    Peer::start(move |said| {
+        if said.name != moment || !std::mem::take(&mut before) {
+            return Then::Usual;
+        }
+        let what = what(said.channel);
+        if instead {
+            Then::Say(what)
+        } else {
+            Then::Add(what)
+        }
+    })
+    .await
+}
+
+/// Blocked at any moment: nothing else stops, no publish leaves, a close comes to its end.
+#[tokio::test]
+async fn the_connection_is_blocked_at_any_moment() {
+    for moment in MOMENTS {
+        let peer = once(moment, false, |_| blocked(true)).await;
+        let client = peer.connect().await;
+        let mut events = client.events();
+        let doing = everything(&peer, &client);
+        tokio::pin!(doing);
+        let helping = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                peer.say(&blocked(false)).await;
+            }
+        };
+        tokio::select! {
+            done = within(doing) => done.unwrap(),
+            () = helping => {}
+        }
+        peer.say(&blocked(true)).await;
+        within(client.close()).await;
+        until("the end of the sockets", || peer.stand() == 0).await;
+        if !["connection.ConnectionOpen", "connection.ConnectionClose"].contains(&moment) {
+            let event = within(events.next()).await.unwrap();
+            assert!(
+                !matches!(event, Event::Disconnected { .. }),
+                "{moment}: {event:?}"
+            );
+        }
+    }
+}
+
+/// Blocked, a send waits to its time and was not sent; unblocked, it leaves.
+#[tokio::test]
+async fn a_blocked_publisher_sends_nothing_until_it_is_unblocked() {
+    let peer = Peer::usual().await;
+    let client = peer.connect().await;
+    let publisher = client.publisher("").build().await.unwrap();
+    let mut events = client.events();
+    peer.say(&blocked(true)).await;
+    let event = within(events.next()).await.unwrap();
+    assert!(matches!(event, Event::Blocked { .. }), "{event:?}");
+    let late = publisher.send(Message::new("q", "late"));
+    let late = within(late.timeout(Duration::from_millis(200)).into_future()).await;
+    let late = late.unwrap_err();
+    assert_eq!(
+        (late.kind(), late.outcome()),
+        (ErrorKind::Timeout, Outcome::NotSent)
+    );
+    assert!(late.to_string().contains("blocked"), "{late}");
+    let waits = publisher.enqueue(Message::new("q", "waits")).await.unwrap();
+    assert_eq!(peer.count("basic.BasicPublish"), 0);
+    peer.say(&blocked(false)).await;
+    within(waits).await.unwrap();
+    assert_eq!(peer.count("basic.BasicPublish"), 1);
+}
+
+/// While we close, the server closes too, or goes on speaking.
+#[tokio::test]
+async fn what_comes_during_a_close_is_heard_to_the_end() {
+    for what in [
+        connection_close(320),
+        blocked(true),
+        ack(1, 1, false),
+        deliver(1, CONSUMER, 1, "x"),
+        channel_close(1, 541),
+        frame(1, ChannelFlow { active: false }),
+    ] {
+        let said = what.clone();
+        let peer = Peer::start(move |it| match it.name {
+            "connection.ConnectionClose" => Then::Say(said.clone()),
+            _ => Then::Usual,
+        })
+        .await;
+        let client = peer.connect().await;
+        let publisher = client.publisher("").build().await.unwrap();
+        let consumer = client.consumer("q").build().await.unwrap();
+        within(client.close()).await;
+        assert!(within(consumer.recv()).await.unwrap().is_none());
+        let failed = within(publisher.send(Message::new("q", "x")).into_future()).await;
+        assert_eq!(failed.unwrap_err().kind(), ErrorKind::Closed);
+        until("the end of the sockets", || peer.stand() == 0).await;
+    }
+}
+
+/// The code and the words of the server are told to those who watch.
+#[tokio::test]
+async fn the_reason_of_an_end_is_told() {
+    let peer = Peer::usual().await;
+    let client = peer.connect().await;
+    let mut events = client.events();
+    peer.say(&connection_close(320)).await;
+    let error = lost(&mut events).await;
+    assert_eq!(error.code(), Some(&ReplyCode::CONNECTION_FORCED));
+    assert!(error.to_string().contains("a test"), "{error}");
+}

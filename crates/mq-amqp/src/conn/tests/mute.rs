@@ -1,0 +1,142 @@
+//! A server that never answers one thing: whoever waits hears so at his time, and no later.
+
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use mq_core::Secret;
+
+use super::peer::{HASTE, Peer, Then, until, within};
+use crate::conn::now;
+use crate::{Binding, Client, Error, ErrorKind, Exchange, Message, Outcome, Queue, Settle};
+
+/// Answers everything but what is called so.
+async fn mute(name: &'static str) -> Peer {
+    Peer::start(move |said| {
+        if said.name == name {
+            Then::Nothing
+        } else {
+            Then::Usual
+        }
+    })
+    .await
+}
+
+/// How long a future took, which has to end.
+async fn timed<T>(future: impl Future<Output = T>) -> (Duration, T) {
+    let begun = now();
+    let result = within(future).await;
+    (now() - begun, result)
+}
+
+const LATE: Duration = Duration::from_millis(450);
+/// Of a call that may take half a second, on a machine that does much else.
+const LATEST: Duration = Duration::from_secs(3);
+
+#[tokio::test]
+async fn connecting_to_a_server_that_says_nothing_ends_at_its_time() {
+    for step in [
+        "header",
+        "connection.ConnectionStartOk",
+        "connection.ConnectionOpen",
+    ] {
+        let peer = mute(step).await;
+        let connecting = peer.client().connect_timeout(HASTE);
+        let (took, error) = timed(connecting.connect()).await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect, "{step}: {error}");
+        assert!(took >= LATE && took < LATEST, "{step}: {took:?}");
+        until("the end of it", || peer.stand() == 0).await;
+    }
+}
+
+type Called = BoxFuture<'static, Result<(), Error>>;
+type Calls = Vec<(&'static str, fn(Client) -> Called)>;
+
+/// Each call of the client that waits for an answer, and for which.
+fn calls() -> Calls {
+    fn to<T: Send + 'static>(
+        call: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Called {
+        call.map(|result| result.map(drop)).boxed()
+    }
+    vec![
+        ("channel.ChannelOpen", |client| {
+            to(async move { client.queue("q").await })
+        }),
+        ("exchange.ExchangeDeclare", |client| {
+            to(async move { client.declare_exchange(Exchange::direct("x")).await })
+        }),
+        ("exchange.ExchangeDelete", |client| {
+            to(async move { client.delete_exchange("x").await })
+        }),
+        ("exchange.ExchangeBind", |client| {
+            to(async move { client.bind(Binding::exchange("y").to("x")).await })
+        }),
+        ("exchange.ExchangeUnbind", |client| {
+            to(async move { client.unbind(Binding::exchange("y").to("x")).await })
+        }),
+        ("queue.QueueDeclare", |client| {
+            to(async move { client.declare_queue(Queue::classic("q")).await })
+        }),
+        ("queue.QueueBind", |client| {
+            to(async move { client.bind(Binding::queue("q").to("x")).await })
+        }),
+        ("queue.QueueUnbind", |client| {
+            to(async move { client.unbind(Binding::queue("q").to("x")).await })
+        }),
+        ("queue.QueuePurge", |client| {
+            to(async move { client.purge_queue("q").await })
+        }),
+        ("queue.QueueDelete", |client| {
+            to(async move { client.delete_queue("q").await })
+        }),
+        ("confirm.ConfirmSelect", |client| {
+            to(async move { client.publisher("").build().await })
+        }),
+        ("basic.BasicQos", |client| {
+            to(async move { client.consumer("q").build().await })
+        }),
+        ("basic.BasicConsume", |client| {
+            to(async move { client.consumer("q").build().await })
+        }),
+        ("basic.BasicConsume", |client| {
+            to(async move { client.rpc("").await })
+        }),
+        ("connection.ConnectionUpdateSecret", |client| {
+            to(async move { client.update_secret(Secret::new("new")).await })
+        }),
+    ]
+}
+
+#[tokio::test]
+async fn each_call_ends_at_its_time_when_it_is_not_answered() {
+    for (name, call) in calls() {
+        let peer = mute(name).await;
+        let client = peer.hasty().await;
+        let (took, result) = timed(call(client.clone())).await;
+        let error = result.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout, "{name}: {error}");
+        assert_eq!(error.outcome(), Outcome::Unknown, "{name}: {error}");
+        assert!(took >= LATE && took < LATEST, "{name}: {took:?}");
+        assert_eq!(peer.count(name), 1, "{name}: asked once");
+        within(client.close()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_ends_at_its_time_when_it_is_not_answered() {
+    let peer = Peer::usual().await;
+    let client = peer.hasty().await;
+    let rpc = client.rpc("").await.unwrap();
+    let call = rpc.call(Message::new("q", "?"));
+    let call = call.timeout(HASTE);
+    let (took, error) = timed(call.into_future()).await;
+    let error = error.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.outcome()),
+        (ErrorKind::Timeout, Outcome::Unknown)
+    );
+    assert!(took >= LATE && took < LATEST, "{took:?}");
+}
