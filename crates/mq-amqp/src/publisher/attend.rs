@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mq_core::ErrorKind;
+
 use super::core::Core;
 use crate::client::Client;
 use crate::conn::{Channel, Connection, Lane, Link};
-use crate::error::{Result, closed};
+use crate::error::{Error, Result, closed};
 use crate::proto::ConfirmSelect;
 use crate::rpc::Replies;
 
@@ -25,11 +27,18 @@ pub(super) async fn start(client: &Client, core: Arc<Core>, link: Link) -> Resul
 async fn open(core: &Arc<Core>, connection: &Connection) -> Result<Channel> {
     let lane: Arc<dyn Lane> = Arc::<Core>::clone(core);
     let channel = Channel::open(connection, lane).await?;
+    core.begin(channel.key());
     channel.call(ConfirmSelect { nowait: false }).await?;
     if core.replies.is_some() {
         channel.call(Replies::consume()).await?;
     }
-    core.opened(connection, channel.key());
+    if !core.opened(connection, channel.key()) {
+        let lost = Error::builder(
+            ErrorKind::Disconnected,
+            "the channel was closed as it opened",
+        );
+        return Err(lost.build());
+    }
     Ok(channel)
 }
 

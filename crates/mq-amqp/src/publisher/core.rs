@@ -176,13 +176,23 @@ impl Core {
         self.tell_if_idle(&state);
     }
 
-    /// A channel in confirm mode is there.
-    pub(super) fn opened(&self, connection: &Connection, key: Key) {
+    /// A channel is there, which does not confirm yet.
+    pub(super) fn begin(&self, key: Key) {
+        self.state().begun = Some(key);
+    }
+
+    /// The channel confirms from now on; the answer is whether it is still there.
+    pub(super) fn opened(&self, connection: &Connection, key: Key) -> bool {
         let mut state = self.state();
+        // The task that tells of a loss is not the one that opens: it may have told of this one already.
+        if state.begun.take() != Some(key) {
+            return false;
+        }
         state.base = 1;
         state.channel = Some((connection.clone(), key));
         state.dirty = false;
         state.wake();
+        true
     }
 
     /// Whether the server has blocked the connection.

@@ -162,6 +162,45 @@ async fn a_return_before_a_coalesced_confirm_is_told_to_its_sender() {
     assert_eq!(peer.made(), 2);
 }
 
+/// A channel that was not put into confirm mode in time gets no message, and none of those that wait is mistaken for another one later.
+#[tokio::test]
+async fn nothing_is_published_on_a_channel_that_does_not_confirm() {
+    let mut selects = 0;
+    let peer = Peer::start(move |said| match said.name {
+        "confirm.ConfirmSelect" => {
+            selects += 1;
+            if selects == 2 {
+                Then::Nothing
+            } else {
+                Then::Usual
+            }
+        }
+        "basic.BasicPublish" => Then::Nothing,
+        _ => Then::Usual,
+    })
+    .await;
+    let client = peer.hasty().await;
+    let publisher = publisher(&client).await;
+    peer.tell(1, &channel_close(1, 541)).await;
+    until("the channel that is not answered", || {
+        peer.count("confirm.ConfirmSelect") == 2
+    })
+    .await;
+    let mut confirms = under_way(&peer, &publisher, 3).await;
+    assert_eq!(
+        peer.count("confirm.ConfirmSelect"),
+        3,
+        "they waited for a channel that confirms"
+    );
+    let channel = published(&peer)[0].channel;
+    peer.tell(1, &ack(channel, 3, false)).await;
+    within(confirms.pop().unwrap()).await.unwrap();
+    for confirm in confirms {
+        let open = tokio::time::timeout(Duration::from_millis(50), confirm);
+        assert!(open.await.is_err(), "it was confirmed by another's confirm");
+    }
+}
+
 /// Many tasks share a publisher: tags are counted in the order of the bytes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn tags_are_those_of_the_wire_when_many_tasks_send() {

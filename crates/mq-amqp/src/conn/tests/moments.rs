@@ -73,6 +73,103 @@ async fn once(
     .await
 }
 
+/// Whoever waits hears the server's code or goes on by himself; the next time everything works.
+#[tokio::test]
+async fn the_connection_is_closed_at_any_moment() {
+    for moment in MOMENTS {
+        for instead in [true, false] {
+            let peer = once(moment, instead, |_| connection_close(320)).await;
+            let client = match peer.client().connect().await {
+                Ok(client) => client,
+                Err(error) => {
+                    assert_eq!(moment, "connection.ConnectionOpen", "{error}");
+                    assert_eq!(error.code(), Some(&ReplyCode::CONNECTION_FORCED));
+                    peer.connect().await
+                }
+            };
+            let mut done = within(everything(&peer, &client)).await;
+            let mut failures = 0;
+            while let Err(error) = done {
+                assert_eq!(error.retry(), Retry::Later, "{moment}: {error}");
+                assert_eq!(error.kind(), ErrorKind::Disconnected, "{moment}: {error}");
+                failures += 1;
+                assert!(failures < 5, "{moment}: {error}");
+                done = within(everything(&peer, &client)).await;
+            }
+            within(client.close()).await;
+            until("the end of the sockets", || peer.stand() == 0).await;
+        }
+    }
+}
+
+/// A channel that is closed takes its call along and nothing else; what publishes and consumes opens another one.
+#[tokio::test]
+async fn a_channel_is_closed_at_any_moment() {
+    for moment in &MOMENTS[1..13] {
+        for instead in [true, false] {
+            let peer = once(moment, instead, |channel| channel_close(channel, 541)).await;
+            let client = peer.connect().await;
+            let mut done = within(everything(&peer, &client)).await;
+            let mut failures = 0;
+            while let Err(error) = done {
+                let gone = error.kind() == ErrorKind::Disconnected;
+                let told = error.code() == Some(&ReplyCode::INTERNAL_ERROR);
+                assert!(gone || told, "{moment}: {error}");
+                failures += 1;
+                assert!(failures < 3, "{moment}: {error}");
+                done = within(everything(&peer, &client)).await;
+            }
+            assert_eq!(peer.made(), 2, "{moment}: the connections stand");
+            within(client.close()).await;
+        }
+    }
+}
+
+/// The channel of a publisher is closed in the same breath in which it becomes one that confirms.
+#[tokio::test]
+async fn a_publisher_whose_channel_is_closed_as_it_opens_gets_another_one() {
+    let peer = once("confirm.ConfirmSelect", false, |channel| {
+        channel_close(channel, 541)
+    })
+    .await;
+    let client = peer.connect().await;
+    let publisher = loop {
+        if let Ok(publisher) = within(client.publisher("").build()).await {
+            break publisher;
+        }
+    };
+    within(publisher.send(Message::new("q", "x")).into_future())
+        .await
+        .unwrap();
+}
+
+/// As it is reopened: what waits is sent on the next one.
+#[tokio::test]
+async fn a_publisher_whose_channel_is_closed_as_it_reopens_gets_another_one() {
+    let mut selects = 0;
+    let peer = Peer::start(move |said| match said.name {
+        "confirm.ConfirmSelect" => {
+            selects += 1;
+            if selects == 2 {
+                return Then::Add(channel_close(said.channel, 541));
+            }
+            Then::Usual
+        }
+        _ => Then::Usual,
+    })
+    .await;
+    let client = peer.connect().await;
+    let publisher = client.publisher("").build().await.unwrap();
+    peer.tell(1, &channel_close(1, 541)).await;
+    until("a channel again", || {
+        peer.count("confirm.ConfirmSelect") >= 2
+    })
+    .await;
+    within(publisher.send(Message::new("q", "x")).into_future())
+        .await
+        .unwrap();
+}
+
 /// Blocked at any moment: nothing else stops, no publish leaves, a close comes to its end.
 #[tokio::test]
 async fn the_connection_is_blocked_at_any_moment() {

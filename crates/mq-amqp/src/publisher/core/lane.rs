@@ -15,6 +15,10 @@ impl Lane for Core {
     fn fill(&self, channel: u16, out: &mut Outbox) -> bool {
         let mut state = self.state();
         state.dirty = false;
+        // On a channel that does not confirm, what is written would never be settled, or settled by another's confirm.
+        if state.channel.is_none() {
+            return false;
+        }
         let mut resolved = Resolved::new();
         while !out.is_full() && (state.probes == 0 || state.flight.is_empty()) {
             let Some(mut slot) = state.line.pop_front() else {
@@ -67,7 +71,7 @@ impl Lane for Core {
 
     fn lost(&self, why: &Error) {
         let mut state = self.state();
-        state.channel = None;
+        (state.begun, state.channel) = (None, None);
         let mut resolved = Resolved::new();
         let mut again: VecDeque<Slot> = VecDeque::new();
         let mut left: Vec<Slot> = state

@@ -23,6 +23,9 @@ pub(super) struct State {
     pub(super) count: usize,
     pub(super) bytes: usize,
     pub(super) next: u64,
+    /// A channel that does not confirm yet.
+    pub(super) begun: Option<Key>,
+    /// The one that messages are written to.
     pub(super) channel: Option<(Connection, Key)>,
     pub(super) dirty: bool,
     /// So many of the next ones are sent one at a time, since one of them made the server close the channel.
