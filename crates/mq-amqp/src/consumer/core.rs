@@ -38,6 +38,8 @@ pub(super) struct Core {
     pub(super) queue: ByteString,
     /// So many decisions are written at once; fewer wait a moment for others.
     most: usize,
+    /// More than this is not kept of a broker that does not keep to the prefetch.
+    bound: usize,
     state: Mutex<State>,
     /// Something is ready, or nothing will be any more.
     ready: Notify,
@@ -103,6 +105,7 @@ impl Core {
         Self {
             queue,
             most: usize::from(prefetch / 2).max(1),
+            bound: usize::from(prefetch) * 2 + 16,
             state: Mutex::default(),
             ready: Notify::new(),
             changed: Notify::new(),

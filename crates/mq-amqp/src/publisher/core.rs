@@ -26,7 +26,7 @@ use super::{Receipt, SendError, Unheard};
 use crate::Message;
 use crate::conn::{Connection, Key};
 use crate::error::Error;
-use crate::proto::{BasicReturn, Content, Properties};
+use crate::proto::{BasicReturn, Content, Malformed, Properties};
 use crate::rpc::Replies;
 
 pub(super) type Answer = oneshot::Sender<Result<Receipt, SendError>>;
@@ -289,13 +289,18 @@ impl Core {
         self.tell_if_idle(&state);
     }
 
-    fn settle(&self, tag: u64, multiple: bool, ack: bool) {
+    /// Takes a confirm. One of a message that was never published would be of another one if it were taken: then nothing is known any more.
+    fn settle(&self, tag: u64, multiple: bool, ack: bool) -> Result<(), Malformed> {
         let mut state = self.state();
-        let Some(last) = tag
-            .checked_sub(state.base)
-            .and_then(|at| usize::try_from(at).ok())
-        else {
-            return;
+        let last = match tag.checked_sub(state.base).map(usize::try_from) {
+            // Known already; or the channel does not confirm yet, or no longer.
+            None => return Ok(()),
+            _ if state.channel.is_none() => return Ok(()),
+            Some(Ok(last)) if last < state.flight.len() => last,
+            Some(_) => {
+                let reason = format!("{tag} is confirmed, and was not published");
+                return Err(Malformed::new("delivery tag", reason));
+            }
         };
         let first = if multiple { 0 } else { last };
         let mut resolved = Resolved::new();
@@ -319,6 +324,7 @@ impl Core {
             state.base += 1;
         }
         self.finish(state, resolved);
+        Ok(())
     }
 
     /// The server could not route a message. It says so before it confirms it, and not by its tag.

@@ -186,7 +186,7 @@ impl Channels {
                 None => return Err(Malformed::new("method", "a reply that nobody waits for")),
             },
             incoming => {
-                slot.lane.incoming(incoming);
+                slot.lane.incoming(incoming)?;
                 return Ok(Some(Key {
                     id,
                     serial: slot.serial,

@@ -162,6 +162,51 @@ async fn a_return_before_a_coalesced_confirm_is_told_to_its_sender() {
     assert_eq!(peer.made(), 2);
 }
 
+/// Confirms of what was never published: nobody takes them for his, and what is under way is sent again on another connection.
+#[tokio::test]
+async fn confirms_of_what_was_not_published_confirm_nothing() {
+    for (tag, multiple) in [(3, false), (3, true), (u64::MAX, true), (u64::MAX, false)] {
+        let peer = Peer::start(|said| match said.name {
+            "basic.BasicPublish" if said.connection == 1 => Then::Nothing,
+            _ => Then::Usual,
+        })
+        .await;
+        let client = peer.connect().await;
+        let mut events = client.events();
+        let publisher = publisher(&client).await;
+        let confirms = under_way(&peer, &publisher, 2).await;
+        peer.tell(1, &ack(1, tag, multiple)).await;
+        let error = lost(&mut events).await;
+        assert!(error.to_string().contains("delivery tag"), "{error}");
+        for confirm in confirms {
+            let receipt = within(confirm).await.unwrap();
+            assert_eq!(receipt.attempts(), 2, "{tag}, {multiple}");
+        }
+    }
+}
+
+/// A confirm on a channel that does not confirm yet, and twice the same one.
+#[tokio::test]
+async fn confirms_at_the_wrong_time_are_passed_over() {
+    let peer = Peer::start(|said| match said.name {
+        "channel.ChannelOpen" => {
+            let mut early = ack(said.channel, u64::MAX, true);
+            early.extend_from_slice(&ack(said.channel, u64::MAX, false));
+            Then::Add(early)
+        }
+        "basic.BasicPublish" => Then::Add(ack(said.channel, said.tag, true)),
+        _ => Then::Usual,
+    })
+    .await;
+    let client = peer.connect().await;
+    let publisher = publisher(&client).await;
+    for _ in 0..3 {
+        let sent = publisher.send(Message::new("q", "x"));
+        assert_eq!(within(sent.into_future()).await.unwrap().attempts(), 1);
+    }
+    assert_eq!(peer.made(), 2);
+}
+
 /// A channel that was not put into confirm mode in time gets no message, and none of those that wait is mistaken for another one later.
 #[tokio::test]
 async fn nothing_is_published_on_a_channel_that_does_not_confirm() {
@@ -234,6 +279,33 @@ async fn tags_are_those_of_the_wire_when_many_tasks_send() {
     }
 }
 
+/// Tags that are left out or come twice: the channel can't be trusted, and the consumer goes on with another one.
+#[tokio::test]
+async fn deliveries_that_are_counted_wrongly_cost_the_channel_and_no_message() {
+    for tag in [0, 1, 3, u64::MAX] {
+        let peer = Peer::usual().await;
+        let client = peer.connect().await;
+        let consumer = client.consumer("q").build().await.unwrap();
+        peer.deliver(1, "first").await;
+        let first = within(consumer.recv()).await.unwrap().unwrap();
+        peer.deliver(tag, "odd").await;
+        until("another channel", || peer.count("basic.BasicConsume") == 2).await;
+        let stale = first.ack().await.unwrap_err();
+        assert_eq!(
+            (stale.kind(), stale.outcome()),
+            (ErrorKind::Stale, Outcome::NotSent)
+        );
+        peer.deliver(1, "next").await;
+        let next = within(consumer.recv()).await.unwrap().unwrap();
+        assert_eq!(next.text(), Some("next"), "tag {tag}");
+        next.ack().await.unwrap();
+        until("its ack, and no other", || {
+            peer.count("basic.BasicAck") == 1
+        })
+        .await;
+    }
+}
+
 /// The next channel counts from 1 again: what was held of the one before settles nothing there.
 #[tokio::test]
 async fn what_was_held_of_a_lost_channel_settles_nothing_on_the_next() {
@@ -254,6 +326,34 @@ async fn what_was_held_of_a_lost_channel_settles_nothing_on_the_next() {
     until("its ack", || peer.count("basic.BasicAck") == 1).await;
     client.close().await;
     assert_eq!(peer.count("basic.BasicAck"), 1, "and no other");
+}
+
+/// More than was asked for: it is not kept, and the channel goes with it.
+#[tokio::test]
+async fn a_server_that_does_not_keep_to_the_prefetch_fills_no_memory() {
+    let peer = Peer::usual().await;
+    let client = peer.connect().await;
+    let consumer = client.consumer("q").prefetch(3).build().await.unwrap();
+    for round in 0..20 {
+        let mut flood = BytesMut::new();
+        for tag in 1..=1000 {
+            flood.extend_from_slice(&deliver(1, CONSUMER, round * 1000 + tag, "more"));
+        }
+        peer.tell(0, &flood).await;
+    }
+    until("another channel", || peer.count("basic.BasicConsume") >= 2).await;
+    let received = consumer.counts().received;
+    assert!(received <= 100, "{received} were taken");
+    assert_eq!(
+        client
+            .consumer("q")
+            .prefetch(0)
+            .build()
+            .await
+            .unwrap_err()
+            .kind(),
+        ErrorKind::Invalid
+    );
 }
 
 /// To a channel there is one consumer: what comes under another name is its message too. What comes where nobody consumes is passed over.

@@ -9,7 +9,7 @@ use super::state::{Resolved, Slot};
 use super::words::headers_too_large;
 use crate::conn::{Lane, Outbox};
 use crate::error::Error;
-use crate::proto::{FRAME_OVERHEAD, Incoming, Method};
+use crate::proto::{FRAME_OVERHEAD, Incoming, Malformed, Method};
 
 impl Lane for Core {
     fn fill(&self, channel: u16, out: &mut Outbox) -> bool {
@@ -49,13 +49,13 @@ impl Lane for Core {
         more
     }
 
-    fn incoming(&self, incoming: Incoming) {
+    fn incoming(&self, incoming: Incoming) -> Result<(), Malformed> {
         match incoming {
             Incoming::Method(Method::BasicAck(ack)) => {
-                self.settle(ack.delivery_tag, ack.multiple, true);
+                return self.settle(ack.delivery_tag, ack.multiple, true);
             }
             Incoming::Method(Method::BasicNack(nack)) => {
-                self.settle(nack.delivery_tag, nack.multiple, false);
+                return self.settle(nack.delivery_tag, nack.multiple, false);
             }
             Incoming::Content(Method::BasicReturn(told), content) => {
                 self.came_back(&told, &content);
@@ -67,6 +67,7 @@ impl Lane for Core {
             }
             _ => {}
         }
+        Ok(())
     }
 
     fn lost(&self, why: &Error) {
