@@ -205,7 +205,7 @@ impl Driver {
             let Some(lane) = self.channels.lane(key) else {
                 continue;
             };
-            if blocked && lane.publishes() {
+            if lane.publishes() && (blocked || self.channels.is_paused(key)) {
                 kept.push(key);
             } else if lane.fill(key.id, &mut self.out) {
                 self.dirty.push_back(key);

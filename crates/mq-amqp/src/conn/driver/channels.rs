@@ -34,6 +34,8 @@ struct Slot {
     assembler: Assembler,
     calls: VecDeque<Reply>,
     phase: Phase,
+    /// The server has asked for a pause of contents.
+    paused: bool,
 }
 
 enum Phase {
@@ -64,6 +66,11 @@ impl Channels {
             .slot(key)
             .filter(|slot| !matches!(slot.phase, Phase::Closing { .. }))?;
         Some(Arc::clone(&slot.lane))
+    }
+
+    /// Whether nothing may be published on the channel now.
+    pub(super) fn is_paused(&mut self, key: Key) -> bool {
+        self.slot(key).is_some_and(|slot| slot.paused)
     }
 
     pub(super) fn open(
@@ -102,6 +109,7 @@ impl Channels {
                 assembler: Assembler::default(),
                 calls: VecDeque::new(),
                 phase: Phase::Opening(opened),
+                paused: false,
             });
         }
         out.method(
@@ -174,13 +182,16 @@ impl Channels {
             }
             _ if matches!(slot.phase, Phase::Closing { .. }) => {}
             Incoming::Method(Method::ChannelOpenOk(_)) => slot.opened(id, out),
-            Incoming::Method(Method::ChannelFlow(flow)) => out.method(
-                id,
-                &ChannelFlowOk {
+            Incoming::Method(Method::ChannelFlow(flow)) => {
+                slot.paused = !flow.active;
+                let answer = ChannelFlowOk {
                     active: flow.active,
+                };
+                // Who asks again and again and reads no answer is not to fill our memory.
+                if !out.is_full() {
+                    out.method(id, &answer.into());
                 }
-                .into(),
-            ),
+            }
             incoming if is_reply(&incoming) => match slot.calls.pop_front() {
                 Some(reply) => drop(reply.send(Ok(incoming))),
                 None => return Err(Malformed::new("method", "a reply that nobody waits for")),

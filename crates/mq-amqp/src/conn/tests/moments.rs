@@ -227,6 +227,34 @@ async fn a_blocked_publisher_sends_nothing_until_it_is_unblocked() {
     assert_eq!(peer.count("basic.BasicPublish"), 1);
 }
 
+/// `channel.flow`: answered, and no message leaves until it is taken back.
+#[tokio::test]
+async fn a_pause_that_the_server_asks_for_is_kept() {
+    let peer = Peer::usual().await;
+    let client = peer.connect().await;
+    let publisher = client.publisher("").build().await.unwrap();
+    peer.tell(1, &frame(1, ChannelFlow { active: false })).await;
+    until("its answer", || peer.count("channel.ChannelFlowOk") >= 1).await;
+    let late = publisher.send(Message::new("q", "late"));
+    let late = within(late.timeout(Duration::from_millis(200)).into_future()).await;
+    let late = late.unwrap_err();
+    assert_eq!(late.outcome(), Outcome::NotSent, "{late}");
+    let waits = publisher.enqueue(Message::new("q", "waits")).await.unwrap();
+    peer.tell(1, &frame(1, ChannelFlow { active: true })).await;
+    within(waits).await.unwrap();
+    assert_eq!(peer.count("basic.BasicPublish"), 1);
+    // Another channel has no pause of the former one.
+    peer.tell(1, &frame(1, ChannelFlow { active: false })).await;
+    peer.tell(1, &channel_close(1, 541)).await;
+    until("another channel", || {
+        peer.count("confirm.ConfirmSelect") == 2
+    })
+    .await;
+    within(publisher.send(Message::new("q", "next")).into_future())
+        .await
+        .unwrap();
+}
+
 /// While we close, the server closes too, or goes on speaking.
 #[tokio::test]
 async fn what_comes_during_a_close_is_heard_to_the_end() {
