@@ -85,7 +85,7 @@ struct Driver {
     /// When lanes that can wait have waited long enough.
     lazy: Option<Pin<Box<Sleep>>>,
     /// Who waits for a reply of the connection itself.
-    updates: VecDeque<Reply>,
+    updates: VecDeque<((u16, u16), Reply)>,
     /// The connection is being closed by us: until then.
     closing: Option<Instant>,
     flushed: bool,
@@ -112,7 +112,7 @@ impl Driver {
             abandon(command, &why);
         }
         let lost = why.clone().into_builder().outcome(Outcome::Unknown).build();
-        for reply in self.updates.drain(..) {
+        for (_, reply) in self.updates.drain(..) {
             let _ = reply.send(Err(lost.clone()));
         }
         self.channels.lost(&lost);
@@ -178,7 +178,7 @@ impl Driver {
             }
             Command::Update { method, reply } => {
                 self.out.method(0, &method);
-                self.updates.push_back(reply);
+                self.updates.push_back((method.id(), reply));
             }
             Command::Shutdown => {
                 // Decisions that wait for others go first.
@@ -261,7 +261,7 @@ impl Driver {
                 let error = refused(close.reply_code, &close.reply_text).into_builder();
                 return Err(error.endpoint(self.connection.endpoint()).build());
             }
-            Method::ConnectionCloseOk(_) => {
+            Method::ConnectionCloseOk(_) if self.closing.is_some() => {
                 let closed = Error::builder(ErrorKind::Closed, "the connection was closed");
                 return Err(closed.endpoint(self.connection.endpoint()).build());
             }
@@ -273,15 +273,17 @@ impl Driver {
                 self.connection.0.blocked.store(false, Ordering::Release);
                 (self.on_notice)(Notice::Unblocked);
             }
-            method => {
-                let Some(reply) = self.updates.pop_front() else {
-                    let malformed =
-                        Malformed::new("method", format!("nobody waits for {}", method.name()));
-                    return Err(self.strange(&malformed));
-                };
+            method => match self.updates.pop_front() {
                 // Who asked may have gone.
-                let _ = reply.send(Ok(Incoming::Method(method)));
-            }
+                Some((asked, reply)) if method.answers(asked) => {
+                    drop(reply.send(Ok(Incoming::Method(method))));
+                }
+                call => {
+                    // It hears how the connection ends.
+                    self.updates.extend(call);
+                    return Err(self.strange(&channels::strange(&method)));
+                }
+            },
         }
         Ok(())
     }

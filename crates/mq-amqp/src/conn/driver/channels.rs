@@ -32,7 +32,8 @@ struct Slot {
     serial: u64,
     lane: Arc<dyn Lane>,
     assembler: Assembler,
-    calls: VecDeque<Reply>,
+    /// Who waits, and by which method.
+    calls: VecDeque<((u16, u16), Reply)>,
     phase: Phase,
     /// The server has asked for a pause of contents.
     paused: bool,
@@ -124,7 +125,7 @@ impl Channels {
     pub(super) fn call(&mut self, key: Key, method: &Method, reply: Reply, out: &mut Outbox) {
         match self.slot(key) {
             Some(slot) if matches!(slot.phase, Phase::Open) => {
-                slot.calls.push_back(reply);
+                slot.calls.push_back((method.id(), reply));
                 out.method(key.id, method);
             }
             _ => drop(reply.send(Err(gone()))),
@@ -175,6 +176,9 @@ impl Channels {
                 }
             }
             Incoming::Method(Method::ChannelCloseOk(_)) => {
+                if !matches!(slot.phase, Phase::Closing { .. }) {
+                    return Err(Malformed::new("method", "nobody has closed the channel"));
+                }
                 *place = None;
                 if let Some(next) = self.waiting.pop_front() {
                     self.open(next.serial, next.lane, next.opened, out);
@@ -192,10 +196,7 @@ impl Channels {
                     out.method(id, &answer.into());
                 }
             }
-            incoming if is_reply(&incoming) => match slot.calls.pop_front() {
-                Some(reply) => drop(reply.send(Ok(incoming))),
-                None => return Err(Malformed::new("method", "a reply that nobody waits for")),
-            },
+            incoming if is_reply(&incoming) => slot.replied(incoming)?,
             incoming => {
                 slot.lane.incoming(incoming)?;
                 return Ok(Some(Key {
@@ -220,6 +221,22 @@ impl Channels {
 }
 
 impl Slot {
+    /// An answer, which is to be that of the oldest call.
+    fn replied(&mut self, told: Incoming) -> Result<(), Malformed> {
+        let (Incoming::Method(method) | Incoming::Content(method, _)) = &told;
+        match self.calls.pop_front() {
+            // Who asked may have gone.
+            Some((asked, reply)) if method.answers(asked) => drop(reply.send(Ok(told))),
+            Some(call) => {
+                // It hears how the connection ends.
+                self.calls.push_front(call);
+                return Err(strange(method));
+            }
+            None => return Err(strange(method)),
+        }
+        Ok(())
+    }
+
     fn opened(&mut self, id: u16, out: &mut Outbox) {
         if let Phase::Opening(opened) = std::mem::replace(&mut self.phase, Phase::Open)
             && opened.send(Ok(id)).is_err()
@@ -230,7 +247,7 @@ impl Slot {
     }
 
     fn lost(self, why: &Error) {
-        for reply in self.calls {
+        for (_, reply) in self.calls {
             let _ = reply.send(Err(why.clone()));
         }
         match self.phase {
@@ -263,6 +280,11 @@ const fn is_reply(incoming: &Incoming) -> bool {
             | Method::BasicNack(_)
             | Method::BasicCancel(_)
     )
+}
+
+/// An answer to nothing that was asked.
+pub(super) fn strange(told: &Method) -> Malformed {
+    Malformed::new("method", format!("nobody waits for {}", told.name()))
 }
 
 fn none_left(most: u16) -> Error {

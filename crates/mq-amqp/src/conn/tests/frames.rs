@@ -145,6 +145,25 @@ fn no_sequences() -> Garbage {
     ]
 }
 
+#[tokio::test]
+async fn garbage_ends_the_connection_with_the_reason_and_another_is_made() {
+    for (what, bytes, word) in garbage() {
+        let peer = Peer::usual().await;
+        let bench = Bench::on(&peer).await;
+        let mut events = bench.client.events();
+        peer.say(&bytes).await;
+        for _ in 0..2 {
+            let error = lost(&mut events).await;
+            let told = error.to_string();
+            assert_eq!(error.kind(), ErrorKind::Disconnected, "{what}: {told}");
+            assert!(told.contains(word), "{what}: {told}");
+        }
+        until("both connections", || peer.made() == 4 && peer.stand() == 2).await;
+        bench.works(&peer).await;
+        within(bench.client.close()).await;
+    }
+}
+
 /// What is odd and harmless disturbs nobody.
 #[tokio::test]
 async fn what_is_odd_and_harmless_is_passed_over() {
@@ -192,4 +211,35 @@ async fn frames_that_are_cut_off() {
         assert!(error.contains(word), "{error}");
         until("another connection", || peer.made() == 2).await;
     }
+}
+
+/// One answer for another: nobody takes it for his own.
+#[tokio::test]
+async fn an_answer_to_something_else_is_none() {
+    let peer = Peer::start(|said| match said.name {
+        "queue.QueueDeclare" if said.connection == 0 => {
+            Then::Say(frame(said.channel, ExchangeDeclareOk {}))
+        }
+        "exchange.ExchangeDeclare" if said.connection == 1 => {
+            Then::Say(frame(said.channel, QueuePurgeOk { message_count: 0 }))
+        }
+        "confirm.ConfirmSelect" if said.connection == 2 => {
+            Then::Say(frame(said.channel, TxSelectOk {}))
+        }
+        _ => Then::Usual,
+    })
+    .await;
+    let client = peer.connect().await;
+    let error = client.queue("q").await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.retry()),
+        (ErrorKind::Disconnected, Retry::Later),
+        "{error}"
+    );
+    until("another connection", || peer.made() == 2).await;
+    let error = client.declare_exchange(crate::Exchange::direct("x")).await;
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Disconnected);
+    let error = client.publisher("").build().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Disconnected, "{error}");
+    within(client.close()).await;
 }
