@@ -13,9 +13,9 @@ use super::options::{Mechanism, Options};
 use super::stream::Stream;
 use crate::error::{Error, Result, refused};
 use crate::proto::{
-    Assembler, ConnectionOpen, ConnectionStart, ConnectionStartOk, ConnectionTune,
-    ConnectionTuneOk, FRAME_MIN, FrameDecoder, Hidden, Incoming, Kind, Malformed, Method,
-    PROTOCOL_HEADER, ReplyCode, Table, put_frame,
+    ConnectionOpen, ConnectionStart, ConnectionStartOk, ConnectionTune, ConnectionTuneOk,
+    FRAME_MIN, Frame, FrameDecoder, Hidden, Kind, Malformed, Method, PROTOCOL_HEADER, ReplyCode,
+    Table, put_frame,
 };
 
 /// An open connection, before a driver has it.
@@ -132,16 +132,15 @@ impl Talk {
             let frame = self.decoder.decode(&mut self.inbound);
             let frame = frame.map_err(|malformed| strange(&malformed, &self.inbound))?;
             if let Some(frame) = frame {
-                let whole = Assembler::default()
-                    .take(frame, 0)
-                    .map_err(|malformed| strange(&malformed, &[]))?;
-                match whole {
-                    Some(Incoming::Method(Method::ConnectionClose(close))) => {
-                        return Err(refused(close.reply_code, &close.reply_text));
-                    }
-                    Some(Incoming::Method(method)) => return Ok(method),
-                    _ => continue,
+                if frame.kind == Kind::Heartbeat {
+                    continue;
                 }
+                return match only_method(frame).map_err(|malformed| strange(&malformed, &[]))? {
+                    Method::ConnectionClose(close) => {
+                        Err(refused(close.reply_code, &close.reply_text))
+                    }
+                    method => Ok(method),
+                };
             }
             let count = self
                 .stream
@@ -153,6 +152,14 @@ impl Talk {
             }
             self.heard = true;
         }
+    }
+}
+
+/// There are no contents yet.
+fn only_method(frame: Frame) -> std::result::Result<Method, Malformed> {
+    match frame.kind {
+        Kind::Method => Method::decode(frame.payload),
+        _ => Err(Malformed::new("frame", "a content before anything is open")),
     }
 }
 

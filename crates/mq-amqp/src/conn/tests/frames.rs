@@ -213,6 +213,30 @@ async fn frames_that_are_cut_off() {
     }
 }
 
+/// In the handshake there is nobody to go on: the caller hears it.
+#[tokio::test]
+async fn garbage_in_the_handshake_is_told_to_who_connects() {
+    for step in [
+        "header",
+        "connection.ConnectionStartOk",
+        "connection.ConnectionOpen",
+    ] {
+        for (what, bytes, _) in garbage() {
+            if what == "a beginning" {
+                continue;
+            }
+            let said = bytes.clone();
+            let peer = Peer::start(move |it| match it.name {
+                name if name == step => Then::Say(said.clone()),
+                _ => Then::Usual,
+            })
+            .await;
+            let error = within(peer.client().connect()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Protocol, "{step}, {what}: {error}");
+        }
+    }
+}
+
 /// One answer for another: nobody takes it for his own.
 #[tokio::test]
 async fn an_answer_to_something_else_is_none() {
