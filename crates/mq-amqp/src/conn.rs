@@ -230,6 +230,29 @@ impl Connection {
     }
 }
 
+#[cfg(test)]
+impl Connection {
+    /// A connection that nobody drives, and a channel of it.
+    pub(crate) fn nowhere(serial: u64) -> (Self, Key) {
+        let options = crate::Client::builder().options().unwrap();
+        let connection = Self(Arc::new(Inner {
+            inbox: Mutex::default(),
+            wake: Notify::new(),
+            serials: AtomicU64::new(1),
+            blocked: AtomicBool::new(false),
+            end: watch::Sender::new(None),
+            endpoint: "nowhere".to_owned(),
+            settled: Settled {
+                channel_max: 1,
+                frame_max: 4096,
+                heartbeat: std::time::Duration::ZERO,
+            },
+            options: Arc::new(options),
+        }));
+        (connection, Key { id: 1, serial })
+    }
+}
+
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Connection")

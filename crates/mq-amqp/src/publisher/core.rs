@@ -11,6 +11,8 @@
 
 mod lane;
 mod state;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,13 +20,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytestring::ByteString;
 use mq_core::Outcome;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use self::state::{Resolved, Slot, State, Waiting, remove};
+pub(super) use self::words::timed_out;
 use self::words::unroutable;
 use super::encode::Head;
 use super::{Receipt, SendError, Unheard};
 use crate::Message;
-use crate::conn::{Connection, Key};
+use crate::conn::{Connection, Key, now};
 use crate::error::Error;
 use crate::proto::{BasicReturn, Content, Malformed, Properties};
 use crate::rpc::Replies;
@@ -87,6 +91,7 @@ impl Core {
         &self,
         message: Message,
         head: Head,
+        deadline: Instant,
         answer: Answer,
     ) -> Result<Taken, SendError> {
         let mut state = self.state();
@@ -103,6 +108,7 @@ impl Core {
             answer: Some(answer),
             returned: None,
             sent: 0,
+            deadline,
             abandoned: false,
         };
         if state.waiting.is_empty() && self.has_room(&state, slot.cost) {
@@ -145,28 +151,11 @@ impl Core {
     /// Takes a send back whose time is over; says what became of it.
     pub(super) fn abandon(&self, number: u64) -> Option<(Outcome, Message)> {
         let mut state = self.state();
-        if let Some(waiting) = remove(&mut state.waiting, number, |waiting| waiting.slot.number) {
-            return Some((Outcome::NotSent, waiting.slot.message?));
-        }
-        if let Some(slot) = remove(&mut state.line, number, |slot| slot.number) {
-            state.release(slot.cost);
-            self.promote(&mut state);
-            let outcome = if slot.sent == 0 {
-                Outcome::NotSent
-            } else {
-                Outcome::Unknown
-            };
-            self.tell_if_idle(&state);
-            return Some((outcome, slot.message?));
-        }
-        let at = state
-            .flight
-            .binary_search_by_key(&number, |slot| slot.number)
-            .ok()?;
-        let slot = state.flight.get_mut(at)?;
-        slot.answer.as_ref()?;
-        slot.abandoned = true;
-        Some((Outcome::Unknown, slot.message.clone()?))
+        let (_, outcome, message) = state.give_up(number)?;
+        self.promote(&mut state);
+        state.wake();
+        self.tell_if_idle(&state);
+        Some((outcome, message))
     }
 
     /// The sender dropped its future before there was room.
@@ -238,7 +227,7 @@ impl Core {
                 .build();
             slot.fail(error, &mut resolved);
         }
-        (state.count, state.bytes) = (0, 0);
+        (state.count, state.bytes, state.given_up) = (0, 0, 0);
         self.finish(state, resolved);
     }
 
@@ -254,18 +243,34 @@ impl Core {
         state.ended.is_some() || state.leaving && state.is_idle()
     }
 
-    /// Waits until nothing is under way; gives what nobody has heard of.
+    /// Waits until nothing is under way, each message to its deadline; gives what nobody has heard of.
     pub(super) async fn flushed(&self) -> Unheard {
         loop {
             let idle = self.idle.notified();
-            {
-                let mut state = self.state();
-                if state.is_idle() {
-                    return std::mem::take(&mut state.unheard);
-                }
+            let Some(next) = self.expire(now()) else {
+                return std::mem::take(&mut self.state().unheard);
+            };
+            tokio::select! {
+                () = idle => {}
+                () = sleep_until(next) => {}
             }
-            idle.await;
         }
+    }
+
+    /// Gives up what is late, also if nobody looks; gives when the next one is.
+    fn expire(&self, now: Instant) -> Option<Instant> {
+        let blocked = self.is_blocked();
+        let mut state = self.state();
+        let (late, next) = state.late(now);
+        let mut resolved = Resolved::new();
+        for number in late {
+            if let Some((answer, outcome, message)) = state.give_up(number) {
+                let error = SendError::new(timed_out(None, outcome, blocked), message);
+                resolved.push((answer, Err(error)));
+            }
+        }
+        self.finish(state, resolved);
+        next
     }
 
     fn tell_if_idle(&self, state: &State) {
@@ -307,12 +312,12 @@ impl Core {
         let mut freed = Vec::new();
         for slot in state.flight.iter_mut().skip(first).take(last + 1 - first) {
             if let Some(message) = slot.message.take() {
-                freed.push(slot.cost);
+                freed.push((slot.cost, slot.abandoned));
                 slot.settle(message, ack, &mut resolved);
             }
         }
-        for cost in freed {
-            state.release(cost);
+        for (cost, given_up) in freed {
+            state.release(cost, given_up);
             state.probes = state.probes.saturating_sub(1);
         }
         while state

@@ -125,6 +125,44 @@ async fn each_call_ends_at_its_time_when_it_is_not_answered() {
     }
 }
 
+/// Sends: awaited, enqueued, and dropped; the last one is told by `flush`, which comes to its end.
+#[tokio::test]
+async fn each_send_ends_at_its_time_when_it_is_not_confirmed() {
+    let peer = mute("basic.BasicPublish").await;
+    let client = peer.hasty().await;
+    let publisher = client.publisher("").timeout(HASTE);
+    let publisher = publisher.window(3).build().await.unwrap();
+    let (took, failed) = timed(publisher.send(Message::new("q", "1")).into_future()).await;
+    let failed = failed.unwrap_err();
+    assert_eq!(
+        (failed.kind(), failed.outcome()),
+        (ErrorKind::Timeout, Outcome::Unknown)
+    );
+    assert!(took >= LATE && took < LATEST, "{took:?}");
+    let confirm = publisher.enqueue(Message::new("q", "2")).await.unwrap();
+    drop(publisher.enqueue(Message::new("q", "3")).await.unwrap());
+    let (took, unheard) = timed(publisher.flush()).await;
+    let unheard = unheard.unwrap_err();
+    assert!(took < LATEST, "{took:?}");
+    assert_eq!((unheard.count, unheard.last.len()), (1, 1), "{unheard}");
+    assert_eq!(unheard.last[0].kind(), ErrorKind::Timeout);
+    assert_eq!(unheard.last[0].outcome(), Outcome::Unknown);
+    assert_eq!(unheard.last[0].message.body(), "3");
+    let failed = within(confirm).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Timeout);
+    // What was given up holds its place until the broker says what became of it.
+    let failed = within(publisher.send(Message::new("q", "4")).into_future()).await;
+    let failed = failed.unwrap_err();
+    assert_eq!(
+        (failed.kind(), failed.outcome()),
+        (ErrorKind::Timeout, Outcome::NotSent)
+    );
+    let (took, closed) = timed(publisher.close()).await;
+    closed.unwrap();
+    assert!(took < LATEST, "{took:?}");
+    within(client.close()).await;
+}
+
 #[tokio::test]
 async fn a_request_ends_at_its_time_when_it_is_not_answered() {
     let peer = Peer::usual().await;

@@ -29,7 +29,7 @@ impl Lane for Core {
             };
             if slot.head.header().len() + FRAME_OVERHEAD > out.frame_max() {
                 let error = headers_too_large(slot.head.header().len(), out.frame_max());
-                state.release(slot.cost);
+                state.release(slot.cost, false);
                 slot.fail(error, &mut resolved);
                 continue;
             }
@@ -83,7 +83,7 @@ impl Lane for Core {
         if blames(why) {
             if left.len() == 1 {
                 for slot in left.drain(..) {
-                    state.release(slot.cost);
+                    state.release(slot.cost, slot.abandoned);
                     let error = why
                         .clone()
                         .into_builder()
@@ -100,14 +100,14 @@ impl Lane for Core {
         if let Some(replies) = &self.replies {
             replies.lost();
             for slot in left.drain(..) {
-                state.release(slot.cost);
+                state.release(slot.cost, slot.abandoned);
                 let error = why.clone().into_builder().outcome(Outcome::Unknown).build();
                 slot.fail(error, &mut resolved);
             }
         }
         for mut slot in left {
             if slot.abandoned {
-                state.release(slot.cost);
+                state.release(slot.cost, true);
                 continue;
             }
             slot.returned = None;
