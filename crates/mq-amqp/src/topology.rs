@@ -195,7 +195,7 @@ impl Client {
 
     /// A channel that may be closed by a refusal.
     async fn topology_channel(&self) -> Result<Channel> {
-        let connection = self.consuming().up().await?;
+        let connection = self.consuming().soon().await?;
         open(&connection).await
     }
 }

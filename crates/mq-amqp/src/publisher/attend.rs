@@ -18,7 +18,7 @@ use crate::rpc::Replies;
 ///
 /// What opening the first channel answers.
 pub(super) async fn start(client: &Client, core: Arc<Core>, link: Link) -> Result<()> {
-    let connection = link.up().await?;
+    let connection = link.soon().await?;
     let channel = open(&core, &connection).await?;
     client.tasks().spawn(attend(core, link, channel));
     Ok(())

@@ -125,6 +125,35 @@ async fn each_call_ends_at_its_time_when_it_is_not_answered() {
     }
 }
 
+/// The connection is lost and there is no other: no call waits for one for ever.
+#[tokio::test]
+async fn each_call_ends_at_its_time_when_there_is_no_connection() {
+    for (name, call) in calls() {
+        let peer = Peer::start(|said| match said.name {
+            "header" if said.connection > 0 => Then::Nothing,
+            _ => Then::Usual,
+        })
+        .await;
+        let client = peer.hasty().await;
+        peer.hang_up().await;
+        until("another attempt", || peer.made() == 2).await;
+        let (took, result) = timed(call(client.clone())).await;
+        let error = result.unwrap_err();
+        // A publisher dials a connection of its own.
+        let wanted = match name {
+            "confirm.ConfirmSelect" => ErrorKind::Connect,
+            _ => ErrorKind::Timeout,
+        };
+        let dials = error.kind() == ErrorKind::Connect && wanted == ErrorKind::Timeout;
+        assert!(
+            error.kind() == wanted || dials && name == "basic.BasicConsume",
+            "{name}: {error}"
+        );
+        assert!(took >= LATE && took < LATEST, "{name}: {took:?}");
+        within(client.close()).await;
+    }
+}
+
 /// Sends: awaited, enqueued, and dropped; the last one is told by `flush`, which comes to its end.
 #[tokio::test]
 async fn each_send_ends_at_its_time_when_it_is_not_confirmed() {
