@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use mq_core::{ErrorKind, Outcome};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, sleep};
+use tokio::time::{Interval, MissedTickBehavior, Sleep, sleep};
 
 use self::channels::Channels;
 use super::handshake::Opened;
@@ -86,8 +86,8 @@ struct Driver {
     lazy: Option<Pin<Box<Sleep>>>,
     /// Who waits for a reply of the connection itself.
     updates: VecDeque<((u16, u16), Reply)>,
-    /// The connection is being closed by us: until then.
-    closing: Option<Instant>,
+    /// The connection is being closed by us: for so long.
+    closing: Option<Pin<Box<Sleep>>>,
     flushed: bool,
     half: Duration,
     wrote: bool,
@@ -137,6 +137,11 @@ impl Driver {
             if happened.ticked {
                 self.tick()?;
             }
+            if happened.over {
+                let closed = "the connection was closed, and the server did not answer";
+                let closed = Error::builder(ErrorKind::Closed, closed);
+                return Err(closed.endpoint(self.connection.endpoint()).build());
+            }
         }
     }
 
@@ -185,7 +190,7 @@ impl Driver {
                 self.dirty.extend(self.connection.inbox().lazy.drain(..));
                 self.fill();
                 self.out.method(0, &goodbye());
-                self.closing = Some(now() + self.connection.options().call_timeout);
+                self.closing = Some(Box::pin(sleep(self.connection.options().call_timeout)));
             }
         }
     }
@@ -290,13 +295,6 @@ impl Driver {
 
     /// Half a heartbeat has passed.
     fn tick(&mut self) -> Result<(), Error> {
-        if self.closing.is_some_and(|until| until <= now()) {
-            let closed = Error::builder(
-                ErrorKind::Closed,
-                "the connection was closed, and the server did not answer",
-            );
-            return Err(closed.endpoint(self.connection.endpoint()).build());
-        }
         if self.half.is_zero() {
             return Ok(());
         }
@@ -362,9 +360,9 @@ fn goodbye() -> Method {
 }
 
 fn ticks(half: Duration) -> Interval {
-    // Without heartbeats ticks are still what ends a goodbye that nobody answers.
+    // Without heartbeats they have nothing to do.
     let period = if half.is_zero() {
-        Duration::from_secs(5)
+        Duration::from_secs(3600)
     } else {
         half
     };

@@ -207,3 +207,31 @@ async fn a_request_ends_at_its_time_when_it_is_not_answered() {
     );
     assert!(took >= LATE && took < LATEST, "{took:?}");
 }
+
+/// Closing: a consumer whose cancel or whose channel's end is not answered, a client whose goodbye is not.
+#[tokio::test]
+async fn closing_ends_at_its_time_when_it_is_not_answered() {
+    for name in [
+        "basic.BasicCancel",
+        "channel.ChannelClose",
+        "connection.ConnectionClose",
+    ] {
+        for heartbeat in [0, 10] {
+            let peer = mute(name).await;
+            let client = peer.client().call_timeout(HASTE);
+            let client = client.heartbeat(Duration::from_secs(heartbeat));
+            let client = client.connect().await.unwrap();
+            let publisher = client.publisher("").build().await.unwrap();
+            let consumer = client.consumer("q").build().await.unwrap();
+            peer.deliver(1, "x").await;
+            let delivery = within(consumer.recv()).await.unwrap().unwrap();
+            delivery.settle(Settle::Ack).await.unwrap();
+            let (took, ()) = timed(consumer.close()).await;
+            assert!(took < LATEST, "{name}: the consumer took {took:?}");
+            publisher.close().await.unwrap();
+            let (took, ()) = timed(client.close()).await;
+            assert!(took < LATEST, "{name}: the client took {took:?}");
+            until("the end of the sockets", || peer.stand() == 0).await;
+        }
+    }
+}
