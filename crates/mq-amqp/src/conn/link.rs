@@ -229,11 +229,21 @@ impl Keeper {
             Some(tasks) => tasks.spawn(task),
             None => return Err(closed("connect", "client")),
         }
-        if let Err(error) = (self.replay)(connection.clone()).await {
-            connection.shut_down();
-            return Err(error);
-        }
+        let mut unfinished = Unfinished(Some(connection.clone()));
+        (self.replay)(connection.clone()).await?;
+        unfinished.0 = None;
         Ok(connection)
+    }
+}
+
+/// A connection that is not ready yet: if it never gets so, nobody else would end it.
+struct Unfinished(Option<Connection>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.0 {
+            connection.shut_down();
+        }
     }
 }
 

@@ -235,3 +235,25 @@ async fn closing_ends_at_its_time_when_it_is_not_answered() {
         }
     }
 }
+
+/// A client that is closed while a connection is being made again leaves none behind.
+#[tokio::test]
+async fn a_client_that_is_closed_while_it_declares_again_leaves_no_connection() {
+    let peer = Peer::start(|said| match said.name {
+        "queue.QueueDeclare" if said.connection > 0 => Then::Nothing,
+        _ => Then::Usual,
+    })
+    .await;
+    let client = peer.client().call_timeout(Duration::from_secs(60));
+    let client = client.connect().await.unwrap();
+    client.declare_queue(Queue::classic("q")).await.unwrap();
+    peer.hang_up().await;
+    until("a queue declared again", || {
+        peer.count("queue.QueueDeclare") == 2
+    })
+    .await;
+    let (took, ()) = timed(client.close()).await;
+    assert!(took < LATEST, "{took:?}");
+    until("the end of the sockets", || peer.stand() == 0).await;
+    drop(client);
+}
