@@ -189,7 +189,9 @@ fn settle(tune: &ConnectionTune, options: &Options) -> Settled {
     let lower = |theirs: u32, ours: u32| if theirs == 0 { ours } else { theirs.min(ours) };
     let frame_max = lower(tune.frame_max, options.frame_max) as usize;
     let channel_max = lower(tune.channel_max.into(), options.channel_max.into());
-    let ours = u32::try_from(options.heartbeat.as_secs()).unwrap_or(u32::MAX);
+    // The wire has whole seconds, and 0 is none.
+    let ours = options.heartbeat.as_millis().div_ceil(1000);
+    let ours = u32::try_from(ours).unwrap_or(u32::MAX);
     Settled {
         channel_max: u16::try_from(channel_max).unwrap_or(u16::MAX),
         frame_max: frame_max.max(FRAME_MIN),

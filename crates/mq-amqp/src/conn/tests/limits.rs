@@ -70,6 +70,25 @@ async fn frames_below_the_least_are_the_least() {
     assert_eq!(error.kind(), ErrorKind::Rejected, "{error}");
 }
 
+/// The shorter one counts, whoever wants none has none, and a part of a second is not none.
+#[tokio::test]
+async fn heartbeats_are_settled() {
+    let of = Duration::from_millis;
+    for (ours, theirs, wanted) in [
+        (of(10_000), 60, 10),
+        (of(60_000), 5, 5),
+        (of(10_000), 0, 10),
+        (of(0), 60, 0),
+        (of(300), 60, 1),
+        (of(1500), 60, 2),
+    ] {
+        let peer = proposing(0, 0, theirs).await;
+        let client = peer.client().heartbeat(ours).connect().await.unwrap();
+        assert_eq!(settled(&peer).heartbeat, wanted, "{ours:?} and {theirs} s");
+        client.close().await;
+    }
+}
+
 /// A connection on which nothing is heard is given up after two heartbeats, and one on which only heartbeats are is not.
 #[tokio::test]
 async fn a_silent_server_is_given_up_after_two_heartbeats() {
