@@ -1,6 +1,8 @@
 //! The task that owns a socket: writes what channels and lanes have, reads what comes, and tells everybody its end.
 
 mod channels;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::collections::VecDeque;

@@ -90,6 +90,8 @@ impl Channels {
         let Some(id) = id else {
             let mut slots = self.slots.iter().flatten();
             if slots.any(|slot| matches!(slot.phase, Phase::Closing { .. })) {
+                // Who has gone meanwhile waits no longer.
+                self.waiting.retain(|waiting| !waiting.opened.is_closed());
                 self.waiting.push_back(Waiting {
                     serial,
                     lane,
@@ -206,6 +208,12 @@ impl Channels {
             }
         }
         Ok(None)
+    }
+
+    /// How many wait for a channel.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// The connection is gone.
