@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::peer::{Peer, Said, Then, connection_close, frame, lost, tune, until, within};
+use super::peer::{
+    Peer, Said, Then, connection_close, frame, lost, lost_at_any_time, tune, until, within,
+};
 use crate::conn::now;
 use crate::proto::{ConnectionTuneOk, Incoming, Method};
 use crate::{ErrorKind, Message};
@@ -150,4 +152,42 @@ async fn an_address_of_ip_version_6() {
     let error = crate::Client::from_url(&url).unwrap().connect();
     let error = error.await.unwrap_err();
     assert!(error.to_string().contains("[::1]:"), "{error}");
+}
+
+/// Short of memory, a broker says so and reads nothing more from who publishes, for as long as that takes; it is alive, and so is the connection.
+#[tokio::test]
+async fn a_server_that_is_blocked_for_long_keeps_its_connection() {
+    let mut deaf = false;
+    let peer = Peer::start(move |said| match said.name {
+        "basic.BasicPublish" if !std::mem::replace(&mut deaf, true) => {
+            Then::Deaf(Duration::from_secs(23))
+        }
+        _ => Then::Usual,
+    })
+    .await;
+    let client = peer.client().heartbeat(Duration::from_secs(2)).connect();
+    let client = client.await.unwrap();
+    let mut events = client.events();
+    let publisher = client.publisher("").timeout(Duration::from_secs(60));
+    let publisher = publisher.build().await.unwrap();
+    let mut confirms = Vec::new();
+    for _ in 0..900 {
+        let message = Message::new("q", vec![7; 20_000]);
+        confirms.push(publisher.enqueue(message).await.unwrap());
+    }
+    let beating = async {
+        loop {
+            peer.say(b"\x08\0\0\0\0\0\0\xce").await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    let confirmed = futures_util::future::join_all(confirms);
+    tokio::select! {
+        all = confirmed => for one in all {
+            assert_eq!(one.unwrap().attempts(), 1);
+        },
+        () = beating => {}
+        error = lost_at_any_time(&mut events) => panic!("{error}"),
+    }
+    assert_eq!(peer.made(), 2);
 }

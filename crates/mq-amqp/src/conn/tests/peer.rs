@@ -48,6 +48,8 @@ pub(crate) enum Then {
     /// The usual answer and this, in one write.
     Add(BytesMut),
     HangUp,
+    /// The usual answer; after it nothing more is read, for so long.
+    Deaf(Duration),
 }
 
 type Script = dyn FnMut(&Said) -> Then + Send;
@@ -225,14 +227,15 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// The next loss of a connection, with why.
 pub(crate) async fn lost(events: &mut Events) -> crate::Error {
-    within(async {
-        loop {
-            if let Event::Disconnected { error, .. } = events.next().await.unwrap() {
-                return error;
-            }
+    within(lost_at_any_time(events)).await
+}
+
+pub(crate) async fn lost_at_any_time(events: &mut Events) -> crate::Error {
+    loop {
+        if let Event::Disconnected { error, .. } = events.next().await.unwrap() {
+            return error;
         }
-    })
-    .await
+    }
 }
 
 struct Conversation<'a> {
@@ -243,6 +246,8 @@ struct Conversation<'a> {
     channels: HashMap<u16, (Assembler, u64)>,
     /// The protocol header has come.
     greeted: bool,
+    /// Nothing is read until then.
+    deaf: Option<tokio::time::Instant>,
 }
 
 impl<'a> Conversation<'a> {
@@ -254,6 +259,7 @@ impl<'a> Conversation<'a> {
             inbound: BytesMut::new(),
             channels: HashMap::new(),
             greeted: false,
+            deaf: None,
         }
     }
 
@@ -283,8 +289,10 @@ impl<'a> Conversation<'a> {
                     return;
                 }
             }
+            let deaf = self.deaf;
             tokio::select! {
-                read = self.stream.read_buf(&mut self.inbound) => if !matches!(read, Ok(1..)) {
+                () = async { tokio::time::sleep_until(deaf.unwrap()).await }, if deaf.is_some() => self.deaf = None,
+                read = self.stream.read_buf(&mut self.inbound), if deaf.is_none() => if !matches!(read, Ok(1..)) {
                     return;
                 },
                 Some(said) = words.recv() => if said.is_empty() || self.stream.write_all(&said).await.is_err() {
@@ -308,6 +316,10 @@ impl<'a> Conversation<'a> {
                 let mut answer = usual(&said);
                 answer.extend_from_slice(&bytes);
                 answer
+            }
+            Then::Deaf(time) => {
+                self.deaf = Some(now() + time);
+                usual(&said)
             }
             Then::HangUp => return false,
         };
