@@ -192,6 +192,26 @@ async fn each_send_ends_at_its_time_when_it_is_not_confirmed() {
     within(client.close()).await;
 }
 
+/// What was given up holds its place in the window, and not who flushes.
+#[tokio::test]
+async fn flush_ends_with_the_last_that_anybody_waits_for() {
+    let mut first = true;
+    let peer = Peer::start(move |said| match said.name {
+        "basic.BasicPublish" if std::mem::take(&mut first) => Then::Nothing,
+        "basic.BasicPublish" => Then::Deaf(HASTE),
+        _ => Then::Usual,
+    })
+    .await;
+    let client = peer.hasty().await;
+    let publisher = client.publisher("").build().await.unwrap();
+    let given_up = publisher.send(Message::new("q", "1")).timeout(HASTE);
+    within(given_up.into_future()).await.unwrap_err();
+    drop(publisher.enqueue(Message::new("q", "2")).await.unwrap());
+    let (took, flushed) = timed(publisher.flush()).await;
+    flushed.unwrap();
+    assert!(took < LATEST, "{took:?}");
+}
+
 #[tokio::test]
 async fn a_request_ends_at_its_time_when_it_is_not_answered() {
     let peer = Peer::usual().await;
