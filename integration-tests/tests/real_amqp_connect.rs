@@ -16,6 +16,7 @@ use mq_amqp::{
     Client, ClientBuilder, Endpoint, Error, ErrorKind, Mechanism, Message, Outcome, Queue,
     ReplyCode, Retry, Secret,
 };
+use tokio::net::{TcpListener, TcpStream};
 
 fn address() -> Endpoint {
     Endpoint::parse(shared().unwrap().address(), None).unwrap()
@@ -39,15 +40,17 @@ async fn refused(builder: ClientBuilder) -> Error {
     error
 }
 
-async fn works(client: &Client) {
+/// Sends and receives by a queue, and gives its name.
+async fn works(client: &Client) -> String {
     let queue = queue(client, "works").await;
     let publisher = client.publisher("").build().await.unwrap();
     publisher
         .send(Message::new(queue.clone(), "x"))
         .await
         .unwrap();
-    let consumer = client.consumer(queue).build().await.unwrap();
+    let consumer = client.consumer(queue.clone()).build().await.unwrap();
     consumer.recv().await.unwrap().unwrap().ack().await.unwrap();
+    queue
 }
 
 /// The virtual host with a bar, written as it is, percent-encoded, and by the builder; by each mechanism.
@@ -56,6 +59,7 @@ async fn works(client: &Client) {
 async fn real_amqp_every_way_in() {
     let host = address();
     let (user, key) = (ROLE.name, ROLE.secret);
+    let watcher = at((user, key), VHOST).connect().await.unwrap();
     for url in [
         format!("amqp://{user}:{key}@{host}/{VHOST}"),
         format!("amqp://{user}:{key}@{host}/{}", VHOST.replace('|', "%7C")),
@@ -65,9 +69,12 @@ async fn real_amqp_every_way_in() {
         format!("amqp://{user}:{key}@127.0.0.1:1,{host}/{VHOST}"),
     ] {
         let client = Client::from_url(&url).unwrap().connect().await.unwrap();
-        works(&client).await;
+        let queue = works(&client).await;
+        // It was in that virtual host, and in no other.
+        watcher.queue(&queue).await.unwrap();
         client.close().await;
     }
+    watcher.close().await;
     let client = at((user, key), VHOST)
         .mechanism(Mechanism::AmqPlain)
         .connect()
@@ -258,4 +265,32 @@ async fn real_amqp_a_client_that_is_closed() {
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
     let error = client.publisher("").build().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+    // Also one that never had a connection to publish on.
+    let client = connect().await;
+    client.close().await;
+    let error = client.publisher("").build().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Closed, "{error}");
+}
+
+/// `amqp://[::1]:port`: the broker's node listens on IPv4 alone, so what is in between passes bytes on.
+#[tokio::test]
+#[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
+async fn real_amqp_over_ip_version_6() {
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let passing = tokio::spawn(async move {
+        let mut each = tokio::task::JoinSet::new();
+        while let Ok((mut inner, _)) = listener.accept().await {
+            each.spawn(async move {
+                let host = address();
+                let mut outer = TcpStream::connect((host.host(), host.port())).await?;
+                tokio::io::copy_bidirectional(&mut inner, &mut outer).await
+            });
+        }
+    });
+    let url = format!("amqp://{}:{}@[::1]:{port}/{VHOST}", ROLE.name, ROLE.secret);
+    let client = Client::from_url(&url).unwrap().connect().await.unwrap();
+    works(&client).await;
+    client.close().await;
+    passing.abort();
 }

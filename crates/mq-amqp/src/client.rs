@@ -132,7 +132,7 @@ impl Client {
             .into_iter()
             .flatten()
         {
-            let connection = link.up().await?;
+            let connection = link.soon().await?;
             let method = ConnectionUpdateSecret {
                 new_secret: Hidden(secret.expose().to_owned().into()),
                 reason: ByteString::from_static("renewed"),

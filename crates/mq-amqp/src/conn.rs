@@ -18,6 +18,8 @@ mod options;
 mod outbox;
 mod stream;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod timer;
 #[cfg(feature = "tls")]
 mod tls;
@@ -42,14 +44,17 @@ pub(crate) use self::tls::TlsConfig;
 #[cfg(feature = "tls")]
 pub(crate) use self::tls::TlsParts;
 use crate::error::Error;
-use crate::proto::{Incoming, Method};
+use crate::proto::{Incoming, Malformed, Method};
 
 /// What happens on a channel besides the replies to calls. Called by the driver: must not block.
 pub(crate) trait Lane: Send + Sync {
     /// Writes what is ready, in its order, until the outbox is full; the answer is whether there is more.
     fn fill(&self, channel: u16, out: &mut Outbox) -> bool;
     /// Takes what no call waits for.
-    fn incoming(&self, incoming: Incoming);
+    ///
+    /// # Errors
+    /// What a server can't have meant: the connection is not to be trusted any longer.
+    fn incoming(&self, incoming: Incoming) -> Result<(), Malformed>;
     /// Everything that came with one read has been taken; the answer is whether it gave something to write.
     fn all_taken(&self) -> bool {
         true
@@ -70,7 +75,9 @@ impl Lane for Idle {
         false
     }
 
-    fn incoming(&self, _: Incoming) {}
+    fn incoming(&self, _: Incoming) -> Result<(), Malformed> {
+        Ok(())
+    }
 
     fn lost(&self, _: &Error) {}
 }
@@ -220,6 +227,29 @@ impl Connection {
 
     pub(crate) fn options(&self) -> &Options {
         &self.0.options
+    }
+}
+
+#[cfg(test)]
+impl Connection {
+    /// A connection that nobody drives, and a channel of it.
+    pub(crate) fn nowhere(serial: u64) -> (Self, Key) {
+        let options = crate::Client::builder().options().unwrap();
+        let connection = Self(Arc::new(Inner {
+            inbox: Mutex::default(),
+            wake: Notify::new(),
+            serials: AtomicU64::new(1),
+            blocked: AtomicBool::new(false),
+            end: watch::Sender::new(None),
+            endpoint: "nowhere".to_owned(),
+            settled: Settled {
+                channel_max: 1,
+                frame_max: 4096,
+                heartbeat: std::time::Duration::ZERO,
+            },
+            options: Arc::new(options),
+        }));
+        (connection, Key { id: 1, serial })
     }
 }
 

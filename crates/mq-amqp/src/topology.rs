@@ -23,7 +23,9 @@ pub(crate) use self::replay::{Replayed, replay};
 use crate::client::Client;
 use crate::conn::{Channel, Connection, Idle};
 use crate::error::{Error, ReplyCode, Result, invalid};
-use crate::proto::{ExchangeDelete, Incoming, Method, QueueDeclareOk, QueueDelete, QueuePurge};
+use crate::proto::{
+    ExchangeDelete, Incoming, Method, QueueDeclareOk, QueueDelete, QueuePurge, Table,
+};
 
 /// A queue as the broker has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +57,7 @@ impl Client {
     /// Kind `Rejected` if it is there with another type or other arguments: the message names the argument and both values. `Unsupported` if
     /// the broker has no such type.
     pub async fn declare_exchange(&self, exchange: Exchange) -> Result<()> {
-        short("exchange", exchange.name())?;
+        exchange.check()?;
         let channel = self.topology_channel().await?;
         call(&channel, exchange.declare(), "declare exchange").await?;
         self.registry().exchange(exchange);
@@ -68,7 +70,7 @@ impl Client {
     ///
     /// Kind `Rejected` if it is there with other arguments: the message names the argument and both values; see [`Queue::or_adopt`].
     pub async fn declare_queue(&self, queue: Queue) -> Result<QueueInfo> {
-        short("queue", queue.name())?;
+        queue.check()?;
         let channel = self.topology_channel().await?;
         let told = match call(&channel, queue.declare(), "declare queue").await {
             Err(error)
@@ -195,7 +197,7 @@ impl Client {
 
     /// A channel that may be closed by a refusal.
     async fn topology_channel(&self) -> Result<Channel> {
-        let connection = self.consuming().up().await?;
+        let connection = self.consuming().soon().await?;
         open(&connection).await
     }
 }
@@ -231,6 +233,11 @@ fn other_answer(what: &'static str) -> Error {
     Error::builder(ErrorKind::Protocol, "the broker answered something else")
         .operation(what)
         .build()
+}
+
+/// Names of arguments are no longer than other ones.
+pub(crate) fn names(arguments: &Table) -> Result<()> {
+    short("argument", arguments.too_long_name().unwrap_or_default())
 }
 
 fn short(what: &str, name: &str) -> Result<()> {

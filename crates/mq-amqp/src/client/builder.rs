@@ -211,7 +211,7 @@ impl ClientBuilder {
         Client::connect(self.options()?).await
     }
 
-    fn options(self) -> Result<Options> {
+    pub(crate) fn options(self) -> Result<Options> {
         if self.endpoints.is_empty() {
             return Err(invalid(CONNECT, "no host given"));
         }

@@ -1,6 +1,8 @@
 //! The task that owns a socket: writes what channels and lanes have, reads what comes, and tells everybody its end.
 
 mod channels;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::collections::VecDeque;
@@ -14,7 +16,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use mq_core::{ErrorKind, Outcome};
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep, sleep};
+use tokio::time::{Interval, MissedTickBehavior, Sleep, sleep};
 
 use self::channels::Channels;
 use super::handshake::Opened;
@@ -85,9 +87,9 @@ struct Driver {
     /// When lanes that can wait have waited long enough.
     lazy: Option<Pin<Box<Sleep>>>,
     /// Who waits for a reply of the connection itself.
-    updates: VecDeque<Reply>,
-    /// The connection is being closed by us: until then.
-    closing: Option<Instant>,
+    updates: VecDeque<((u16, u16), Reply)>,
+    /// The connection is being closed by us: for so long.
+    closing: Option<Pin<Box<Sleep>>>,
     flushed: bool,
     half: Duration,
     wrote: bool,
@@ -112,7 +114,7 @@ impl Driver {
             abandon(command, &why);
         }
         let lost = why.clone().into_builder().outcome(Outcome::Unknown).build();
-        for reply in self.updates.drain(..) {
+        for (_, reply) in self.updates.drain(..) {
             let _ = reply.send(Err(lost.clone()));
         }
         self.channels.lost(&lost);
@@ -136,6 +138,11 @@ impl Driver {
             }
             if happened.ticked {
                 self.tick()?;
+            }
+            if happened.over {
+                let closed = "the connection was closed, and the server did not answer";
+                let closed = Error::builder(ErrorKind::Closed, closed);
+                return Err(closed.endpoint(self.connection.endpoint()).build());
             }
         }
     }
@@ -178,14 +185,14 @@ impl Driver {
             }
             Command::Update { method, reply } => {
                 self.out.method(0, &method);
-                self.updates.push_back(reply);
+                self.updates.push_back((method.id(), reply));
             }
             Command::Shutdown => {
                 // Decisions that wait for others go first.
                 self.dirty.extend(self.connection.inbox().lazy.drain(..));
                 self.fill();
                 self.out.method(0, &goodbye());
-                self.closing = Some(now() + self.connection.options().call_timeout);
+                self.closing = Some(Box::pin(sleep(self.connection.options().call_timeout)));
             }
         }
     }
@@ -205,7 +212,7 @@ impl Driver {
             let Some(lane) = self.channels.lane(key) else {
                 continue;
             };
-            if blocked && lane.publishes() {
+            if lane.publishes() && (blocked || self.channels.is_paused(key)) {
                 kept.push(key);
             } else if lane.fill(key.id, &mut self.out) {
                 self.dirty.push_back(key);
@@ -261,7 +268,7 @@ impl Driver {
                 let error = refused(close.reply_code, &close.reply_text).into_builder();
                 return Err(error.endpoint(self.connection.endpoint()).build());
             }
-            Method::ConnectionCloseOk(_) => {
+            Method::ConnectionCloseOk(_) if self.closing.is_some() => {
                 let closed = Error::builder(ErrorKind::Closed, "the connection was closed");
                 return Err(closed.endpoint(self.connection.endpoint()).build());
             }
@@ -273,28 +280,23 @@ impl Driver {
                 self.connection.0.blocked.store(false, Ordering::Release);
                 (self.on_notice)(Notice::Unblocked);
             }
-            method => {
-                let Some(reply) = self.updates.pop_front() else {
-                    let malformed =
-                        Malformed::new("method", format!("nobody waits for {}", method.name()));
-                    return Err(self.strange(&malformed));
-                };
+            method => match self.updates.pop_front() {
                 // Who asked may have gone.
-                let _ = reply.send(Ok(Incoming::Method(method)));
-            }
+                Some((asked, reply)) if method.answers(asked) => {
+                    drop(reply.send(Ok(Incoming::Method(method))));
+                }
+                call => {
+                    // It hears how the connection ends.
+                    self.updates.extend(call);
+                    return Err(self.strange(&channels::strange(&method)));
+                }
+            },
         }
         Ok(())
     }
 
     /// Half a heartbeat has passed.
     fn tick(&mut self) -> Result<(), Error> {
-        if self.closing.is_some_and(|until| until <= now()) {
-            let closed = Error::builder(
-                ErrorKind::Closed,
-                "the connection was closed, and the server did not answer",
-            );
-            return Err(closed.endpoint(self.connection.endpoint()).build());
-        }
         if self.half.is_zero() {
             return Ok(());
         }
@@ -360,9 +362,9 @@ fn goodbye() -> Method {
 }
 
 fn ticks(half: Duration) -> Interval {
-    // Without heartbeats ticks are still what ends a goodbye that nobody answers.
+    // Without heartbeats they have nothing to do.
     let period = if half.is_zero() {
-        Duration::from_secs(5)
+        Duration::from_secs(3600)
     } else {
         half
     };

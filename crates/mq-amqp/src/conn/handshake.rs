@@ -13,9 +13,9 @@ use super::options::{Mechanism, Options};
 use super::stream::Stream;
 use crate::error::{Error, Result, refused};
 use crate::proto::{
-    Assembler, ConnectionOpen, ConnectionStart, ConnectionStartOk, ConnectionTune,
-    ConnectionTuneOk, FRAME_MIN, FrameDecoder, Hidden, Incoming, Kind, Malformed, Method,
-    PROTOCOL_HEADER, ReplyCode, Table, put_frame,
+    ConnectionOpen, ConnectionStart, ConnectionStartOk, ConnectionTune, ConnectionTuneOk,
+    FRAME_MIN, Frame, FrameDecoder, Hidden, Kind, Malformed, Method, PROTOCOL_HEADER, ReplyCode,
+    Table, put_frame,
 };
 
 /// An open connection, before a driver has it.
@@ -132,16 +132,15 @@ impl Talk {
             let frame = self.decoder.decode(&mut self.inbound);
             let frame = frame.map_err(|malformed| strange(&malformed, &self.inbound))?;
             if let Some(frame) = frame {
-                let whole = Assembler::default()
-                    .take(frame, 0)
-                    .map_err(|malformed| strange(&malformed, &[]))?;
-                match whole {
-                    Some(Incoming::Method(Method::ConnectionClose(close))) => {
-                        return Err(refused(close.reply_code, &close.reply_text));
-                    }
-                    Some(Incoming::Method(method)) => return Ok(method),
-                    _ => continue,
+                if frame.kind == Kind::Heartbeat {
+                    continue;
                 }
+                return match only_method(frame).map_err(|malformed| strange(&malformed, &[]))? {
+                    Method::ConnectionClose(close) => {
+                        Err(refused(close.reply_code, &close.reply_text))
+                    }
+                    method => Ok(method),
+                };
             }
             let count = self
                 .stream
@@ -153,6 +152,14 @@ impl Talk {
             }
             self.heard = true;
         }
+    }
+}
+
+/// There are no contents yet.
+fn only_method(frame: Frame) -> std::result::Result<Method, Malformed> {
+    match frame.kind {
+        Kind::Method => Method::decode(frame.payload),
+        _ => Err(Malformed::new("frame", "a content before anything is open")),
     }
 }
 
@@ -182,7 +189,9 @@ fn settle(tune: &ConnectionTune, options: &Options) -> Settled {
     let lower = |theirs: u32, ours: u32| if theirs == 0 { ours } else { theirs.min(ours) };
     let frame_max = lower(tune.frame_max, options.frame_max) as usize;
     let channel_max = lower(tune.channel_max.into(), options.channel_max.into());
-    let ours = u32::try_from(options.heartbeat.as_secs()).unwrap_or(u32::MAX);
+    // The wire has whole seconds, and 0 is none.
+    let ours = options.heartbeat.as_millis().div_ceil(1000);
+    let ours = u32::try_from(ours).unwrap_or(u32::MAX);
     Settled {
         channel_max: u16::try_from(channel_max).unwrap_or(u16::MAX),
         frame_max: frame_max.max(FRAME_MIN),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use futures_util::future::BoxFuture;
-use mq_core::{Endpoint, ErrorKind, Retry};
+use mq_core::{Endpoint, ErrorKind, Outcome, Retry};
 use tokio::sync::watch;
 
 use super::{Connection, Options, Tasks, driver, handshake};
@@ -14,8 +14,8 @@ use crate::error::{Error, Result, closed};
 /// What a link is doing.
 #[derive(Debug, Clone)]
 enum State {
-    /// There is no connection now.
-    Down,
+    /// There is no connection now, since the last one was lost.
+    Down(Error),
     /// There is one.
     Up(Connection),
     /// There will be none any more.
@@ -42,6 +42,8 @@ pub(crate) type Replay = Arc<dyn Fn(Connection) -> BoxFuture<'static, Result<()>
 pub(crate) struct Link {
     state: Arc<watch::Sender<State>>,
     closing: Arc<watch::Sender<bool>>,
+    /// How long a call may take.
+    patience: Duration,
 }
 
 impl Link {
@@ -68,6 +70,7 @@ impl Link {
         let link = Self {
             state: Arc::new(watch::Sender::new(State::Up(connection.clone()))),
             closing: Arc::new(watch::Sender::new(false)),
+            patience: options.call_timeout,
         };
         let (state, closing) = (Arc::clone(&link.state), link.closing.subscribe());
         tasks.spawn(async move { keeper.keep(connection, &state, closing).await });
@@ -90,6 +93,23 @@ impl Link {
                 return Err(closed("connect", "client"));
             }
         }
+    }
+
+    /// The connection, if there is one within the time that a call may take.
+    ///
+    /// # Errors
+    /// When there is none, with why the last one was lost; and as [`up`](Self::up).
+    pub(crate) async fn soon(&self) -> Result<Connection> {
+        let up = tokio::time::timeout(self.patience, self.up()).await;
+        up.unwrap_or_else(|_| {
+            let message = format!("there was no connection within {:?}", self.patience);
+            let error = Error::builder(ErrorKind::Timeout, message).outcome(Outcome::NotSent);
+            let error = match &*self.state.borrow() {
+                State::Down(why) => error.source(why.clone()),
+                _ => error,
+            };
+            Err(error.hint("it was lost, and is being made again").build())
+        })
     }
 
     /// Ends the connection well and makes no other.
@@ -130,7 +150,7 @@ impl Keeper {
                 }
             };
             tracing::warn!(peer = %connection.endpoint(), role = self.role, reason = %why, "connection lost");
-            state.send_replace(State::Down);
+            state.send_replace(State::Down(why.clone()));
             (self.observer)(self.role, Notice::Lost(why));
             self.first += 1;
             let again = tokio::select! {
@@ -209,11 +229,21 @@ impl Keeper {
             Some(tasks) => tasks.spawn(task),
             None => return Err(closed("connect", "client")),
         }
-        if let Err(error) = (self.replay)(connection.clone()).await {
-            connection.shut_down();
-            return Err(error);
-        }
+        let mut unfinished = Unfinished(Some(connection.clone()));
+        (self.replay)(connection.clone()).await?;
+        unfinished.0 = None;
         Ok(connection)
+    }
+}
+
+/// A connection that is not ready yet: if it never gets so, nobody else would end it.
+struct Unfinished(Option<Connection>);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.0 {
+            connection.shut_down();
+        }
     }
 }
 

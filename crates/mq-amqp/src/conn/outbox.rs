@@ -35,6 +35,12 @@ impl Outbox {
         self.len == 0
     }
 
+    /// How many bytes wait.
+    #[cfg(test)]
+    pub(crate) const fn waits(&self) -> usize {
+        self.len
+    }
+
     /// The largest frame, all counted.
     pub(crate) const fn frame_max(&self) -> usize {
         self.frame_max

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use mq_core::Endpoint;
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
@@ -25,9 +24,7 @@ impl Stream {
     pub(super) async fn open(endpoint: &Endpoint, tls: Option<&TlsConfig>) -> io::Result<Self> {
         let socket = TcpStream::connect((endpoint.host(), endpoint.port())).await?;
         socket.set_nodelay(true)?;
-        // A peer that is gone is noticed by what it does not acknowledge, before heartbeats do.
-        #[cfg(target_os = "linux")]
-        SockRef::from(&socket).set_tcp_user_timeout(Some(std::time::Duration::from_secs(20)))?;
+        // No TCP_USER_TIMEOUT: it counts a peer as gone that is alive and reads nothing, as a broker short of memory does. Heartbeats tell them apart.
         match tls {
             None => Ok(Self::Plain(socket)),
             Some(tls) => tls.secure(socket, endpoint).await,

@@ -32,7 +32,7 @@ pub(super) async fn start(
         consume,
         prefetch,
     };
-    let connection = attend.link.up().await?;
+    let connection = attend.link.soon().await?;
     let open = attend.open(&connection).await?;
     begin(client, attend.run(open));
     Ok(())

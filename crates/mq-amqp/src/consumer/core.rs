@@ -40,6 +40,8 @@ pub(super) struct Core {
     stream: bool,
     /// So many decisions are written at once; fewer wait a moment for others.
     most: usize,
+    /// More than this is not kept of a broker that does not keep to the prefetch.
+    bound: usize,
     state: Mutex<State>,
     /// Something is ready, or nothing will be any more.
     ready: Notify,
@@ -108,6 +110,7 @@ impl Core {
             queue,
             stream,
             most: usize::from(prefetch / 2).max(1),
+            bound: usize::from(prefetch) * 2 + 16,
             state: Mutex::default(),
             ready: Notify::new(),
             changed: Notify::new(),

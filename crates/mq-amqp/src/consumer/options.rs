@@ -10,6 +10,7 @@ use super::{Consumer, RetryPolicy, Shared, attend};
 use crate::client::Client;
 use crate::error::{Result, invalid};
 use crate::proto::{BasicConsume, Table, Value};
+use crate::topology::names;
 
 /// Options of a [`Consumer`]. Made by [`Client::consumer`].
 #[must_use = "a consumer is made by build"]
@@ -114,6 +115,7 @@ impl ConsumerBuilder {
                 "the queue's name and the tag have at most 255 bytes",
             ));
         }
+        names(&self.arguments)?;
         if self.retry.publishes() && !can_wait(&self.queue) {
             return Err(invalid(
                 "consumer",

@@ -47,7 +47,36 @@ pub struct Assembler {
 struct Partial {
     method: Method,
     header: Option<Header>,
-    parts: Vec<Bytes>,
+    body: Body,
+}
+
+/// What has come of a body. In one frame, it stays a view of what was read; what comes in more is copied, so that a body takes no more memory
+/// than it has bytes, however small the frames are.
+#[derive(Debug, Default)]
+struct Body {
+    first: Bytes,
+    whole: BytesMut,
+}
+
+impl Body {
+    fn add(&mut self, part: Bytes) {
+        if self.whole.is_empty() && self.first.is_empty() {
+            self.first = part;
+            return;
+        }
+        if self.whole.is_empty() {
+            self.whole
+                .extend_from_slice(&std::mem::take(&mut self.first));
+        }
+        self.whole.extend_from_slice(&part);
+    }
+
+    fn take(self) -> Bytes {
+        if self.whole.is_empty() {
+            return self.first;
+        }
+        self.whole.freeze()
+    }
 }
 
 #[derive(Debug)]
@@ -87,7 +116,7 @@ impl Assembler {
                 self.partial = Some(Partial {
                     method,
                     header: None,
-                    parts: Vec::new(),
+                    body: Body::default(),
                 });
                 Ok(None)
             }
@@ -117,8 +146,8 @@ impl Assembler {
 
     fn body(&mut self, payload: Bytes) -> Result<Option<Incoming>, Malformed> {
         let partial = self.partial.as_mut();
-        let announced = partial.and_then(|it| Some((it.header.as_mut()?, &mut it.parts)));
-        let Some((header, parts)) = announced else {
+        let announced = partial.and_then(|it| Some((it.header.as_mut()?, &mut it.body)));
+        let Some((header, body)) = announced else {
             return Err(Malformed::new("content body", "none was announced"));
         };
         let length = payload.len() as u64;
@@ -126,7 +155,7 @@ impl Assembler {
         header.left =
             left.ok_or_else(|| Malformed::new("content body", "more than was announced"))?;
         if header.takes {
-            parts.push(payload);
+            body.add(payload);
         }
         Ok(self.whole())
     }
@@ -139,22 +168,92 @@ impl Assembler {
         let header = partial.header?;
         let content = Content {
             properties: header.properties,
-            body: joined(partial.parts),
+            body: partial.body.take(),
             too_large: (!header.takes).then_some(header.size),
         };
         Some(Incoming::Content(partial.method, content))
     }
 }
 
-/// A body of one frame stays a view of what was read.
-fn joined(mut parts: Vec<Bytes>) -> Bytes {
-    if parts.len() < 2 {
-        return parts.pop().unwrap_or_default();
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::TxSelect;
+
+    fn frame(kind: Kind, payload: impl Into<Bytes>) -> Frame {
+        Frame {
+            kind,
+            channel: 1,
+            payload: payload.into(),
+        }
     }
-    let length = parts.iter().map(Bytes::len).sum();
-    let mut whole = BytesMut::with_capacity(length);
-    for part in parts {
-        whole.extend_from_slice(&part);
+
+    /// An assembler to which a body of this size was announced.
+    fn announced(size: u64) -> Assembler {
+        let mut assembler = Assembler::default();
+        let mut method = BytesMut::new();
+        let publish = Method::every()
+            .into_iter()
+            .find(|method| matches!(method, Method::BasicPublish(_)));
+        publish.unwrap().encode(&mut method);
+        let header = [&[0, 60, 0, 0][..], &size.to_be_bytes(), &[0, 0]].concat();
+        for (kind, payload) in [(Kind::Method, method.to_vec()), (Kind::Header, header)] {
+            let whole = assembler.take(frame(kind, payload), MOST).unwrap();
+            assert!(whole.is_none());
+        }
+        assembler
     }
-    whole.freeze()
+
+    const MOST: u64 = 1 << 20;
+
+    /// What an assembler holds beside its own size.
+    fn holds(assembler: &Assembler) -> usize {
+        let partial = assembler.partial.as_ref();
+        partial.map_or(0, |partial| {
+            partial.body.first.len() + partial.body.whole.capacity()
+        })
+    }
+
+    #[test]
+    fn frames_of_nothing_and_of_one_byte_take_no_more_memory_than_the_body() {
+        let mut assembler = announced(200_000);
+        for at in 0..400_000_usize {
+            let payload: &'static [u8] = if at % 2 == 0 { b"" } else { b"x" };
+            let whole = assembler.take(frame(Kind::Body, payload), MOST).unwrap();
+            assert!(holds(&assembler) <= 2 * (at / 2 + 64), "{at}");
+            if let Some(Incoming::Content(_, content)) = whole {
+                assert_eq!((at, content.body.len()), (399_999, 200_000));
+                assert!(content.body.iter().all(|byte| *byte == b'x'));
+                return;
+            }
+        }
+        panic!("it never became whole");
+    }
+
+    #[test]
+    fn what_is_announced_takes_no_memory_before_it_comes() {
+        for size in [MOST, MOST + 1, u64::MAX] {
+            let mut assembler = announced(size);
+            assert_eq!(holds(&assembler), 0);
+            assembler
+                .take(frame(Kind::Body, vec![7; 1000]), MOST)
+                .unwrap();
+            let wanted = if size > MOST { 0 } else { 1000 };
+            assert_eq!(holds(&assembler), wanted, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_one_frame_is_not_copied() {
+        let body = Bytes::from(vec![7; 1000]);
+        let whole = announced(1000).take(frame(Kind::Body, body.clone()), MOST);
+        let Some(Incoming::Content(_, content)) = whole.unwrap() else {
+            panic!("it is whole");
+        };
+        assert_eq!(content.body.as_ptr(), body.as_ptr());
+        let mut method = BytesMut::new();
+        Method::from(TxSelect {}).encode(&mut method);
+        let error = announced(1).take(frame(Kind::Method, method), MOST);
+        assert!(error.unwrap_err().to_string().contains("under way"));
+    }
 }

@@ -8,6 +8,18 @@ mod field;
 pub use self::field::{Hidden, LongStr};
 use super::value::Table;
 
+impl Method {
+    /// Whether this is what answers a method with such an id.
+    // AMQP 0-9-1, 4.3: an answer has the number behind its method's; but for two
+    pub const fn answers(&self, asked: (u16, u16)) -> bool {
+        match (asked, self.id()) {
+            ((40, 40), told) => told.0 == 40 && told.1 == 51,
+            ((60, 70), told) => told.0 == 60 && (told.1 == 71 || told.1 == 72),
+            ((class, method), told) => told.0 == class && told.1 == method + 1,
+        }
+    }
+}
+
 methods! {
     connection = 10 {
         /// The server begins.

@@ -98,6 +98,14 @@ impl Value {
         }
     }
 
+    fn too_long_name(&self) -> Option<&str> {
+        match self {
+            Self::Array(values) => values.iter().find_map(Self::too_long_name),
+            Self::Table(table) => table.too_long_name(),
+            _ => None,
+        }
+    }
+
     fn read(reader: &mut Reader, depth: u32) -> Result<Self, Malformed> {
         const FIELD: &str = "field value";
         Ok(match reader.u8(FIELD)? {
@@ -249,6 +257,13 @@ impl Table {
     /// Names and values, in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (&**name, value))
+    }
+
+    /// A name that the wire can't carry, here or in what is within.
+    pub fn too_long_name(&self) -> Option<&str> {
+        let here = self.iter().map(|(name, _)| name);
+        let within = self.iter().filter_map(|(_, value)| value.too_long_name());
+        here.filter(|name| name.len() > 255).chain(within).next()
     }
 
     /// Reads a table with its length before it.

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mq_core::ErrorKind;
+
 use super::core::Core;
 use crate::client::Client;
 use crate::conn::{Channel, Connection, Lane, Link};
-use crate::error::{Result, closed};
+use crate::error::{Error, Result, closed};
 use crate::proto::ConfirmSelect;
 use crate::rpc::Replies;
 
@@ -16,7 +18,7 @@ use crate::rpc::Replies;
 ///
 /// What opening the first channel answers.
 pub(super) async fn start(client: &Client, core: Arc<Core>, link: Link) -> Result<()> {
-    let connection = link.up().await?;
+    let connection = link.soon().await?;
     let channel = open(&core, &connection).await?;
     client.tasks().spawn(attend(core, link, channel));
     Ok(())
@@ -25,11 +27,18 @@ pub(super) async fn start(client: &Client, core: Arc<Core>, link: Link) -> Resul
 async fn open(core: &Arc<Core>, connection: &Connection) -> Result<Channel> {
     let lane: Arc<dyn Lane> = Arc::<Core>::clone(core);
     let channel = Channel::open(connection, lane).await?;
+    core.begin(channel.key());
     channel.call(ConfirmSelect { nowait: false }).await?;
     if core.replies.is_some() {
         channel.call(Replies::consume()).await?;
     }
-    core.opened(connection, channel.key());
+    if !core.opened(connection, channel.key()) {
+        let lost = Error::builder(
+            ErrorKind::Disconnected,
+            "the channel was closed as it opened",
+        );
+        return Err(lost.build());
+    }
     Ok(channel)
 }
 

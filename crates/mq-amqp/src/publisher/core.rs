@@ -11,6 +11,8 @@
 
 mod lane;
 mod state;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,15 +20,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytestring::ByteString;
 use mq_core::Outcome;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use self::state::{Resolved, Slot, State, Waiting, remove};
+pub(super) use self::words::timed_out;
 use self::words::unroutable;
 use super::encode::Head;
 use super::{Receipt, SendError, Unheard};
 use crate::Message;
-use crate::conn::{Connection, Key};
+use crate::conn::{Connection, Key, now};
 use crate::error::Error;
-use crate::proto::{BasicReturn, Content, Properties};
+use crate::proto::{BasicReturn, Content, Malformed, Properties};
 use crate::rpc::Replies;
 
 pub(super) type Answer = oneshot::Sender<Result<Receipt, SendError>>;
@@ -87,6 +91,7 @@ impl Core {
         &self,
         message: Message,
         head: Head,
+        deadline: Instant,
         answer: Answer,
     ) -> Result<Taken, SendError> {
         let mut state = self.state();
@@ -103,6 +108,7 @@ impl Core {
             answer: Some(answer),
             returned: None,
             sent: 0,
+            deadline,
             abandoned: false,
         };
         if state.waiting.is_empty() && self.has_room(&state, slot.cost) {
@@ -145,28 +151,11 @@ impl Core {
     /// Takes a send back whose time is over; says what became of it.
     pub(super) fn abandon(&self, number: u64) -> Option<(Outcome, Message)> {
         let mut state = self.state();
-        if let Some(waiting) = remove(&mut state.waiting, number, |waiting| waiting.slot.number) {
-            return Some((Outcome::NotSent, waiting.slot.message?));
-        }
-        if let Some(slot) = remove(&mut state.line, number, |slot| slot.number) {
-            state.release(slot.cost);
-            self.promote(&mut state);
-            let outcome = if slot.sent == 0 {
-                Outcome::NotSent
-            } else {
-                Outcome::Unknown
-            };
-            self.tell_if_idle(&state);
-            return Some((outcome, slot.message?));
-        }
-        let at = state
-            .flight
-            .binary_search_by_key(&number, |slot| slot.number)
-            .ok()?;
-        let slot = state.flight.get_mut(at)?;
-        slot.answer.as_ref()?;
-        slot.abandoned = true;
-        Some((Outcome::Unknown, slot.message.clone()?))
+        let (_, outcome, message) = state.give_up(number)?;
+        self.promote(&mut state);
+        state.wake();
+        self.tell_if_idle(&state);
+        Some((outcome, message))
     }
 
     /// The sender dropped its future before there was room.
@@ -176,13 +165,23 @@ impl Core {
         self.tell_if_idle(&state);
     }
 
-    /// A channel in confirm mode is there.
-    pub(super) fn opened(&self, connection: &Connection, key: Key) {
+    /// A channel is there, which does not confirm yet.
+    pub(super) fn begin(&self, key: Key) {
+        self.state().begun = Some(key);
+    }
+
+    /// The channel confirms from now on; the answer is whether it is still there.
+    pub(super) fn opened(&self, connection: &Connection, key: Key) -> bool {
         let mut state = self.state();
+        // The task that tells of a loss is not the one that opens: it may have told of this one already.
+        if state.begun.take() != Some(key) {
+            return false;
+        }
         state.base = 1;
         state.channel = Some((connection.clone(), key));
         state.dirty = false;
         state.wake();
+        true
     }
 
     /// Whether the server has blocked the connection.
@@ -228,7 +227,7 @@ impl Core {
                 .build();
             slot.fail(error, &mut resolved);
         }
-        (state.count, state.bytes) = (0, 0);
+        (state.count, state.bytes, state.given_up) = (0, 0, 0);
         self.finish(state, resolved);
     }
 
@@ -244,18 +243,34 @@ impl Core {
         state.ended.is_some() || state.leaving && state.is_idle()
     }
 
-    /// Waits until nothing is under way; gives what nobody has heard of.
+    /// Waits until nothing is under way, each message to its deadline; gives what nobody has heard of.
     pub(super) async fn flushed(&self) -> Unheard {
         loop {
             let idle = self.idle.notified();
-            {
-                let mut state = self.state();
-                if state.is_idle() {
-                    return std::mem::take(&mut state.unheard);
-                }
+            let Some(next) = self.expire(now()) else {
+                return std::mem::take(&mut self.state().unheard);
+            };
+            tokio::select! {
+                () = idle => {}
+                () = sleep_until(next) => {}
             }
-            idle.await;
         }
+    }
+
+    /// Gives up what is late, also if nobody looks; gives when the next one is.
+    fn expire(&self, now: Instant) -> Option<Instant> {
+        let blocked = self.is_blocked();
+        let mut state = self.state();
+        let (late, next) = state.late(now);
+        let mut resolved = Resolved::new();
+        for number in late {
+            if let Some((answer, outcome, message)) = state.give_up(number) {
+                let error = SendError::new(timed_out(None, outcome, blocked), message);
+                resolved.push((answer, Err(error)));
+            }
+        }
+        self.finish(state, resolved);
+        next
     }
 
     fn tell_if_idle(&self, state: &State) {
@@ -279,25 +294,30 @@ impl Core {
         self.tell_if_idle(&state);
     }
 
-    fn settle(&self, tag: u64, multiple: bool, ack: bool) {
+    /// Takes a confirm. One of a message that was never published would be of another one if it were taken: then nothing is known any more.
+    fn settle(&self, tag: u64, multiple: bool, ack: bool) -> Result<(), Malformed> {
         let mut state = self.state();
-        let Some(last) = tag
-            .checked_sub(state.base)
-            .and_then(|at| usize::try_from(at).ok())
-        else {
-            return;
+        let last = match tag.checked_sub(state.base).map(usize::try_from) {
+            // Known already; or the channel does not confirm yet, or no longer.
+            None => return Ok(()),
+            _ if state.channel.is_none() => return Ok(()),
+            Some(Ok(last)) if last < state.flight.len() => last,
+            Some(_) => {
+                let reason = format!("{tag} is confirmed, and was not published");
+                return Err(Malformed::new("delivery tag", reason));
+            }
         };
         let first = if multiple { 0 } else { last };
         let mut resolved = Resolved::new();
         let mut freed = Vec::new();
         for slot in state.flight.iter_mut().skip(first).take(last + 1 - first) {
             if let Some(message) = slot.message.take() {
-                freed.push(slot.cost);
+                freed.push((slot.cost, slot.abandoned));
                 slot.settle(message, ack, &mut resolved);
             }
         }
-        for cost in freed {
-            state.release(cost);
+        for (cost, given_up) in freed {
+            state.release(cost, given_up);
             state.probes = state.probes.saturating_sub(1);
         }
         while state
@@ -309,6 +329,7 @@ impl Core {
             state.base += 1;
         }
         self.finish(state, resolved);
+        Ok(())
     }
 
     /// The server could not route a message. It says so before it confirms it, and not by its tag.

@@ -79,10 +79,8 @@ fn check(message: &Message) -> Result<()> {
     for (name, text) in texts {
         short(name, text.as_deref().unwrap_or_default())?;
     }
-    for (name, _) in headers.iter().flat_map(Table::iter) {
-        short("header's name", name)?;
-    }
-    Ok(())
+    let long = headers.as_ref().and_then(Table::too_long_name);
+    short("header's name", long.unwrap_or_default())
 }
 
 /// What the wire writes with one byte of length.

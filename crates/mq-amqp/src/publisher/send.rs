@@ -6,16 +6,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mq_core::{ErrorKind, Outcome};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
-use super::core::Core;
+use super::core::{Core, timed_out};
 use super::{Publisher, Receipt, SendError, encode};
 use crate::Message;
 use crate::conn::now;
-use crate::error::{Error, closed};
+use crate::error::closed;
 use crate::trace;
 
 macro_rules! call {
@@ -129,8 +128,8 @@ async fn admit(publisher: &Publisher, mut message: Message) -> Result<UnderWay, 
         Err(error) => return Err(SendError::new(error, message)),
     };
     let (answered, answer) = oneshot::channel();
-    let taken = core.take(message, head, answered)?;
     let deadline = now().checked_add(publisher.timeout).unwrap_or_else(far);
+    let taken = core.take(message, head, deadline, answered)?;
     let under_way = UnderWay {
         core: Arc::clone(core),
         number: taken.number,
@@ -179,31 +178,13 @@ impl UnderWay {
     fn too_late(mut self) -> SendError {
         if let Some((outcome, message)) = self.core.abandon(self.number) {
             let blocked = self.core.is_blocked();
-            return SendError::new(timed_out(self.timeout, outcome, blocked), message);
+            return SendError::new(timed_out(Some(self.timeout), outcome, blocked), message);
         }
         // It has come to its end meanwhile.
         match self.answer.try_recv() {
             Ok(Err(failed)) => failed,
             _ => lost(),
         }
-    }
-}
-
-fn timed_out(timeout: Duration, outcome: Outcome, blocked: bool) -> Error {
-    let what = match outcome {
-        Outcome::NotSent => "the message could not be sent",
-        _ => "the broker did not confirm the message",
-    };
-    let error = Error::builder(ErrorKind::Timeout, format!("{what} within {timeout:?}"));
-    let error = error.operation("send").outcome(outcome);
-    match (blocked, outcome) {
-        (true, _) => error
-            .hint("the broker has blocked publishers, since it is short of memory or disk")
-            .build(),
-        (false, Outcome::NotSent) => error.build(),
-        (false, _) => error
-            .hint("it may be stored; sent again, it carries the same id")
-            .build(),
     }
 }
 

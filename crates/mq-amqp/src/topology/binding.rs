@@ -2,7 +2,7 @@
 
 use bytestring::ByteString;
 
-use super::short;
+use super::{names, short};
 use crate::error::Result;
 use crate::proto::{ExchangeBind, ExchangeUnbind, Method, QueueBind, QueueUnbind, Table, Value};
 
@@ -76,7 +76,8 @@ impl Binding {
     pub(super) fn check(&self) -> Result<()> {
         short("destination", &self.destination)?;
         short("exchange", &self.source)?;
-        short("routing key", &self.key)
+        short("routing key", &self.key)?;
+        names(&self.arguments)
     }
 
     pub(super) fn bind(&self) -> Method {

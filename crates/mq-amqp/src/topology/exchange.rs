@@ -2,6 +2,8 @@
 
 use bytestring::ByteString;
 
+use super::{names, short};
+use crate::error::Result;
 use crate::proto::{ExchangeDeclare, Method, Table, Value};
 
 /// An exchange to declare. Durable, unless said otherwise.
@@ -87,6 +89,12 @@ impl Exchange {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        short("exchange", &self.name)?;
+        short("type", &self.kind)?;
+        names(&self.arguments)
     }
 
     pub(super) fn declare(&self) -> Method {

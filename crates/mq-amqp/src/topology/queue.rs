@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 
+use super::{names, short};
+use crate::error::Result;
 use crate::proto::{Method, QueueDeclare, Table, Value};
 
 /// A queue to declare. Durable, unless said otherwise.
@@ -190,6 +192,11 @@ impl Queue {
 
     pub(super) const fn adopts(&self) -> bool {
         self.adopt
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        short("queue", &self.name)?;
+        names(&self.arguments)
     }
 
     pub(super) fn declare(&self) -> Method {

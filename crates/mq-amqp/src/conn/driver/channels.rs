@@ -32,8 +32,11 @@ struct Slot {
     serial: u64,
     lane: Arc<dyn Lane>,
     assembler: Assembler,
-    calls: VecDeque<Reply>,
+    /// Who waits, and by which method.
+    calls: VecDeque<((u16, u16), Reply)>,
     phase: Phase,
+    /// The server has asked for a pause of contents.
+    paused: bool,
 }
 
 enum Phase {
@@ -66,6 +69,11 @@ impl Channels {
         Some(Arc::clone(&slot.lane))
     }
 
+    /// Whether nothing may be published on the channel now.
+    pub(super) fn is_paused(&mut self, key: Key) -> bool {
+        self.slot(key).is_some_and(|slot| slot.paused)
+    }
+
     pub(super) fn open(
         &mut self,
         serial: u64,
@@ -82,6 +90,8 @@ impl Channels {
         let Some(id) = id else {
             let mut slots = self.slots.iter().flatten();
             if slots.any(|slot| matches!(slot.phase, Phase::Closing { .. })) {
+                // Who has gone meanwhile waits no longer.
+                self.waiting.retain(|waiting| !waiting.opened.is_closed());
                 self.waiting.push_back(Waiting {
                     serial,
                     lane,
@@ -102,6 +112,7 @@ impl Channels {
                 assembler: Assembler::default(),
                 calls: VecDeque::new(),
                 phase: Phase::Opening(opened),
+                paused: false,
             });
         }
         out.method(
@@ -116,7 +127,7 @@ impl Channels {
     pub(super) fn call(&mut self, key: Key, method: &Method, reply: Reply, out: &mut Outbox) {
         match self.slot(key) {
             Some(slot) if matches!(slot.phase, Phase::Open) => {
-                slot.calls.push_back(reply);
+                slot.calls.push_back((method.id(), reply));
                 out.method(key.id, method);
             }
             _ => drop(reply.send(Err(gone()))),
@@ -167,6 +178,9 @@ impl Channels {
                 }
             }
             Incoming::Method(Method::ChannelCloseOk(_)) => {
+                if !matches!(slot.phase, Phase::Closing { .. }) {
+                    return Err(Malformed::new("method", "nobody has closed the channel"));
+                }
                 *place = None;
                 if let Some(next) = self.waiting.pop_front() {
                     self.open(next.serial, next.lane, next.opened, out);
@@ -174,19 +188,19 @@ impl Channels {
             }
             _ if matches!(slot.phase, Phase::Closing { .. }) => {}
             Incoming::Method(Method::ChannelOpenOk(_)) => slot.opened(id, out),
-            Incoming::Method(Method::ChannelFlow(flow)) => out.method(
-                id,
-                &ChannelFlowOk {
+            Incoming::Method(Method::ChannelFlow(flow)) => {
+                slot.paused = !flow.active;
+                let answer = ChannelFlowOk {
                     active: flow.active,
+                };
+                // Who asks again and again and reads no answer is not to fill our memory.
+                if !out.is_full() {
+                    out.method(id, &answer.into());
                 }
-                .into(),
-            ),
-            incoming if is_reply(&incoming) => match slot.calls.pop_front() {
-                Some(reply) => drop(reply.send(Ok(incoming))),
-                None => return Err(Malformed::new("method", "a reply that nobody waits for")),
-            },
+            }
+            incoming if is_reply(&incoming) => slot.replied(incoming)?,
             incoming => {
-                slot.lane.incoming(incoming);
+                slot.lane.incoming(incoming)?;
                 return Ok(Some(Key {
                     id,
                     serial: slot.serial,
@@ -194,6 +208,12 @@ impl Channels {
             }
         }
         Ok(None)
+    }
+
+    /// How many wait for a channel.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// The connection is gone.
@@ -209,6 +229,22 @@ impl Channels {
 }
 
 impl Slot {
+    /// An answer, which is to be that of the oldest call.
+    fn replied(&mut self, told: Incoming) -> Result<(), Malformed> {
+        let (Incoming::Method(method) | Incoming::Content(method, _)) = &told;
+        match self.calls.pop_front() {
+            // Who asked may have gone.
+            Some((asked, reply)) if method.answers(asked) => drop(reply.send(Ok(told))),
+            Some(call) => {
+                // It hears how the connection ends.
+                self.calls.push_front(call);
+                return Err(strange(method));
+            }
+            None => return Err(strange(method)),
+        }
+        Ok(())
+    }
+
     fn opened(&mut self, id: u16, out: &mut Outbox) {
         if let Phase::Opening(opened) = std::mem::replace(&mut self.phase, Phase::Open)
             && opened.send(Ok(id)).is_err()
@@ -219,7 +255,7 @@ impl Slot {
     }
 
     fn lost(self, why: &Error) {
-        for reply in self.calls {
+        for (_, reply) in self.calls {
             let _ = reply.send(Err(why.clone()));
         }
         match self.phase {
@@ -252,6 +288,11 @@ const fn is_reply(incoming: &Incoming) -> bool {
             | Method::BasicNack(_)
             | Method::BasicCancel(_)
     )
+}
+
+/// An answer to nothing that was asked.
+pub(super) fn strange(told: &Method) -> Malformed {
+    Malformed::new("method", format!("nobody waits for {}", told.name()))
 }
 
 fn none_left(most: u16) -> Error {

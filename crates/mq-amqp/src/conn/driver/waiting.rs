@@ -17,6 +17,8 @@ pub(super) struct Happened {
     pub(super) read: usize,
     woken: bool,
     pub(super) ticked: bool,
+    /// A goodbye has not been answered in its time.
+    pub(super) over: bool,
 }
 
 impl Driver {
@@ -38,7 +40,10 @@ impl Driver {
             if self.poll_lazy(cx) {
                 happened.woken = true;
             }
-            if moved || happened.woken || happened.ticked {
+            if let Some(closing) = &mut self.closing {
+                happened.over = closing.as_mut().poll(cx).is_ready();
+            }
+            if moved || happened.woken || happened.ticked || happened.over {
                 return Poll::Ready(Ok(happened));
             }
             Poll::Pending

@@ -5,7 +5,9 @@ use crate::conn::{Lane, Outbox};
 use crate::consumer::ledger::{Decision, Write};
 use crate::consumer::options::STREAM_OFFSET;
 use crate::error::Error;
-use crate::proto::{BasicAck, BasicDeliver, BasicNack, Content, Incoming, Method, Properties};
+use crate::proto::{
+    BasicAck, BasicDeliver, BasicNack, Content, Incoming, Malformed, Method, Properties,
+};
 
 impl Lane for Core {
     fn fill(&self, channel: u16, out: &mut Outbox) -> bool {
@@ -30,10 +32,10 @@ impl Lane for Core {
         false
     }
 
-    fn incoming(&self, incoming: Incoming) {
+    fn incoming(&self, incoming: Incoming) -> Result<(), Malformed> {
         match incoming {
             Incoming::Content(Method::BasicDeliver(deliver), content) => {
-                self.delivered(deliver, content);
+                return self.delivered(deliver, content);
             }
             Incoming::Method(Method::BasicCancel(_)) => {
                 self.state().cancelled = true;
@@ -41,6 +43,7 @@ impl Lane for Core {
             }
             _ => {}
         }
+        Ok(())
     }
 
     fn all_taken(&self) -> bool {
@@ -60,12 +63,16 @@ impl Lane for Core {
 }
 
 impl Core {
-    fn delivered(&self, deliver: BasicDeliver, content: Content) {
+    fn delivered(&self, deliver: BasicDeliver, content: Content) -> Result<(), Malformed> {
         let mut state = self.state();
         let tag = deliver.delivery_tag;
         if !state.ledger.delivered(tag) {
-            tracing::error!(queue = %self.queue, tag, "the broker counts deliveries in another way");
-            return;
+            let reason = format!("{tag} does not follow the one before");
+            return Err(Malformed::new("delivery tag", reason));
+        }
+        if state.ready.len() > self.bound {
+            let reason = format!("more than {} wait, whatever the prefetch", self.bound);
+            return Err(Malformed::new("deliveries", reason));
         }
         state.counts.received += 1;
         if state.takes_nothing.is_none() {
@@ -77,13 +84,13 @@ impl Core {
             state.ledger.settle(tag, decision);
             state.wake();
             tracing::error!(queue = %self.queue, size, "a message is larger than max_message_size; it was refused");
-            return;
+            return Ok(());
         }
         if state.phase != Phase::Running {
             let decision = self.allowed(&state, Decision::Requeue);
             state.ledger.settle(tag, decision);
             state.wake();
-            return;
+            return Ok(());
         }
         let epoch = state.epoch;
         state.ready.push_back(Arrival {
@@ -92,6 +99,7 @@ impl Core {
             content,
             handed: 0,
         });
+        Ok(())
     }
 }
 

@@ -70,6 +70,13 @@ macro_rules! methods {
                 writer.end_bits();
             }
 
+            /// The ids of class and method.
+            pub const fn id(&self) -> (u16, u16) {
+                match self {
+                    $($(Self::$name(_) => ($class_id, $id),)*)*
+                }
+            }
+
             /// Class and method, as in `queue.declare` but for the letters' case: `queue.QueueDeclare`.
             pub const fn name(&self) -> &'static str {
                 match self {

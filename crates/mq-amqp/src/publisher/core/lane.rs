@@ -9,12 +9,16 @@ use super::state::{Resolved, Slot};
 use super::words::headers_too_large;
 use crate::conn::{Lane, Outbox};
 use crate::error::Error;
-use crate::proto::{FRAME_OVERHEAD, Incoming, Method};
+use crate::proto::{FRAME_OVERHEAD, Incoming, Malformed, Method};
 
 impl Lane for Core {
     fn fill(&self, channel: u16, out: &mut Outbox) -> bool {
         let mut state = self.state();
         state.dirty = false;
+        // On a channel that does not confirm, what is written would never be settled, or settled by another's confirm.
+        if state.channel.is_none() {
+            return false;
+        }
         let mut resolved = Resolved::new();
         while !out.is_full() && (state.probes == 0 || state.flight.is_empty()) {
             let Some(mut slot) = state.line.pop_front() else {
@@ -25,7 +29,7 @@ impl Lane for Core {
             };
             if slot.head.header().len() + FRAME_OVERHEAD > out.frame_max() {
                 let error = headers_too_large(slot.head.header().len(), out.frame_max());
-                state.release(slot.cost);
+                state.release(slot.cost, false);
                 slot.fail(error, &mut resolved);
                 continue;
             }
@@ -45,13 +49,13 @@ impl Lane for Core {
         more
     }
 
-    fn incoming(&self, incoming: Incoming) {
+    fn incoming(&self, incoming: Incoming) -> Result<(), Malformed> {
         match incoming {
             Incoming::Method(Method::BasicAck(ack)) => {
-                self.settle(ack.delivery_tag, ack.multiple, true);
+                return self.settle(ack.delivery_tag, ack.multiple, true);
             }
             Incoming::Method(Method::BasicNack(nack)) => {
-                self.settle(nack.delivery_tag, nack.multiple, false);
+                return self.settle(nack.delivery_tag, nack.multiple, false);
             }
             Incoming::Content(Method::BasicReturn(told), content) => {
                 self.came_back(&told, &content);
@@ -63,11 +67,12 @@ impl Lane for Core {
             }
             _ => {}
         }
+        Ok(())
     }
 
     fn lost(&self, why: &Error) {
         let mut state = self.state();
-        state.channel = None;
+        (state.begun, state.channel) = (None, None);
         let mut resolved = Resolved::new();
         let mut again: VecDeque<Slot> = VecDeque::new();
         let mut left: Vec<Slot> = state
@@ -78,7 +83,7 @@ impl Lane for Core {
         if blames(why) {
             if left.len() == 1 {
                 for slot in left.drain(..) {
-                    state.release(slot.cost);
+                    state.release(slot.cost, slot.abandoned);
                     let error = why
                         .clone()
                         .into_builder()
@@ -95,14 +100,14 @@ impl Lane for Core {
         if let Some(replies) = &self.replies {
             replies.lost();
             for slot in left.drain(..) {
-                state.release(slot.cost);
+                state.release(slot.cost, slot.abandoned);
                 let error = why.clone().into_builder().outcome(Outcome::Unknown).build();
                 slot.fail(error, &mut resolved);
             }
         }
         for mut slot in left {
             if slot.abandoned {
-                state.release(slot.cost);
+                state.release(slot.cost, true);
                 continue;
             }
             slot.returned = None;

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
+use mq_core::Outcome;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::Answer;
 use super::words::nacked;
@@ -22,7 +24,12 @@ pub(super) struct State {
     /// Of `line` and `flight`, without what is settled.
     pub(super) count: usize,
     pub(super) bytes: usize,
+    /// Of `flight`: those whose senders no longer wait. They hold their places until the server says what became of them.
+    pub(super) given_up: usize,
     pub(super) next: u64,
+    /// A channel that does not confirm yet.
+    pub(super) begun: Option<Key>,
+    /// The one that messages are written to.
     pub(super) channel: Option<(Connection, Key)>,
     pub(super) dirty: bool,
     /// So many of the next ones are sent one at a time, since one of them made the server close the channel.
@@ -49,15 +56,54 @@ pub(super) struct Slot {
     pub(super) returned: Option<Error>,
     /// Bytes of it left the process.
     pub(super) sent: u32,
+    /// Until then its sender waits.
+    pub(super) deadline: Instant,
     /// Its sender no longer waits and was told that its fate is unknown.
     pub(super) abandoned: bool,
 }
 
+/// Who waited, what is known of the message, and the message.
+pub(super) type GivenUp = (Answer, Outcome, Message);
 pub(super) type Resolved = Vec<(Answer, Result<Receipt, SendError>)>;
 
 impl State {
+    /// Whether nobody waits for anything.
     pub(super) fn is_idle(&self) -> bool {
-        self.count == 0 && self.waiting.is_empty()
+        self.count == self.given_up && self.waiting.is_empty()
+    }
+
+    /// Takes a message back whose time is over, unless it has come to its end.
+    pub(super) fn give_up(&mut self, number: u64) -> Option<GivenUp> {
+        if let Some(waiting) = remove(&mut self.waiting, number, |waiting| waiting.slot.number) {
+            return waiting.slot.given_up(Outcome::NotSent);
+        }
+        if let Some(slot) = remove(&mut self.line, number, |slot| slot.number) {
+            self.release(slot.cost, false);
+            let outcome = match slot.sent {
+                0 => Outcome::NotSent,
+                _ => Outcome::Unknown,
+            };
+            return slot.given_up(outcome);
+        }
+        let at = self
+            .flight
+            .binary_search_by_key(&number, |slot| slot.number);
+        let slot = self.flight.get_mut(at.ok()?)?;
+        let (answer, message) = (slot.answer.take()?, slot.message.clone()?);
+        slot.abandoned = true;
+        self.given_up += 1;
+        Some((answer, Outcome::Unknown, message))
+    }
+
+    /// Those whose time is over, and when that of the next one is.
+    pub(super) fn late(&self, now: Instant) -> (Vec<u64>, Option<Instant>) {
+        let waiting = self.waiting.iter().map(|waiting| &waiting.slot);
+        let all = waiting.chain(&self.line).chain(&self.flight);
+        let (late, others): (Vec<_>, Vec<_>) = all
+            .filter(|slot| slot.answer.is_some())
+            .partition(|slot| slot.deadline <= now);
+        let next = others.iter().map(|slot| slot.deadline).min();
+        (late.iter().map(|slot| slot.number).collect(), next)
     }
 
     pub(super) fn admit(&mut self, slot: Slot) {
@@ -67,9 +113,10 @@ impl State {
         self.wake();
     }
 
-    pub(super) fn release(&mut self, cost: usize) {
+    pub(super) fn release(&mut self, cost: usize, given_up: bool) {
         self.count = self.count.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(cost);
+        self.given_up = self.given_up.saturating_sub(given_up.into());
     }
 
     pub(super) fn wake(&mut self) {
@@ -86,7 +133,7 @@ impl State {
 impl Slot {
     pub(super) fn settle(&mut self, message: Message, ack: bool, resolved: &mut Resolved) {
         // Who was told that its fate is unknown has had his answer.
-        let Some(answer) = self.answer.take().filter(|_| !self.abandoned) else {
+        let Some(answer) = self.answer.take() else {
             return;
         };
         let failure = match self.returned.take() {
@@ -101,10 +148,12 @@ impl Slot {
         resolved.push((answer, result));
     }
 
+    fn given_up(self, outcome: Outcome) -> Option<GivenUp> {
+        Some((self.answer?, outcome, self.message?))
+    }
+
     pub(super) fn fail(mut self, error: Error, resolved: &mut Resolved) {
-        if let (Some(answer), Some(message)) = (self.answer.take(), self.message.take())
-            && !self.abandoned
-        {
+        if let (Some(answer), Some(message)) = (self.answer.take(), self.message.take()) {
             resolved.push((answer, Err(SendError::new(error, message))));
         }
     }

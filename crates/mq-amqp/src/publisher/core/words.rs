@@ -1,5 +1,7 @@
 //! What a publisher's failures say.
 
+use std::time::Duration;
+
 use mq_core::{ErrorKind, Outcome, Retry};
 
 use crate::error::{Error, ReplyCode};
@@ -38,4 +40,30 @@ pub(super) fn headers_too_large(length: usize, frame_max: usize) -> Error {
     .operation("send")
     .hint("put what is large into the body, or let both sides allow larger frames (frame_max)")
     .build()
+}
+
+pub(in crate::publisher) fn timed_out(
+    timeout: Option<Duration>,
+    outcome: Outcome,
+    blocked: bool,
+) -> Error {
+    let what = match outcome {
+        Outcome::NotSent => "the message could not be sent",
+        _ => "the broker did not confirm the message",
+    };
+    let message = match timeout {
+        Some(timeout) => format!("{what} within {timeout:?}"),
+        None => format!("{what} in its time"),
+    };
+    let error = Error::builder(ErrorKind::Timeout, message);
+    let error = error.operation("send").outcome(outcome);
+    match (blocked, outcome) {
+        (true, _) => error
+            .hint("the broker has blocked publishers, since it is short of memory or disk")
+            .build(),
+        (false, Outcome::NotSent) => error.build(),
+        (false, _) => error
+            .hint("it may be stored; sent again, it carries the same id")
+            .build(),
+    }
 }

@@ -1,0 +1,10 @@
+//! The client against a scripted server, which does what no broker does.
+
+mod callers;
+mod frames;
+mod limits;
+mod messages;
+mod moments;
+mod mute;
+mod peer;
+mod recovery;
