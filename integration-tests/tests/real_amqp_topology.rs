@@ -371,6 +371,11 @@ async fn real_amqp_temporary_topology_comes_back_after_a_cut() {
         .unwrap();
     assert_eq!(after.text(), Some("after"));
     after.ack().await.unwrap();
+    // Its first name is as good as the present one.
+    assert_eq!(client.queue(&old).await.unwrap().name, new);
+    client.delete_queue(&old).await.unwrap();
+    let gone = client.queue(&new).await.unwrap_err();
+    assert_eq!(gone.kind(), ErrorKind::NotFound);
     client.close().await;
 }
 

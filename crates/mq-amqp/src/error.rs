@@ -73,6 +73,12 @@ fn judge(code: ReplyCode, text: &str) -> Judgement {
             Retry::Never,
             Some("check user and password, and the user's permissions in this virtual host"),
         ),
+        // rabbitmq-server: rabbit_amqqueue.erl, "home node '~s' of durable ~s is down or inaccessible"
+        ReplyCode::NOT_FOUND if text.contains("down or inaccessible") => (
+            ErrorKind::Busy,
+            Retry::Later,
+            Some("the node that has the queue is away; it is there again when that node is"),
+        ),
         ReplyCode::NOT_FOUND => (
             ErrorKind::NotFound,
             Retry::Never,
@@ -114,4 +120,24 @@ fn not_allowed(text: &str) -> Judgement {
         return (ErrorKind::Auth, Retry::Never, Some(hint));
     }
     (ErrorKind::Rejected, Retry::Never, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_whose_node_is_away_is_not_gone() {
+        let away = "NOT_FOUND - home node 'rabbit@b' of durable queue 'q' in vhost '/' is down or inaccessible";
+        let error = refused(404, away);
+        assert_eq!(
+            (error.kind(), error.retry()),
+            (ErrorKind::Busy, Retry::Later)
+        );
+        let error = refused(404, "NOT_FOUND - no queue 'q' in vhost '/'");
+        assert_eq!(
+            (error.kind(), error.retry()),
+            (ErrorKind::NotFound, Retry::Never)
+        );
+    }
 }

@@ -13,6 +13,7 @@ mod replay;
 
 use std::sync::Arc;
 
+use bytestring::ByteString;
 use mq_core::{ErrorKind, Retry};
 
 pub use self::binding::Binding;
@@ -50,12 +51,29 @@ impl QueueInfo {
 }
 
 impl Client {
-    /// Makes an exchange where it is missing, and again after a connection was lost.
+    /// The name that a queue has now which the broker named, and named anew after a connection was lost.
+    fn present(&self, name: &str) -> ByteString {
+        self.registry().present(&name.into())
+    }
+
+    fn presently(&self, mut binding: Binding) -> Result<Binding> {
+        binding.check()?;
+        if binding.is_queue {
+            binding.destination = self.registry().present(&binding.destination);
+        }
+        Ok(binding)
+    }
+
+    /// Makes an exchange where it is missing, and again on each new connection: after one was lost, and with the first publisher.
     ///
     /// # Errors
     ///
     /// Kind `Rejected` if it is there with another type or other arguments: the message names the argument and both values. `Unsupported` if
     /// the broker has no such type.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have been made; it is not declared again then.
     pub async fn declare_exchange(&self, exchange: Exchange) -> Result<()> {
         exchange.check()?;
         let channel = self.topology_channel().await?;
@@ -64,11 +82,15 @@ impl Client {
         Ok(())
     }
 
-    /// Makes a queue where it is missing, and again after a connection was lost.
+    /// Makes a queue where it is missing, and again on each new connection: after one was lost, and with the first publisher.
     ///
     /// # Errors
     ///
     /// Kind `Rejected` if it is there with other arguments: the message names the argument and both values; see [`Queue::or_adopt`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have been made; it is not declared again then.
     pub async fn declare_queue(&self, queue: Queue) -> Result<QueueInfo> {
         queue.check()?;
         let channel = self.topology_channel().await?;
@@ -92,22 +114,31 @@ impl Client {
     /// # Errors
     ///
     /// Kind `NotFound` if it is not.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing is changed.
     pub async fn queue(&self, name: &str) -> Result<QueueInfo> {
         short("queue", name)?;
         let channel = self.topology_channel().await?;
-        match call(&channel, queue::look(name), "look at queue").await? {
+        let look = queue::look(&self.present(name));
+        match call(&channel, look, "look at queue").await? {
             Incoming::Method(Method::QueueDeclareOk(told)) => Ok(QueueInfo::new(&told)),
             _ => Err(other_answer("look at queue")),
         }
     }
 
-    /// Binds a queue or an exchange to an exchange, and again after a connection was lost.
+    /// Binds a queue or an exchange to an exchange, and again on each new connection: after one was lost, and with the first publisher.
     ///
     /// # Errors
     ///
     /// Kind `NotFound` if one of them is missing.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have been bound; it is not bound again then.
     pub async fn bind(&self, binding: Binding) -> Result<()> {
-        binding.check()?;
+        let binding = self.presently(binding)?;
         let channel = self.topology_channel().await?;
         call(&channel, binding.bind(), "bind").await?;
         self.registry().binding(binding);
@@ -119,8 +150,12 @@ impl Client {
     /// # Errors
     ///
     /// What the broker answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have been taken away; the next connection binds it again then.
     pub async fn unbind(&self, binding: Binding) -> Result<()> {
-        binding.check()?;
+        let binding = self.presently(binding)?;
         let channel = self.topology_channel().await?;
         call(&channel, binding.unbind(), "unbind").await?;
         self.registry().forget_binding(&binding);
@@ -132,18 +167,23 @@ impl Client {
     /// # Errors
     ///
     /// What the broker answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have been deleted; the next connection declares it again then, if it was declared here.
     pub async fn delete_queue(&self, name: &str) -> Result<u32> {
         short("queue", name)?;
         let channel = self.topology_channel().await?;
         let delete = QueueDelete {
             reserved_1: 0,
-            queue: name.into(),
+            queue: self.present(name),
             if_unused: false,
             if_empty: false,
             nowait: false,
         };
+        let gone = delete.queue.clone();
         let told = call(&channel, delete, "delete queue").await?;
-        self.registry().forget_queue(name);
+        self.registry().forget_queue(&gone);
         match told {
             Incoming::Method(Method::QueueDeleteOk(told)) => Ok(told.message_count),
             _ => Err(other_answer("delete queue")),
@@ -155,6 +195,10 @@ impl Client {
     /// # Errors
     ///
     /// What the broker answers.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have been deleted; the next connection declares it again then, if it was declared here.
     pub async fn delete_exchange(&self, name: &str) -> Result<()> {
         short("exchange", name)?;
         let channel = self.topology_channel().await?;
@@ -174,12 +218,16 @@ impl Client {
     /// # Errors
     ///
     /// Kind `NotFound` if there is no such queue.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have been emptied.
     pub async fn purge_queue(&self, name: &str) -> Result<u32> {
         short("queue", name)?;
         let channel = self.topology_channel().await?;
         let purge = QueuePurge {
             reserved_1: 0,
-            queue: name.into(),
+            queue: self.present(name),
             nowait: false,
         };
         match call(&channel, purge, "purge queue").await? {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use mq_core::{ErrorKind, Outcome};
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::RecvError;
 
 use super::{Command, Connection, Key, Lane};
 use crate::error::{Error, Result};
@@ -29,7 +30,12 @@ impl Channel {
             lane,
             opened,
         })?;
-        let id = answer(connection, reply, "open a channel").await?;
+        let mut opening = Opening {
+            connection,
+            serial,
+            reply,
+        };
+        let id = answer(connection, &mut opening.reply, "open a channel").await?;
         Ok(Self {
             connection: connection.clone(),
             key: Key { id, serial },
@@ -76,6 +82,25 @@ impl Drop for Channel {
     }
 }
 
+/// A channel that is being opened: one that was, while nobody looked any more, is closed.
+struct Opening<'a> {
+    connection: &'a Connection,
+    serial: u64,
+    reply: oneshot::Receiver<Result<u16>>,
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        // From here on the driver finds nobody, and closes it itself; what it has told before is here.
+        self.reply.close();
+        if let Ok(Ok(id)) = self.reply.try_recv() {
+            let serial = self.serial;
+            let key = Key { id, serial };
+            let _ = self.connection.push(Command::Close { key, closed: None });
+        }
+    }
+}
+
 impl Connection {
     /// A call of the connection itself.
     pub(crate) async fn call(&self, method: impl Into<Method>) -> Result<Incoming> {
@@ -89,7 +114,7 @@ impl Connection {
 
 async fn answer<T>(
     connection: &Connection,
-    reply: oneshot::Receiver<Result<T>>,
+    reply: impl Future<Output = Result<Result<T>, RecvError>>,
     what: &'static str,
 ) -> Result<T> {
     let most = connection.options().call_timeout;

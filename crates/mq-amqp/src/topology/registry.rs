@@ -1,5 +1,6 @@
 //! What a client has declared, in the order in which it did.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytestring::ByteString;
@@ -13,7 +14,9 @@ pub(crate) struct Registry(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    items: Vec<Item>,
+    /// By the order of their declaration, under numbers that are not used twice.
+    items: BTreeMap<u64, Item>,
+    numbers: u64,
     /// Names of the broker's choice that have changed: the one that was given, and the present one.
     renamed: Vec<(ByteString, ByteString)>,
     /// Our consumers, a queue each.
@@ -33,8 +36,11 @@ impl Registry {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn items(&self) -> Vec<Item> {
-        self.state().items.clone()
+    /// What was declared next after the item of this number, from 0 on; whatever is declared or forgotten meanwhile.
+    pub(super) fn after(&self, number: u64) -> Option<(u64, Item)> {
+        let state = self.state();
+        let mut later = state.items.range(number + 1..);
+        later.next().map(|(number, item)| (*number, item.clone()))
     }
 
     /// Whether it is an exclusive queue, or one's binding: those are the connection's that declared the queue.
@@ -45,7 +51,7 @@ impl Registry {
             Item::Queue(queue, _) => own(queue),
             Item::Binding(binding) => {
                 binding.is_queue
-                    && self.state().items.iter().any(|item| {
+                    && self.state().items.values().any(|item| {
                         matches!(item, Item::Queue(queue, name) if *name == binding.destination && own(queue))
                     })
             }
@@ -55,18 +61,18 @@ impl Registry {
     pub(super) fn exchange(&self, exchange: Exchange) {
         let mut state = self.state();
         let same = |item: &Item| matches!(item, Item::Exchange(it) if it.name == exchange.name);
-        match state.items.iter_mut().find(|item| same(item)) {
+        match state.items.values_mut().find(|item| same(item)) {
             Some(item) => *item = Item::Exchange(exchange),
-            None => state.items.push(Item::Exchange(exchange)),
+            None => state.push(Item::Exchange(exchange)),
         }
     }
 
     pub(super) fn queue(&self, queue: Queue, name: ByteString) {
         let mut state = self.state();
         let same = |item: &Item| matches!(item, Item::Queue(_, it) if *it == name);
-        match state.items.iter_mut().find(|item| same(item)) {
+        match state.items.values_mut().find(|item| same(item)) {
             Some(item) => *item = Item::Queue(queue, name),
-            None => state.items.push(Item::Queue(queue, name)),
+            None => state.push(Item::Queue(queue, name)),
         }
     }
 
@@ -74,10 +80,10 @@ impl Registry {
         let mut state = self.state();
         if !state
             .items
-            .iter()
+            .values()
             .any(|item| matches!(item, Item::Binding(it) if *it == binding))
         {
-            state.items.push(Item::Binding(binding));
+            state.push(Item::Binding(binding));
         }
     }
 
@@ -103,7 +109,7 @@ impl Registry {
     /// A queue has another name now; its bindings follow.
     pub(super) fn rename(&self, old: &ByteString, new: &ByteString) {
         let mut state = self.state();
-        for item in &mut state.items {
+        for item in state.items.values_mut() {
             match item {
                 Item::Queue(_, name) if name == old => *name = new.clone(),
                 Item::Binding(binding) if binding.is_queue && binding.destination == *old => {
@@ -131,22 +137,27 @@ impl Registry {
         }
         let last = !state.consumers.contains(queue);
         let goes = |item: &Item| matches!(item, Item::Queue(it, name) if it.auto_delete && *name == present);
-        if last && state.items.iter().any(goes) {
+        if last && state.items.values().any(goes) {
             state.forget_queue(&present);
         }
     }
 }
 
 impl State {
+    fn push(&mut self, item: Item) {
+        self.numbers += 1;
+        self.items.insert(self.numbers, item);
+    }
+
     fn forget_queue(&mut self, name: &str) {
         self.items
-            .retain(|item| !matches!(item, Item::Queue(_, it) if it == name));
+            .retain(|_, item| !matches!(item, Item::Queue(_, it) if it == name));
         self.forget_bindings(|binding| binding.is_queue && binding.destination == name);
     }
 
     fn forget_exchange(&mut self, name: &str) {
         self.items
-            .retain(|item| !matches!(item, Item::Exchange(it) if it.name == name));
+            .retain(|_, item| !matches!(item, Item::Exchange(it) if it.name == name));
         self.forget_bindings(|binding| {
             binding.source == name || !binding.is_queue && binding.destination == name
         });
@@ -159,7 +170,7 @@ impl State {
     /// An auto-delete exchange is gone with its last binding.
     fn forget_bindings(&mut self, goes: impl Fn(&Binding) -> bool) {
         let mut sources = Vec::new();
-        self.items.retain(|item| match item {
+        self.items.retain(|_, item| match item {
             Item::Binding(binding) if goes(binding) => {
                 sources.push(binding.source.clone());
                 false
@@ -169,10 +180,10 @@ impl State {
         for source in sources {
             let used = self
                 .items
-                .iter()
+                .values()
                 .any(|item| matches!(item, Item::Binding(it) if it.source == source));
             let goes = |item: &Item| matches!(item, Item::Exchange(it) if it.auto_delete && it.name == source);
-            if !used && self.items.iter().any(goes) {
+            if !used && self.items.values().any(goes) {
                 self.forget_exchange(&source);
             }
         }
@@ -189,7 +200,13 @@ mod tests {
             Item::Queue(_, name) => format!("queue {name}"),
             Item::Binding(it) => format!("{} to {}", it.destination, it.source),
         };
-        registry.items().iter().map(name).collect()
+        let mut number = 0;
+        let next = || {
+            let (found, item) = registry.after(number)?;
+            number = found;
+            Some(name(&item))
+        };
+        std::iter::from_fn(next).collect()
     }
 
     #[test]
@@ -203,6 +220,22 @@ mod tests {
         registry.binding(Binding::queue("q").to("b"));
         registry.forget_queue("q");
         assert_eq!(names(&registry), ["exchange b"]);
+    }
+
+    #[test]
+    fn what_goes_meanwhile_does_not_hide_what_comes_next() {
+        let registry = Registry::default();
+        for name in ["a", "b", "c"] {
+            registry.queue(Queue::classic(name), name.into());
+        }
+        let (at, _) = registry.after(0).unwrap();
+        registry.forget_queue("a");
+        let (at, next) = registry.after(at).unwrap();
+        assert!(matches!(next, Item::Queue(_, name) if name == "b"));
+        registry.forget_queue("c");
+        registry.queue(Queue::classic("d"), "d".into());
+        let (_, next) = registry.after(at).unwrap();
+        assert!(matches!(next, Item::Queue(_, name) if name == "d"));
     }
 
     #[test]

@@ -31,11 +31,10 @@ pub(crate) async fn replay(
     tell: impl Fn(Replayed) + Send + Sync,
 ) -> Result<()> {
     let mut channel: Option<Channel> = None;
-    for at in 0.. {
-        // Read anew each time: a new name of a queue changes its bindings.
-        let Some(item) = registry.items().into_iter().nth(at) else {
-            return Ok(());
-        };
+    let mut at = 0;
+    // Read anew each time: a new name of a queue changes its bindings.
+    while let Some((number, item)) = registry.after(at) {
+        at = number;
         if !own && registry.is_of_one_connection(&item) {
             continue;
         }

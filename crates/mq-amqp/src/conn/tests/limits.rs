@@ -191,3 +191,19 @@ async fn a_server_that_is_blocked_for_long_keeps_its_connection() {
     }
     assert_eq!(peer.made(), 2);
 }
+
+/// A call that is dropped when its channel has been opened, and before it has seen that, gives the channel back.
+#[tokio::test]
+async fn a_call_that_is_dropped_keeps_no_channel() {
+    let peer = proposing(3, 0, 0).await;
+    let client = peer.connect().await;
+    for round in 0..6 {
+        let mut call = Box::pin(client.queue("q"));
+        assert!(futures_util::poll!(call.as_mut()).is_pending());
+        until("its channel", || peer.count("channel.ChannelOpen") > round).await;
+        // The answer to it is read, and nobody looks.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        drop(call);
+    }
+    within(client.queue("q")).await.unwrap();
+}
