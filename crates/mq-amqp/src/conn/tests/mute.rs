@@ -256,6 +256,21 @@ async fn closing_ends_at_its_time_when_it_is_not_answered() {
     }
 }
 
+/// What is held may still be settled for five seconds; then it is the broker's again.
+#[tokio::test]
+async fn a_close_waits_for_what_is_held_and_not_for_ever() {
+    let peer = Peer::usual().await;
+    let client = peer.connect().await;
+    let consumer = client.consumer("q").build().await.unwrap();
+    peer.deliver(1, "held").await;
+    let held = within(consumer.recv()).await.unwrap().unwrap();
+    let (took, ()) = timed(consumer.close()).await;
+    let five = Duration::from_secs(5);
+    assert!(took >= five && took < five + LATEST, "{took:?}");
+    assert_eq!(held.ack().await.unwrap_err().kind(), ErrorKind::Stale);
+    assert_eq!(peer.count("basic.BasicAck"), 0);
+}
+
 /// A client that is closed while a connection is being made again leaves none behind.
 #[tokio::test]
 async fn a_client_that_is_closed_while_it_declares_again_leaves_no_connection() {
