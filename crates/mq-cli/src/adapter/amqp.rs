@@ -186,7 +186,8 @@ impl Amqp {
     pub(super) async fn delete_topic(&self, name: &str) -> Result<Vec<String>, Unchanged> {
         let queue = Place::queue(name).map_err(unchanged)?;
         // To delete what is not there is no error of the broker's, and looks like a mistyped name.
-        self.client.queue(&queue).await?;
+        let there = self.client.queue(&queue).await;
+        there.map_err(|error| error.into_builder().operation("delete queue").build())?;
         self.client.delete_queue(&queue).await?;
         Ok(vec![queue])
     }
