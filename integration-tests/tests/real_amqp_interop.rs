@@ -18,6 +18,8 @@ mod consuming;
 mod exchanges;
 #[path = "real_amqp_interop/messages.rs"]
 mod messages;
+#[path = "real_amqp_interop/ordered.rs"]
+mod ordered;
 #[path = "real_amqp_interop/publishing.rs"]
 mod publishing;
 #[path = "real_amqp_interop/queues.rs"]

@@ -17,6 +17,7 @@ pub use self::events::{Event, Events, Role};
 use crate::conn::{Link, Options, Replay, Tasks};
 use crate::consumer::{ConsumerBuilder, Received};
 use crate::error::{Result, closed};
+use crate::ordered::OrderedTopicBuilder;
 use crate::proto::{ConnectionUpdateSecret, Hidden};
 use crate::publisher::PublisherBuilder;
 use crate::rpc::RpcClient;
@@ -108,6 +109,11 @@ impl Client {
     /// As [`PublisherBuilder::build`].
     pub async fn rpc(&self, exchange: impl Into<ByteString>) -> Result<RpcClient> {
         RpcClient::open(self.clone(), exchange.into()).await
+    }
+
+    /// Options of an ordered topic: messages with the same key are received in the order in which they were sent.
+    pub fn ordered_topic(&self, name: impl Into<ByteString>) -> OrderedTopicBuilder {
+        OrderedTopicBuilder::new(self.clone(), name.into())
     }
 
     /// Options of a consumer of a queue.

@@ -6,13 +6,13 @@
 //!  run, run_batch: a task a message or batch
 //! ```
 
-mod attend;
+pub(crate) mod attend;
 mod core;
 mod delivery;
 mod ledger;
 mod options;
 mod retry;
-mod returns;
+pub(crate) mod returns;
 mod run;
 
 use std::fmt;
@@ -78,6 +78,11 @@ impl Consumer {
     /// As [`ConsumerHandle::close`].
     pub async fn close(&self) {
         self.handle().close().await;
+    }
+
+    /// Begins to close.
+    pub(crate) fn leave(&self) {
+        self.shared.core.close();
     }
 
     /// The queue.

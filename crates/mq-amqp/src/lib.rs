@@ -5,6 +5,7 @@ mod conn;
 mod consumer;
 mod error;
 mod message;
+mod ordered;
 #[cfg(feature = "unstable-proto")]
 pub mod proto;
 #[cfg(not(feature = "unstable-proto"))]
@@ -31,6 +32,10 @@ pub use self::consumer::{
 };
 pub use self::error::{Error, Result};
 pub use self::message::Message;
+pub use self::ordered::{
+    OrderedConfirm, OrderedConsumer, OrderedConsumerBuilder, OrderedConsumerHandle,
+    OrderedDelivery, OrderedPublisher, OrderedPublisherBuilder, OrderedTopic, OrderedTopicBuilder,
+};
 pub use self::proto::{Properties, ReplyCode, Table, Value};
 pub use self::publisher::{
     Confirm, Enqueue, Publisher, PublisherBuilder, Receipt, Send, SendError, Unheard,

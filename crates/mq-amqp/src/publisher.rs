@@ -333,7 +333,7 @@ pub struct Unheard {
 }
 
 impl Unheard {
-    fn add(&mut self, failed: SendError) {
+    pub(crate) fn add(&mut self, failed: SendError) {
         self.count += 1;
         if self.last.len() == MOST_UNHEARD {
             self.last.remove(0);

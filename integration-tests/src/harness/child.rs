@@ -39,17 +39,23 @@ impl Child {
 
     /// What the child [`say`](Self::say)s next under this name. Blocks; fails when it ends without.
     pub fn hear(&mut self, name: &str) -> String {
+        let heard = self.hear_or_end(name);
+        heard.unwrap_or_else(|| panic!("the child ended without saying {name:?}"))
+    }
+
+    /// As [`hear`](Self::hear); `None` when the child has ended, and said no more.
+    pub fn hear_or_end(&mut self, name: &str) -> Option<String> {
         let mut line = String::new();
         while self.lines.read_line(&mut line).expect("readable output") > 0 {
             // The test framework writes "test x ... " without a line's end before it.
             if let Some((_, rest)) = line.trim_end().split_once(MARK)
                 && let Some(value) = rest.strip_prefix(name)
             {
-                return value.trim().to_owned();
+                return Some(value.trim().to_owned());
             }
             line.clear();
         }
-        panic!("the child ended without saying {name:?}");
+        None
     }
 
     /// Says a value to the parent's [`hear`](Self::hear).

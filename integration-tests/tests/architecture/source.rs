@@ -196,6 +196,7 @@ const LONGEST: usize = 400;
 /// Flat tables and generated code, which are read by looking up, not from top to bottom.
 const LONG: &[(&str, &str)] = &[];
 
+// ordered/run.rs: a handler a partition at a time, on all cores, aborted with the call that runs them.
 // producer/transaction/checks.rs: the checker is the application's; a panic or a hang of it ends a task, not the producer.
 const SPAWNERS: &[&str] = &[
     "producer/retry.rs",
@@ -203,6 +204,7 @@ const SPAWNERS: &[&str] = &[
     "consumer/run.rs",
     "consumer/attend.rs",
     "publisher/attend.rs",
+    "ordered/run.rs",
 ];
 
 #[cfg(test)]

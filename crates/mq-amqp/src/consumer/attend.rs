@@ -39,7 +39,7 @@ pub(super) async fn start(
 }
 
 /// Starts a task of the client.
-pub(super) fn begin(client: &Client, task: impl Future<Output = ()> + Send + 'static) {
+pub(crate) fn begin(client: &Client, task: impl Future<Output = ()> + Send + 'static) {
     client.tasks().spawn(task);
 }
 
@@ -165,7 +165,10 @@ impl Attend {
             nowait: false,
         };
         let ending = async {
-            let _ = open.channel.call(cancel).await;
+            // Cancelled, the queue's next consumer would get what follows while this one still holds what is before it.
+            if !self.core.in_order {
+                let _ = open.channel.call(cancel).await;
+            }
             self.core.all_settled().await;
         };
         let _ = timeout(PATIENCE, ending).await;

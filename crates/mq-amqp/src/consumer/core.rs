@@ -38,6 +38,8 @@ pub(super) struct Core {
     pub(super) queue: ByteString,
     /// Whether the broker was told where to begin, which it takes for streams alone.
     stream: bool,
+    /// Nothing goes back alone, behind what followed it: all of it does, with the channel.
+    pub(super) in_order: bool,
     /// So many decisions are written at once; fewer wait a moment for others.
     most: usize,
     /// More than this is not kept of a broker that does not keep to the prefetch.
@@ -105,10 +107,11 @@ pub struct Counts {
 }
 
 impl Core {
-    pub(super) fn new(queue: ByteString, prefetch: u16, stream: bool) -> Self {
+    pub(super) fn new(queue: ByteString, prefetch: u16, stream: bool, in_order: bool) -> Self {
         Self {
             queue,
             stream,
+            in_order,
             most: usize::from(prefetch / 2).max(1),
             bound: usize::from(prefetch) * 2 + 16,
             state: Mutex::default(),
@@ -189,7 +192,9 @@ impl Core {
     // rabbitmq-server: rabbit_stream_queue.erl, "basic.nack and basic.reject not supported by stream queues"
     fn allowed(&self, state: &State, decision: Decision) -> Decision {
         match decision {
-            Decision::Requeue if state.takes_nothing == Some(true) => Decision::Leave,
+            Decision::Requeue if self.in_order || state.takes_nothing == Some(true) => {
+                Decision::Leave
+            }
             // It is passed over. What only looks like a stream's, since it once was one's, may have dead letters.
             Decision::Reject if self.stream => Decision::Ack,
             decision => decision,

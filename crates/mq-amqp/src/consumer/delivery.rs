@@ -157,6 +157,16 @@ impl Received {
         self.attempt
     }
 
+    /// Shows another key than that of the wire.
+    pub(crate) fn set_routing_key(&mut self, key: ByteString) {
+        self.message.set_routing_key(key);
+    }
+
+    /// It is handed out once more.
+    pub(crate) const fn count_attempt(&mut self) {
+        self.attempt = self.attempt.saturating_add(1);
+    }
+
     /// What is wrong with its properties, if they can't be read; they are empty then.
     pub fn undecoded(&self) -> Option<&str> {
         self.undecoded.as_deref()
@@ -257,6 +267,12 @@ impl Acker {
             Settle::RetryAfter(pause) => return retry::retry(&self.shared, *arrival, Some(pause)),
         };
         Settling::now(result)
+    }
+
+    /// Whether the message is the broker's again, whatever is decided here.
+    pub(crate) fn is_stale(&self) -> bool {
+        let arrival = self.arrival.as_ref();
+        arrival.is_none_or(|arrival| self.shared.core.is_stale(arrival.epoch))
     }
 
     /// Done with it. See [`settle`](Self::settle).

@@ -22,6 +22,7 @@ pub struct ConsumerBuilder {
     prefetch: u16,
     concurrency: usize,
     exclusive: bool,
+    in_order: bool,
     arguments: Table,
     retry: RetryPolicy,
     parking: Option<ByteString>,
@@ -36,6 +37,7 @@ impl ConsumerBuilder {
             prefetch: 250,
             concurrency: 16,
             exclusive: false,
+            in_order: false,
             arguments: Table::new(),
             retry: RetryPolicy::default(),
             parking: None,
@@ -63,6 +65,12 @@ impl ConsumerBuilder {
     /// Nobody else may consume from the queue meanwhile.
     pub const fn exclusive(mut self) -> Self {
         self.exclusive = true;
+        self
+    }
+
+    /// Nothing goes back to the queue but everything that is held, with the channel.
+    pub(crate) const fn in_order(mut self) -> Self {
+        self.in_order = true;
         self
     }
 
@@ -129,7 +137,12 @@ impl ConsumerBuilder {
             None
         };
         let stream = self.arguments.get(STREAM_OFFSET).is_some();
-        let core = Arc::new(Core::new(self.queue.clone(), self.prefetch, stream));
+        let core = Arc::new(Core::new(
+            self.queue.clone(),
+            self.prefetch,
+            stream,
+            self.in_order,
+        ));
         let consume = BasicConsume {
             reserved_1: 0,
             queue: self.queue,

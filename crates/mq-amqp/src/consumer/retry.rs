@@ -71,7 +71,17 @@ impl RetryPolicy {
         self
     }
 
-    fn pause(&self, attempt: u32) -> Duration {
+    /// Whether messages stay with their consumer.
+    pub(crate) const fn stays(&self) -> bool {
+        matches!(self.how, How::InPlace)
+    }
+
+    /// Whether this was the last attempt.
+    pub(crate) fn is_used_up(&self, attempt: u32) -> bool {
+        self.attempts.is_some_and(|most| attempt >= most)
+    }
+
+    pub(crate) fn pause(&self, attempt: u32) -> Duration {
         let doubled = self.first.saturating_mul(
             1_u32
                 .checked_shl(attempt.saturating_sub(1))
@@ -91,7 +101,7 @@ pub(super) fn retry(shared: &Arc<Shared>, received: Arrival, pause: Option<Durat
     let policy = &shared.retry;
     let properties = returns::properties(&received);
     let attempt = attempt(&received, &properties);
-    if policy.attempts.is_some_and(|most| attempt >= most) {
+    if policy.is_used_up(attempt) {
         return returns::park(shared, &received, &format!("{attempt} attempts failed"));
     }
     let result = match (policy.how, pause) {

@@ -200,10 +200,10 @@ fn rounded(wait: Duration) -> Duration {
 }
 
 /// How often a message was tried that was put aside or sent round.
-pub(super) const ATTEMPTS: &str = "x-mq-attempts";
-const REASON: &str = "x-mq-reason";
-const FROM_EXCHANGE: &str = "x-mq-exchange";
-const FROM_KEY: &str = "x-mq-routing-key";
+pub(crate) const ATTEMPTS: &str = "x-mq-attempts";
+pub(crate) const REASON: &str = "x-mq-reason";
+pub(crate) const FROM_EXCHANGE: &str = "x-mq-exchange";
+pub(crate) const FROM_KEY: &str = "x-mq-routing-key";
 /// It was sent round: the exchange and the key are those of the headers.
 const ROUND: &str = "x-mq-retry";
 /// A queue that was declared so recently outlives what is sent to it now.

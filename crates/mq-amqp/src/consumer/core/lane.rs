@@ -63,6 +63,12 @@ impl Lane for Core {
 }
 
 impl Core {
+    /// Whether a delivery of this epoch can't be settled any more.
+    pub(in crate::consumer) fn is_stale(&self, epoch: u64) -> bool {
+        let state = self.state();
+        state.epoch != epoch || state.channel.is_none()
+    }
+
     fn delivered(&self, deliver: BasicDeliver, content: Content) -> Result<(), Malformed> {
         let mut state = self.state();
         let tag = deliver.delivery_tag;

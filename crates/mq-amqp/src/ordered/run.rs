@@ -1,0 +1,80 @@
+//! Handlers: the only place of this module that spawns.
+
+use std::fmt::Display;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
+
+use super::OrderedConsumer;
+use super::lane::Lane;
+use crate::error::Result;
+use crate::{Received, Settle, trace};
+
+impl OrderedConsumer {
+    /// Gives every message to `handler`, of each partition one at a time, and settles it by what the handler answers. An `Err` and a panic are
+    /// [`Settle::Retry`]. Returns when the consumer is closed, after the handlers that still ran.
+    ///
+    /// # Errors
+    ///
+    /// What ended the consumer: see [`recv`](Self::recv).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, running handlers are aborted, and their messages handed out again by the next `run` or `recv`.
+    pub async fn run<F, Fut, E>(&self, handler: F) -> Result<()>
+    where
+        F: Fn(Received) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Settle, E>> + Send + 'static,
+        E: Display + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        let mut lanes = JoinSet::new();
+        for lane in &self.shared.lanes {
+            lanes.spawn(work(Arc::clone(lane), Arc::clone(&handler)));
+        }
+        let mut ended = Ok(());
+        while let Some(one) = lanes.join_next().await {
+            if let Ok(Err(why)) = one {
+                // The others end after what they have begun.
+                self.shared.stop();
+                ended = ended.and(Err(why));
+            }
+        }
+        ended
+    }
+}
+
+async fn work<F, Fut, E>(lane: Arc<Lane>, handler: Arc<F>) -> Result<()>
+where
+    F: Fn(Received) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Settle, E>> + Send + 'static,
+    E: Display + Send + 'static,
+{
+    while let Some(delivery) = lane.next().await? {
+        let received = delivery.received().clone();
+        let span = trace::processing(lane.consumer.queue(), 1);
+        if let Some(propagator) = lane.client.propagator() {
+            trace::extract(propagator, &span, received.message().properties(), 1);
+        }
+        let handling = async { handler(received).await };
+        let handling = AssertUnwindSafe(handling).catch_unwind().instrument(span);
+        let decision = match handling.await {
+            Ok(Ok(decision)) => decision,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a handler failed; its message comes again");
+                Settle::Retry
+            }
+            Err(_) => {
+                tracing::error!("a handler panicked; its message comes again");
+                Settle::Retry
+            }
+        };
+        if let Err(error) = delivery.settle(decision).await {
+            tracing::debug!(%error, queue = lane.consumer.queue(), "not settled");
+        }
+    }
+    Ok(())
+}
