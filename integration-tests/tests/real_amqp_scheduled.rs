@@ -11,9 +11,9 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::stream::{FuturesUnordered, iter};
+use futures_util::stream::FuturesUnordered;
 use integration_tests::harness::amqp::{builder, connect, queue};
-use integration_tests::harness::{now, size, unique, until, wall, within};
+use integration_tests::harness::{unique, wall, within};
 use mq_amqp::{
     Cancel, Client, Consumer, Delivery, ErrorKind, Event, Message, Outcome, ScheduledHandle,
     Scheduler, Table, Value,
@@ -63,7 +63,7 @@ async fn real_amqp_scheduled_are_never_early_and_hardly_late() {
         sending.push(async move {
             let message = Message::new(queue.clone(), number.to_string());
             let asked = wall();
-            let deliver = if number % 2 == 0 {
+            let deliver = if number.is_multiple_of(2) {
                 scheduler.deliver_at(message, asked + delay)
             } else {
                 scheduler.deliver_after(message, delay)
@@ -296,63 +296,4 @@ async fn real_amqp_scheduled_without_the_plugin_is_an_error_and_costs_nothing_el
     let told = futures_util::FutureExt::now_or_never(lost);
     assert!(told.is_none(), "a connection was lost");
     client.close().await;
-}
-
-/// What timer queues cost. CI: 200; full: 10 000.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
-async fn real_amqp_scheduled_thousands_of_timers_are_kept_and_taken_back() {
-    let client = connect().await;
-    let (queue, scheduler) = (queue(&client, "timers").await, scheduler(&client).await);
-    let count = size(200, 10_000);
-    let hour = Duration::from_secs(3600);
-    let begun = now();
-    let handles: Vec<_> = iter(0..count)
-        .map(|number: usize| {
-            let message = Message::new(queue.clone(), number.to_string());
-            let deliver = scheduler.deliver_after(message, hour).cancellable();
-            async move { deliver.await.unwrap().scheduled().unwrap().clone() }
-        })
-        .buffer_unordered(32)
-        .collect()
-        .await;
-    let made = now() - begun;
-    memory("with the timers").await;
-    let begun = now();
-    let cancelled = iter(&handles)
-        .map(async |handle| scheduler.cancel(handle).await.unwrap())
-        .buffer_unordered(32)
-        .filter(|cancel| std::future::ready(*cancel == Cancel::Cancelled))
-        .count();
-    assert_eq!(cancelled.await, count);
-    println!(
-        "{count} timers: made in {made:?}, taken back in {:?}",
-        now() - begun
-    );
-    memory("without them").await;
-    until(WAIT, "an empty queue", async || {
-        client
-            .queue(&queue)
-            .await
-            .is_ok_and(|info| info.messages == 0)
-    })
-    .await;
-    client.close().await;
-}
-
-/// Prints what the node has in memory.
-async fn memory(when: &'static str) {
-    let asking = tokio::task::spawn_blocking(|| {
-        let control = integration_tests::brokers::rabbitmq::variable("CTL");
-        let said = std::process::Command::new(control.unwrap_or_else(|why| panic!("{why}")))
-            .args([
-                "-q",
-                "eval",
-                "erlang:garbage_collect(), erlang:memory(total).",
-            ])
-            .output()
-            .unwrap();
-        String::from_utf8(said.stdout).unwrap()
-    });
-    println!("memory {when}: {} B", asking.await.unwrap().trim());
 }

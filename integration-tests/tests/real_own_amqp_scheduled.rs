@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
 use integration_tests::brokers::rabbitmq::Node;
-use integration_tests::harness::{size, unique, wall, within};
+use integration_tests::harness::{now, size, unique, wall, within};
 use mq_amqp::{Cancel, Client, Consumer, ErrorKind, Message, Queue};
 use tokio::task::spawn_blocking;
 
@@ -63,7 +63,7 @@ async fn through(least: u64, stop: impl FnOnce(&Node) + Send + 'static) {
         let message = Message::new(queue.clone(), number.to_string());
         let deliver = scheduler.deliver_after(message, delay);
         async move {
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 deliver.await.unwrap();
             } else {
                 deliver.cancellable().await.unwrap();
@@ -142,4 +142,56 @@ async fn real_own_amqp_scheduled_on_quorum_queues_and_on_a_ladder_that_was_delet
     }
     assert_eq!(receive(&consumer, 2).await.len(), 2);
     client.close().await;
+}
+
+/// What timer queues cost, on a node that may have 4 GB of memory. CI: 200; full: 10 000.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs RabbitMQ (Debian's packages)"]
+async fn real_own_amqp_scheduled_thousands_of_timers_are_kept_and_taken_back() {
+    let node = node().await;
+    control(&node, &["set_vm_memory_high_watermark", "absolute", "4GB"]).await;
+    let client = connect(&node).await;
+    let queue = unique("timers");
+    let declared = client.declare_queue(Queue::classic(queue.clone()));
+    declared.await.unwrap();
+    let scheduler = client.scheduler().build().await.unwrap();
+    let count = size(200, 10_000);
+    let before = memory(&node).await;
+    let begun = now();
+    let send = |number: usize| {
+        let message = Message::new(queue.clone(), number.to_string());
+        let deliver = scheduler.deliver_after(message, Duration::from_secs(3600));
+        let deliver = deliver.cancellable();
+        async move { deliver.await.unwrap().scheduled().unwrap().clone() }
+    };
+    let sending = iter(0..count).map(send).buffer_unordered(32);
+    let handles: Vec<_> = sending.collect().await;
+    println!("{count} timers made in {:?}", now() - begun);
+    let each = memory(&node).await.saturating_sub(before) / count;
+    println!("memory of each: {each} B");
+    let begun = now();
+    let cancelled = iter(&handles)
+        .map(async |handle| scheduler.cancel(handle).await.unwrap())
+        .buffer_unordered(32)
+        .filter(|cancel| std::future::ready(*cancel == Cancel::Cancelled));
+    assert_eq!(cancelled.count().await, count);
+    println!("{count} timers taken back in {:?}", now() - begun);
+    assert_eq!(client.queue(&queue).await.unwrap().messages, 0);
+    client.close().await;
+}
+
+async fn control(node: &Node, args: &'static [&'static str]) -> String {
+    let control = node.control();
+    let asking = spawn_blocking(move || {
+        let mut command = std::process::Command::new(control);
+        let said = command.arg("-q").args(args).output().unwrap();
+        assert!(said.status.success(), "rabbitmqctl {args:?} failed");
+        String::from_utf8(said.stdout).unwrap()
+    });
+    asking.await.unwrap()
+}
+
+async fn memory(node: &Node) -> usize {
+    let said = control(node, &["eval", "erlang:memory(total)."]).await;
+    said.trim().parse().unwrap()
 }
