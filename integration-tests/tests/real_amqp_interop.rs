@@ -28,6 +28,8 @@ mod queues;
 mod requests;
 #[path = "real_amqp_interop/samples.rs"]
 mod samples;
+#[path = "real_amqp_interop/scheduled.rs"]
+mod scheduled;
 #[path = "real_amqp_interop/traces.rs"]
 mod traces;
 #[path = "real_amqp_interop/world.rs"]

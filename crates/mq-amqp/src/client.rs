@@ -21,6 +21,7 @@ use crate::ordered::OrderedTopicBuilder;
 use crate::proto::{ConnectionUpdateSecret, Hidden};
 use crate::publisher::PublisherBuilder;
 use crate::rpc::RpcClient;
+use crate::scheduled::SchedulerBuilder;
 use crate::topology::{Registry, replay};
 use crate::trace;
 
@@ -76,7 +77,15 @@ impl Client {
     }
 
     async fn connect(options: Options) -> Result<Self> {
-        let options = Arc::new(options);
+        Self::over(Arc::new(options)).await
+    }
+
+    /// A client of its own with the same options, for what may cost a connection.
+    pub(crate) async fn another(&self) -> Result<Self> {
+        Self::over(Arc::clone(&self.shared.options)).await
+    }
+
+    async fn over(options: Arc<Options>) -> Result<Self> {
         let tasks = Arc::new(Tasks::new());
         let events = broadcast::Sender::new(events::KEPT);
         let registry = Arc::new(Registry::default());
@@ -119,6 +128,11 @@ impl Client {
     /// Options of a consumer of a queue.
     pub fn consumer(&self, queue: impl Into<ByteString>) -> ConsumerBuilder {
         ConsumerBuilder::new(self.clone(), queue.into())
+    }
+
+    /// Options of what delivers messages later.
+    pub fn scheduler(&self) -> SchedulerBuilder {
+        SchedulerBuilder::new(self.clone())
     }
 
     /// What happens to the connections, from now on. Who does not read for long misses some.

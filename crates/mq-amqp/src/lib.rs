@@ -19,6 +19,7 @@ pub mod proto;
 mod proto;
 mod publisher;
 mod rpc;
+mod scheduled;
 mod topology;
 mod trace;
 
@@ -41,4 +42,5 @@ pub use self::publisher::{
     Confirm, Enqueue, Publisher, PublisherBuilder, Receipt, Send, SendError, Unheard,
 };
 pub use self::rpc::{Call, RpcClient};
+pub use self::scheduled::{Cancel, Deliver, ScheduledHandle, Scheduler, SchedulerBuilder};
 pub use self::topology::{Binding, DeadLetterStrategy, Exchange, Overflow, Queue, QueueInfo};

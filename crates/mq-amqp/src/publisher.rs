@@ -27,6 +27,7 @@ use crate::Message;
 use crate::client::Client;
 use crate::error::{Error, Result, closed, invalid};
 use crate::rpc::Replies;
+use crate::scheduled::ScheduledHandle;
 
 /// Publishes to an exchange, and hears from the broker what became of each message. Cheap to clone; all clones share one window and one channel.
 ///
@@ -39,6 +40,8 @@ pub struct Publisher {
     handle: Arc<Handle>,
     timeout: Duration,
     mandatory: bool,
+    /// In the place of the one that it was made for.
+    exchange: Option<ByteString>,
 }
 
 struct Handle {
@@ -154,6 +157,7 @@ impl PublisherBuilder {
             }),
             timeout: self.timeout,
             mandatory: self.mandatory,
+            exchange: None,
         })
     }
 }
@@ -224,7 +228,16 @@ impl Publisher {
 
     /// The exchange; the default one has no name.
     pub fn exchange(&self) -> &str {
-        self.handle.core.exchange()
+        let own = self.exchange.as_deref();
+        own.unwrap_or_else(|| self.handle.core.exchange())
+    }
+
+    /// The same window and channel, to another exchange.
+    pub(crate) fn to(&self, exchange: ByteString) -> Self {
+        Self {
+            exchange: Some(exchange),
+            ..self.clone()
+        }
     }
 }
 
@@ -241,6 +254,7 @@ impl fmt::Debug for Publisher {
 pub struct Receipt {
     id: ByteString,
     attempts: u32,
+    scheduled: Option<Box<ScheduledHandle>>,
 }
 
 impl Receipt {
@@ -252,7 +266,13 @@ impl Receipt {
                 .take()
                 .unwrap_or_default(),
             attempts,
+            scheduled: None,
         }
+    }
+
+    pub(crate) fn of_scheduled(mut self, handle: ScheduledHandle) -> Self {
+        self.scheduled = Some(Box::new(handle));
+        self
     }
 
     /// The message's id; if it was sent twice, both have this one.
@@ -263,6 +283,11 @@ impl Receipt {
     /// How often it was sent: more than once if a connection was lost before the broker had confirmed it.
     pub const fn attempts(&self) -> u32 {
         self.attempts
+    }
+
+    /// When it is due, and what [`Scheduler::cancel`](crate::Scheduler::cancel) takes; `None` if it was not sent by a [`Scheduler`](crate::Scheduler).
+    pub fn scheduled(&self) -> Option<&ScheduledHandle> {
+        self.scheduled.as_deref()
     }
 }
 

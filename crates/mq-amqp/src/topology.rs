@@ -7,6 +7,7 @@
 
 mod binding;
 mod exchange;
+mod lay;
 mod queue;
 mod registry;
 mod replay;
@@ -18,6 +19,7 @@ use mq_core::{ErrorKind, Retry};
 
 pub use self::binding::Binding;
 pub use self::exchange::Exchange;
+pub(crate) use self::lay::Piece;
 pub use self::queue::{DeadLetterStrategy, Overflow, Queue};
 pub(crate) use self::registry::Registry;
 pub(crate) use self::replay::{Replayed, replay};

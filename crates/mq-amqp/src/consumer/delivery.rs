@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -19,6 +19,7 @@ use super::{Shared, retry, returns};
 use crate::Message;
 use crate::error::{Result, closed, invalid};
 use crate::proto::{BasicDeliver, Content, Properties, Value};
+use crate::scheduled::arrived;
 
 /// What a handler decides.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,21 +45,25 @@ pub struct Received {
     redelivered: bool,
     attempt: u32,
     undecoded: Option<String>,
+    scheduled_for: Option<SystemTime>,
 }
 
 impl Received {
     fn new(arrival: &Arrival) -> Self {
-        let (properties, undecoded) = match Properties::decode(arrival.content.properties.clone()) {
-            Ok(properties) => (properties, None),
-            Err(malformed) => (Properties::default(), Some(malformed.to_string())),
-        };
+        let (mut properties, undecoded) =
+            match Properties::decode(arrival.content.properties.clone()) {
+                Ok(properties) => (properties, None),
+                Err(malformed) => (Properties::default(), Some(malformed.to_string())),
+            };
         let (exchange, key) = returns::origin(arrival, &properties);
+        let scheduled_for = arrived::clean(&mut properties, &arrival.deliver.exchange);
         Self {
             attempt: attempt(arrival, &properties),
             message: Message::from_parts(key, properties, arrival.content.body.clone()),
             exchange,
             redelivered: arrival.deliver.redelivered,
             undecoded,
+            scheduled_for,
         }
     }
 
@@ -167,6 +172,11 @@ impl Received {
         self.attempt = self.attempt.saturating_add(1);
     }
 
+    /// The time for which a [`Scheduler`](crate::Scheduler) was given it, in whole milliseconds; `None` if it was not scheduled by one.
+    pub const fn scheduled_for(&self) -> Option<SystemTime> {
+        self.scheduled_for
+    }
+
     /// What is wrong with its properties, if they can't be read; they are empty then.
     pub fn undecoded(&self) -> Option<&str> {
         self.undecoded.as_deref()
@@ -192,8 +202,10 @@ pub struct Delivery {
 
 impl Delivery {
     pub(super) fn new(shared: Arc<Shared>, arrival: Arrival) -> Self {
+        let mut received = Received::new(&arrival);
+        arrived::explain(&mut received.message, &shared.core.queue);
         Self {
-            received: Received::new(&arrival),
+            received,
             acker: Acker {
                 shared,
                 arrival: Some(Box::new(arrival)),

@@ -24,6 +24,7 @@ use crate::conn::now;
 use crate::error::Result;
 use crate::proto::{Properties, Value};
 use crate::publisher::Publisher;
+use crate::scheduled::arrived;
 use crate::topology::Queue;
 use crate::{Client, Message};
 
@@ -177,10 +178,11 @@ pub(super) fn origin(arrival: &Arrival, properties: &Properties) -> (ByteString,
         Some(Value::Text(text)) => Some(text.clone()),
         _ => None,
     };
-    (
+    let (exchange, key) = (
         text(FROM_EXCHANGE).unwrap_or_else(|| deliver.exchange.clone()),
         text(FROM_KEY).unwrap_or_else(|| deliver.routing_key.clone()),
-    )
+    );
+    arrived::origin(&exchange, &key).unwrap_or((exchange, key))
 }
 
 pub(super) fn properties(arrival: &Arrival) -> Properties {

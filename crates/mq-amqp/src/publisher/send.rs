@@ -123,7 +123,7 @@ async fn admit(publisher: &Publisher, mut message: Message) -> Result<UnderWay, 
     if let Some(propagator) = publisher.handle.client.propagator() {
         trace::inject(propagator, &mut message);
     }
-    let head = match encode::head(&message, core.exchange(), publisher.mandatory) {
+    let head = match encode::head(&message, publisher.exchange(), publisher.mandatory) {
         Ok(head) => head,
         Err(error) => return Err(SendError::new(error, message)),
     };

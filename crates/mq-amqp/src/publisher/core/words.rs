@@ -19,7 +19,9 @@ pub(super) fn unroutable(told: &BasicReturn) -> Error {
         .code(ReplyCode(told.reply_code))
         .operation("send")
         .outcome(Outcome::Rejected)
-        .hint("bind a queue for this key, or publish it as not mandatory if nobody needs to take it")
+        .hint(
+            "bind a queue for this key, or publish it as not mandatory if nobody needs to take it",
+        )
         .build()
 }
 
