@@ -49,6 +49,15 @@ async fn is_empty(client: &Client, queue: &str) {
     .await;
 }
 
+/// `recv` answers `None` while the consumer still takes its leave.
+async fn is_left(client: &Client, queue: &str) {
+    until(WAIT, "nothing and nobody left", async || {
+        let left = client.queue(queue).await.unwrap();
+        (left.messages, left.consumers) == (0, 0)
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
 async fn real_amqp_every_way_of_receiving_gets_every_message() {
@@ -116,8 +125,7 @@ async fn receive_all(client: &Client, way: &str) {
     };
     within(WAIT, way, all).await;
     assert_eq!(seen.lock().unwrap().len(), 500, "{way}");
-    let left = client.queue(&queue).await.unwrap();
-    assert_eq!((left.messages, left.consumers), (0, 0), "{way}");
+    is_left(client, &queue).await;
 }
 
 /// Dropped, released, refused, retried: what each does, on a queue that counts deliveries and has dead letters.
@@ -396,6 +404,34 @@ async fn real_amqp_streams_are_read_from_any_offset() {
         }
         consumer.close().await;
     }
+    client.delete_queue(&stream).await.unwrap();
+    client.close().await;
+}
+
+/// A broker sends a stream's messages by chunks, whole ones, however small the prefetch: that is no reason to give the connection up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
+async fn real_amqp_a_stream_beyond_the_prefetch_is_taken_as_it_comes() {
+    let client = connect().await;
+    let stream = unique("chunks");
+    client
+        .declare_queue(Queue::stream(stream.clone()))
+        .await
+        .unwrap();
+    fill(&client, &stream, 5000).await;
+    let mut events = client.events();
+    let consumer = client.consumer(stream.clone()).prefetch(1);
+    let consumer = consumer.stream_offset("first").build().await.unwrap();
+    let mut most = 0;
+    for at in 0..5000 {
+        let delivery = next(&consumer).await;
+        assert_eq!(delivery.text(), Some(&*at.to_string()));
+        most = most.max(consumer.counts().received - at);
+        delivery.ack().await.unwrap();
+    }
+    println!("{most} at a time");
+    let told = tokio::time::timeout(Duration::from_millis(10), events.next()).await;
+    assert!(told.is_err(), "{told:?}");
     client.delete_queue(&stream).await.unwrap();
     client.close().await;
 }

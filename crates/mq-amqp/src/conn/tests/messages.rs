@@ -328,32 +328,32 @@ async fn what_was_held_of_a_lost_channel_settles_nothing_on_the_next() {
     assert_eq!(peer.count("basic.BasicAck"), 1, "and no other");
 }
 
-/// More than was asked for: it is not kept, and the channel goes with it.
+/// More than was asked for: it is not kept, and the connection goes with it. Of a stream, which comes by chunks, a chunk more is.
 #[tokio::test]
 async fn a_server_that_does_not_keep_to_the_prefetch_fills_no_memory() {
-    let peer = Peer::usual().await;
-    let client = peer.connect().await;
-    let consumer = client.consumer("q").prefetch(3).build().await.unwrap();
-    for round in 0..20 {
-        let mut flood = BytesMut::new();
-        for tag in 1..=1000 {
-            flood.extend_from_slice(&deliver(1, CONSUMER, round * 1000 + tag, "more"));
+    for (stream, rounds, most) in [(false, 20, 100), (true, 80, 66_000)] {
+        let peer = Peer::usual().await;
+        let client = peer.connect().await;
+        let mut consuming = client.consumer("q").prefetch(3);
+        if stream {
+            consuming = consuming.stream_offset("first");
         }
-        peer.tell(0, &flood).await;
+        let consumer = consuming.build().await.unwrap();
+        for round in 0..rounds {
+            let mut flood = BytesMut::new();
+            for tag in 1..=1000 {
+                flood.extend_from_slice(&deliver(1, CONSUMER, round * 1000 + tag, "more"));
+            }
+            peer.tell(0, &flood).await;
+        }
+        until("another channel", || peer.count("basic.BasicConsume") >= 2).await;
+        let received = consumer.counts().received;
+        assert!(received <= most, "{received} were taken");
+        assert!(!stream || received > 65_000, "{received} were taken");
     }
-    until("another channel", || peer.count("basic.BasicConsume") >= 2).await;
-    let received = consumer.counts().received;
-    assert!(received <= 100, "{received} were taken");
-    assert_eq!(
-        client
-            .consumer("q")
-            .prefetch(0)
-            .build()
-            .await
-            .unwrap_err()
-            .kind(),
-        ErrorKind::Invalid
-    );
+    let client = Peer::usual().await.connect().await;
+    let none = client.consumer("q").prefetch(0).build().await;
+    assert_eq!(none.unwrap_err().kind(), ErrorKind::Invalid);
 }
 
 /// To a channel there is one consumer: what comes under another name is its message too. What comes where nobody consumes is passed over.

@@ -76,14 +76,19 @@ impl Core {
             let reason = format!("{tag} does not follow the one before");
             return Err(Malformed::new("delivery tag", reason));
         }
-        if state.ready.len() > self.bound {
-            let reason = format!("more than {} wait, whatever the prefetch", self.bound);
+        let stream = *state
+            .takes_nothing
+            .get_or_insert_with(|| self.stream || has_offset(&content));
+        let bound = if stream {
+            self.bound + CHUNK
+        } else {
+            self.bound
+        };
+        if state.ready.len() > bound {
+            let reason = format!("more than {bound} wait, whatever the prefetch");
             return Err(Malformed::new("deliveries", reason));
         }
         state.counts.received += 1;
-        if state.takes_nothing.is_none() {
-            state.takes_nothing = Some(self.stream || has_offset(&content));
-        }
         if let Some(size) = content.too_large {
             state.counts.too_large += 1;
             let decision = self.allowed(&state, Decision::Reject);
@@ -108,6 +113,10 @@ impl Core {
         Ok(())
     }
 }
+
+/// A stream's messages come by whole chunks, whatever the prefetch, and a chunk counts its entries with 16 bits.
+// rabbitmq-server 3.10: rabbit_stream_queue.erl, stream_entries; osiris_log.erl, the chunk header's NumEntries
+const CHUNK: usize = 65_536;
 
 /// Whether it has the header that each delivery of a stream has.
 fn has_offset(content: &Content) -> bool {
