@@ -10,6 +10,7 @@
 //! without a frame.
 
 mod lane;
+mod receive;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,8 @@ use mq_core::{ErrorKind, Outcome};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub(super) use self::receive::Ticket;
+use self::receive::Waiting;
 use super::ledger::{Decision, Ledger};
 use crate::conn::{Connection, Key, now};
 use crate::error::Error;
@@ -45,8 +48,8 @@ pub(super) struct Core {
     /// More than this is not kept of a broker that does not keep to the prefetch.
     bound: usize,
     state: Mutex<State>,
-    /// Something is ready, or nothing will be any more.
-    ready: Notify,
+    /// Who is told that something is ready, or that nothing will be any more.
+    waiting: Waiting,
     /// For the consumer's task: the channel was lost, the consumer was cancelled, or is to close.
     pub(super) changed: Notify,
     /// A delivery was settled while the consumer closes.
@@ -115,7 +118,7 @@ impl Core {
             most: usize::from(prefetch / 2).max(1),
             bound: usize::from(prefetch) * 2 + 16,
             state: Mutex::default(),
-            ready: Notify::new(),
+            waiting: Waiting::default(),
             changed: Notify::new(),
             settled: Notify::new(),
             earlier: Notify::new(),
@@ -132,35 +135,6 @@ impl Core {
         state.renew();
         state.cancelled = false;
         state.channel = Some((connection.clone(), key));
-    }
-
-    /// The next message; `None` when the consumer has come to its end.
-    ///
-    /// # Errors
-    ///
-    /// Once, what ended it.
-    pub(super) async fn next(&self) -> Result<Option<Arrival>, Error> {
-        loop {
-            let ready = self.ready.notified();
-            {
-                let mut state = self.state();
-                if state.phase != Phase::Running {
-                    // Whoever else waits has to hear it too.
-                    self.ready.notify_one();
-                    return state.failure.take().map_or(Ok(None), Err);
-                }
-                if !state.paused
-                    && let Some(received) = state.ready.pop_front()
-                {
-                    if !state.ready.is_empty() {
-                        // One is woken when something comes, and each wakes the next.
-                        self.ready.notify_one();
-                    }
-                    return Ok(Some(received));
-                }
-            }
-            ready.await;
-        }
     }
 
     /// Records a decision of a delivery.
@@ -257,7 +231,7 @@ impl Core {
             let (_, received) = state.later.pop_first()?;
             // What comes again is before what came later.
             state.ready.push_front(received);
-            self.ready.notify_one();
+            self.waiting.wake();
         }
     }
 
@@ -286,7 +260,7 @@ impl Core {
             state.wake();
         }
         drop(state);
-        self.ready.notify_one();
+        self.waiting.wake();
         self.changed.notify_one();
     }
 
@@ -299,7 +273,7 @@ impl Core {
             state.renew();
         }
         drop(state);
-        self.ready.notify_one();
+        self.waiting.wake();
         self.settled.notify_one();
         self.changed.notify_one();
     }
@@ -321,18 +295,6 @@ impl Core {
         }
     }
 
-    /// Waits until the consumer has come to its end.
-    pub(super) async fn ended(&self) {
-        loop {
-            let ready = self.ready.notified();
-            if self.phase() == Phase::Ended {
-                self.ready.notify_one();
-                return;
-            }
-            ready.await;
-        }
-    }
-
     pub(super) fn phase(&self) -> Phase {
         self.state().phase
     }
@@ -345,7 +307,7 @@ impl Core {
 
     pub(super) fn pause(&self, paused: bool) {
         self.state().paused = paused;
-        self.ready.notify_one();
+        self.waiting.wake();
     }
 
     pub(super) fn counts(&self) -> Counts {

@@ -1,10 +1,10 @@
 //! A consumer's options.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use super::core::Core;
+use super::core::{Core, Ticket};
 use super::returns::{Returns, can_wait};
 use super::{Consumer, RetryPolicy, Shared, attend};
 use crate::client::Client;
@@ -162,7 +162,7 @@ impl ConsumerBuilder {
                 returns,
             }),
             concurrency: self.concurrency,
-            next: Mutex::default(),
+            stream: Ticket::default(),
         })
     }
 }

@@ -1,0 +1,43 @@
+//! Who receives, when and in which order.
+
+use futures_util::StreamExt as _;
+use tokio_test::{assert_pending, task};
+
+use super::peer::{Peer, within};
+use crate::{Consumer, Error, Settle};
+
+/// A consumer that somebody has polled as a stream, once.
+async fn left_alone(peer: &Peer) -> Consumer {
+    let client = peer.connect().await;
+    let mut consumer = client.consumer("q").prefetch(1).build().await.unwrap();
+    assert_pending!(task::spawn(consumer.next()).poll());
+    consumer
+}
+
+#[tokio::test]
+async fn who_polled_the_stream_once_and_left_it_alone_keeps_nothing() {
+    let peer = Peer::usual().await;
+    let consumer = left_alone(&peer).await;
+    let mut receiving = task::spawn(consumer.recv());
+    assert_pending!(receiving.poll());
+    peer.deliver(1, "x").await;
+    let delivery = within(receiving).await.unwrap().unwrap();
+    assert_eq!(delivery.text(), Some("x"));
+}
+
+#[tokio::test]
+async fn who_polled_the_stream_once_and_left_it_alone_keeps_nothing_from_run() {
+    let peer = Peer::usual().await;
+    let consumer = left_alone(&peer).await;
+    let handle = consumer.handle();
+    let mut running = task::spawn(consumer.run(move |_| {
+        let handle = handle.clone();
+        async move {
+            assert_pending!(task::spawn(handle.close()).poll());
+            Ok::<_, Error>(Settle::Ack)
+        }
+    }));
+    assert_pending!(running.poll());
+    peer.deliver(1, "x").await;
+    within(running).await.unwrap();
+}
