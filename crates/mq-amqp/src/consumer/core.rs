@@ -61,6 +61,8 @@ pub(super) struct Core {
 #[derive(Default)]
 struct State {
     ready: VecDeque<Arrival>,
+    /// Ready for another time, by tag: before what came later, whichever pause ended first.
+    again: BTreeMap<u64, Arrival>,
     later: BTreeMap<(Instant, u64), Arrival>,
     channel: Option<(Connection, Key)>,
     epoch: u64,
@@ -228,9 +230,8 @@ impl Core {
             if next > now {
                 return Some(next);
             }
-            let (_, received) = state.later.pop_first()?;
-            // What comes again is before what came later.
-            state.ready.push_front(received);
+            let ((_, tag), received) = state.later.pop_first()?;
+            state.again.insert(tag, received);
             self.waiting.wake();
         }
     }
@@ -252,9 +253,10 @@ impl Core {
         if state.phase == Phase::Running {
             state.phase = Phase::Closing;
             let waiting: Vec<_> = state.ready.drain(..).collect();
+            let again = std::mem::take(&mut state.again).into_values();
             let later = std::mem::take(&mut state.later).into_values();
             let decision = self.allowed(&state, Decision::Requeue);
-            for received in waiting.into_iter().chain(later) {
+            for received in waiting.into_iter().chain(again).chain(later) {
                 state.ledger.settle(received.deliver.delivery_tag, decision);
             }
             state.wake();
@@ -324,6 +326,7 @@ impl State {
         self.called = Called::Not;
         self.takes_nothing = None;
         self.ready.clear();
+        self.again.clear();
         self.later.clear();
     }
 

@@ -1,5 +1,7 @@
 //! Who receives, when and in which order.
 
+use std::time::Duration;
+
 use futures_util::StreamExt as _;
 use tokio_test::{assert_pending, task};
 
@@ -40,4 +42,26 @@ async fn who_polled_the_stream_once_and_left_it_alone_keeps_nothing_from_run() {
     assert_pending!(running.poll());
     peer.deliver(1, "x").await;
     within(running).await.unwrap();
+}
+
+#[tokio::test]
+async fn retries_in_place_come_in_the_order_in_which_they_were_settled() {
+    let peer = Peer::usual().await;
+    let client = peer.connect().await;
+    let consumer = client.consumer("q").prefetch(10).build().await.unwrap();
+    let mut held = Vec::new();
+    for tag in 1..=5 {
+        peer.deliver(tag, &tag.to_string()).await;
+        held.push(within(consumer.recv()).await.unwrap().unwrap());
+    }
+    for delivery in held {
+        let pause = Settle::RetryAfter(Duration::from_millis(100));
+        delivery.settle(pause).await.unwrap();
+    }
+    for tag in 1..=5 {
+        let delivery = within(consumer.recv()).await.unwrap().unwrap();
+        assert_eq!(delivery.text(), Some(&*tag.to_string()));
+        assert_eq!(delivery.attempt(), 2);
+        delivery.ack().await.unwrap();
+    }
 }

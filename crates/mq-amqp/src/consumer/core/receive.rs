@@ -101,12 +101,14 @@ impl Core {
         if state.phase != Phase::Running {
             return Poll::Ready(state.failure.take().map_or(Ok(None), Err));
         }
-        if !state.paused
-            && let Some(received) = state.ready.pop_front()
-        {
-            return Poll::Ready(Ok(Some(received)));
+        if state.paused {
+            return Poll::Pending;
         }
-        Poll::Pending
+        let again = state.again.pop_first().map(|(_, received)| received);
+        match again.or_else(|| state.ready.pop_front()) {
+            Some(received) => Poll::Ready(Ok(Some(received))),
+            None => Poll::Pending,
+        }
     }
 
     /// Waits until the consumer has come to its end.
@@ -135,9 +137,14 @@ impl Core {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
     use tokio_test::{assert_pending, assert_ready, task};
 
     use super::*;
+    use crate::conn::now;
+    use crate::proto::{BasicDeliver, Content};
 
     fn core() -> Core {
         Core::new("q".into(), 1, false, false)
@@ -169,5 +176,44 @@ mod tests {
         assert!(assert_ready!(first.poll()).is_err());
         assert!(assert_ready!(second.poll()).unwrap().is_none());
         assert_ready!(closing.poll());
+    }
+    fn arrival(tag: u64) -> Arrival {
+        let deliver = BasicDeliver {
+            consumer_tag: "c".into(),
+            delivery_tag: tag,
+            redelivered: false,
+            exchange: "".into(),
+            routing_key: "q".into(),
+        };
+        Arrival {
+            epoch: 0,
+            deliver,
+            content: Content {
+                properties: Bytes::new(),
+                body: Bytes::new(),
+                too_large: None,
+            },
+            handed: 0,
+        }
+    }
+
+    /// The order of the queue, whichever pause ends first, also where nobody receives meanwhile.
+    #[test]
+    fn what_comes_again_comes_in_the_order_of_the_queue_and_first() {
+        let core = core();
+        let begun = now();
+        let at = |millis| begun + Duration::from_millis(millis);
+        core.state().ready.push_back(arrival(6));
+        for (tag, millis) in [(1, 20), (2, 20), (3, 30), (4, 20), (5, 10)] {
+            let _ = core.state().later.insert((at(millis), tag), arrival(tag));
+        }
+        assert_eq!(core.due(at(9)), Some(at(10)));
+        assert_eq!(core.due(at(10)), Some(at(20)));
+        assert_eq!(core.due(at(20)), Some(at(30)));
+        assert_eq!(core.due(at(30)), None);
+        for tag in 1..=6 {
+            let next = assert_ready!(task::spawn(core.next()).poll()).unwrap();
+            assert_eq!(next.unwrap().deliver.delivery_tag, tag);
+        }
     }
 }
