@@ -6,7 +6,7 @@ use futures_util::StreamExt as _;
 use tokio_test::{assert_pending, task};
 
 use super::peer::{Peer, within};
-use crate::{Consumer, Error, Settle};
+use crate::{Consumer, Error, RetryPolicy, Settle};
 
 /// A consumer that somebody has polled as a stream, once.
 async fn left_alone(peer: &Peer) -> Consumer {
@@ -64,4 +64,28 @@ async fn retries_in_place_come_in_the_order_in_which_they_were_settled() {
         assert_eq!(delivery.attempt(), 2);
         delivery.ack().await.unwrap();
     }
+}
+
+/// By a thread that knows no runtime: each decision, those too that publish and pause.
+#[tokio::test]
+async fn deliveries_are_settled_by_any_thread() {
+    let peer = Peer::usual().await;
+    let client = peer.connect().await;
+    let wait = Duration::from_millis(10);
+    let plain = RetryPolicy::default();
+    for (policy, decision) in [
+        (plain, Settle::Ack),
+        (plain, Settle::Release),
+        (plain, Settle::Retry),
+        (plain, Settle::DeadLetter),
+        (plain.attempts(1), Settle::Retry),
+        (RetryPolicy::delayed(wait, wait), Settle::RetryAfter(wait)),
+    ] {
+        let options = client.consumer("q").parking_queue("parked").retry(policy);
+        let consumer = options.build().await.unwrap();
+        let delivery = peer.receive(&consumer).await.unwrap().unwrap();
+        let settling = std::thread::spawn(move || delivery.settle(decision));
+        within(settling.join().unwrap()).await.unwrap();
+    }
+    assert_eq!(peer.count("basic.BasicPublish"), 3);
 }
