@@ -97,8 +97,9 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Where messages go that nobody can handle, with the reason in header `x-mq-reason`. It has to exist. Default: they are refused, and the queue's
-    /// own dead letters take them, or nobody.
+    /// Where messages go that nobody can handle, with the reason in header `x-mq-reason`. It has to exist: [`build`](Self::build) looks for it.
+    /// While nothing can be published to it, they are handed out again, after the pauses of the [retry policy](Self::retry). Default: they are refused,
+    /// and the queue's own dead letters take them, or nobody.
     pub fn parking_queue(mut self, queue: impl Into<ByteString>) -> Self {
         self.parking = Some(queue.into());
         self
@@ -108,8 +109,8 @@ impl ConsumerBuilder {
     ///
     /// # Errors
     ///
-    /// Kind `Invalid` for a prefetch or concurrency of 0; `NotFound` if there is no such queue, `Auth` if it may not be read, `Rejected` if somebody has
-    /// it for himself.
+    /// Kind `Invalid` for a prefetch or concurrency of 0; `NotFound` if there is no such queue or no such parking queue, `Auth` if it may not be read,
+    /// `Rejected` if somebody has it for himself.
     pub async fn build(self) -> Result<Consumer> {
         if self.prefetch == 0 || self.concurrency == 0 {
             return Err(invalid(
@@ -129,6 +130,9 @@ impl ConsumerBuilder {
                 "consumer",
                 "the queue's name is too long for one in which its messages wait",
             ));
+        }
+        if let Some(parking) = &self.parking {
+            self.client.queue(parking).await?;
         }
         let returns = if self.parking.is_some() || self.retry.publishes() {
             let publisher = self.client.publisher("").build().await?;

@@ -71,6 +71,18 @@ impl RetryPolicy {
         self
     }
 
+    /// How long a message stays here that can't be sent round: as long as one that failed, and never without a pause.
+    pub(super) fn back_off(&self, arrival: &Arrival) -> Duration {
+        let ours = if self.first.is_zero() || self.longest.is_zero() {
+            Self::default()
+        } else {
+            *self
+        };
+        let properties = returns::properties(arrival);
+        let pause = ours.pause(attempt(arrival, &properties));
+        pause.min(Self::default().longest)
+    }
+
     /// Whether messages stay with their consumer.
     pub(crate) const fn stays(&self) -> bool {
         matches!(self.how, How::InPlace)

@@ -118,13 +118,15 @@ fn send_round(shared: &Arc<Shared>, arrival: &Arrival, message: Message, way: Wa
     let sending = async move {
         let sent = publish(&with, message, way).await;
         if let Err(error) = &sent {
-            tracing::warn!(%error, queue = %with.core.queue, "a message could not be sent round; it is delivered again");
+            tracing::warn!(%error, queue = %with.core.queue, "a message could not be sent round; it is handed out again after a pause");
         }
         let settled = if sent.is_ok() {
             let tag = arrival.deliver.delivery_tag;
             with.core.settle(arrival.epoch, tag, Decision::Ack)
         } else {
-            with.core.give_back(arrival)
+            // Given back it would come at once, to fail in the same way, and so on as fast as the broker can.
+            let pause = with.retry.back_off(&arrival);
+            with.core.again(arrival, now() + pause)
         };
         // Nobody has to wait for it.
         let _ = told.send(sent.and(settled));

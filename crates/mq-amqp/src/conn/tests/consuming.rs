@@ -5,8 +5,10 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio_test::{assert_pending, task};
 
-use super::peer::{Peer, within};
-use crate::{Consumer, Error, RetryPolicy, Settle};
+use super::peer::{Peer, Then, channel_close, nack, until, within};
+use crate::conn::now;
+use crate::proto::{Incoming, Method};
+use crate::{Consumer, Error, ErrorKind, RetryPolicy, Settle};
 
 /// A consumer that somebody has polled as a stream, once.
 async fn left_alone(peer: &Peer) -> Consumer {
@@ -88,4 +90,52 @@ async fn deliveries_are_settled_by_any_thread() {
         within(settling.join().unwrap()).await.unwrap();
     }
     assert_eq!(peer.count("basic.BasicPublish"), 3);
+}
+
+/// A message that can't be put aside is handed out again after pauses that grow, and is lost nowhere.
+#[tokio::test]
+async fn what_cannot_be_put_aside_does_not_go_round_at_once() {
+    let mut refused = 0;
+    let peer = Peer::start(move |said| match said.name {
+        "basic.BasicPublish" if refused < 3 => {
+            refused += 1;
+            Then::Say(nack(said.channel, said.tag, false))
+        }
+        _ => Then::Usual,
+    })
+    .await;
+    let client = peer.connect().await;
+    let first = Duration::from_millis(50);
+    let options = client.consumer("q").parking_queue("parked");
+    let options = options.retry(RetryPolicy::in_place(first, first * 8));
+    let consumer = options.build().await.unwrap();
+    peer.deliver(1, "x").await;
+    let begun = now();
+    for attempt in 1..=4 {
+        let delivery = within(consumer.recv()).await.unwrap().unwrap();
+        assert_eq!(delivery.attempt(), attempt);
+        let settled = within(delivery.settle(Settle::DeadLetter)).await;
+        assert_eq!(settled.is_ok(), attempt == 4, "{settled:?}");
+    }
+    // 50, 100, 200
+    assert!(now() - begun >= first * 7, "{:?}", now() - begun);
+    until("the acknowledgement", || peer.count("basic.BasicAck") == 1).await;
+    assert_eq!(peer.count("basic.BasicNack"), 0);
+}
+
+/// Before anything is consumed that would have to go there.
+#[tokio::test]
+async fn a_parking_queue_that_is_missing_is_told_at_once() {
+    let peer = Peer::start(|said| match &said.incoming {
+        Some(Incoming::Method(Method::QueueDeclare(declare))) if declare.passive => {
+            Then::Say(channel_close(said.channel, 404))
+        }
+        _ => Then::Usual,
+    })
+    .await;
+    let client = peer.connect().await;
+    let options = client.consumer("q").parking_queue("parked");
+    let error = within(options.build()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+    assert_eq!(peer.count("basic.BasicConsume"), 0);
 }
