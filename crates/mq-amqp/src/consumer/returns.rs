@@ -160,6 +160,12 @@ fn copy(arrival: &Arrival) -> Message {
     let attempts = attempt(arrival, &properties);
     let (exchange, key) = origin(arrival, &properties);
     let headers = properties.headers.get_or_insert_default();
+    // It would go to all of these queues once more.
+    for (theirs, ours) in COPIES_TO {
+        if let Some(keys) = headers.remove(theirs) {
+            headers.insert(ours, keys);
+        }
+    }
     headers.insert(ATTEMPTS, Value::I64(attempts.into()));
     headers.insert(FROM_EXCHANGE, exchange);
     headers.insert(FROM_KEY, key);
@@ -187,6 +193,19 @@ pub(super) fn origin(arrival: &Arrival, properties: &Properties) -> (ByteString,
     arrived::origin(&exchange, &key).unwrap_or((exchange, key))
 }
 
+/// As its publisher had them, also of a message that was sent round.
+pub(super) fn restore(properties: &mut Properties) {
+    if let Some(headers) = &mut properties.headers
+        && headers.get(ROUND).is_some()
+    {
+        for (theirs, ours) in COPIES_TO {
+            if let Some(keys) = headers.remove(ours) {
+                headers.insert(theirs, keys);
+            }
+        }
+    }
+}
+
 pub(super) fn properties(arrival: &Arrival) -> Properties {
     Properties::decode(arrival.content.properties.clone()).unwrap_or_default()
 }
@@ -208,6 +227,9 @@ pub(crate) const ATTEMPTS: &str = "x-mq-attempts";
 pub(crate) const REASON: &str = "x-mq-reason";
 pub(crate) const FROM_EXCHANGE: &str = "x-mq-exchange";
 pub(crate) const FROM_KEY: &str = "x-mq-routing-key";
+/// Headers by which a broker routes a message to more keys than its own, and what they are called in a copy.
+// rabbitmq.com/docs/sender-selected
+const COPIES_TO: [(&str, &str); 2] = [("CC", "x-mq-cc"), ("BCC", "x-mq-bcc")];
 /// It was sent round: the exchange and the key are those of the headers.
 const ROUND: &str = "x-mq-retry";
 /// A queue that was declared so recently outlives what is sent to it now.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use tokio_test::{assert_pending, task};
 
-use super::peer::{Peer, Then, channel_close, nack, until, within};
+use super::peer::{CONSUMER, Peer, Said, Then, channel_close, content, nack, until, within};
 use crate::conn::now;
-use crate::proto::{Incoming, Method};
-use crate::{Consumer, Error, ErrorKind, RetryPolicy, Settle};
+use crate::proto::{BasicDeliver, Incoming, Method, Properties};
+use crate::{Consumer, Error, ErrorKind, RetryPolicy, Settle, Value};
 
 /// A consumer that somebody has polled as a stream, once.
 async fn left_alone(peer: &Peer) -> Consumer {
@@ -138,4 +138,58 @@ async fn a_parking_queue_that_is_missing_is_told_at_once() {
     let error = within(options.build()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     assert_eq!(peer.count("basic.BasicConsume"), 0);
+}
+
+/// A copy goes to its queue alone, whatever more keys its publisher gave it; who handles it sees them as they were.
+#[tokio::test]
+async fn a_copy_goes_to_its_own_queue_alone() {
+    let peer = Peer::usual().await;
+    let client = peer.connect().await;
+    let wait = Duration::from_millis(100);
+    let options = client.consumer("q").parking_queue("parked");
+    let options = options.retry(RetryPolicy::delayed(wait, wait));
+    let consumer = options.build().await.unwrap();
+    let keys = || Value::from(vec![Value::from("other")]);
+    let headers = [("CC", keys()), ("BCC", keys())].into_iter().collect();
+    let mut properties = Properties {
+        headers: Some(headers),
+        ..Properties::default()
+    };
+    for (tag, decision) in (1..).zip([Settle::Retry, Settle::Retry, Settle::DeadLetter]) {
+        let (connection, channel) = peer.consuming();
+        let message = content(channel, delivered(tag), &properties, 1, b"x");
+        peer.tell(connection, &message).await;
+        let delivery = within(consumer.recv()).await.unwrap().unwrap();
+        for (theirs, ours) in [("CC", "x-mq-cc"), ("BCC", "x-mq-bcc")] {
+            assert_eq!(delivery.header(theirs), Some(&keys()), "{tag}");
+            assert_eq!(delivery.header(ours), None, "{tag}");
+        }
+        within(delivery.settle(decision)).await.unwrap();
+        properties = peer.said().iter().rev().find_map(copied).unwrap();
+        let headers = properties.headers.as_ref().unwrap();
+        assert_eq!((headers.get("CC"), headers.get("BCC")), (None, None));
+        assert_eq!(headers.get("x-mq-cc"), Some(&keys()));
+        assert_eq!(headers.get("x-mq-bcc"), Some(&keys()));
+    }
+    assert_eq!(peer.count("basic.BasicPublish"), 3);
+}
+
+fn delivered(tag: u64) -> BasicDeliver {
+    BasicDeliver {
+        consumer_tag: CONSUMER.into(),
+        delivery_tag: tag,
+        redelivered: false,
+        exchange: "".into(),
+        routing_key: "q".into(),
+    }
+}
+
+/// What was published.
+fn copied(said: &Said) -> Option<Properties> {
+    match &said.incoming {
+        Some(Incoming::Content(_, content)) => {
+            Some(Properties::decode(content.properties.clone()).unwrap())
+        }
+        _ => None,
+    }
 }
