@@ -98,8 +98,8 @@ impl ConsumerBuilder {
     }
 
     /// Where messages go that nobody can handle, with the reason in header `x-mq-reason`. It has to exist: [`build`](Self::build) looks for it.
-    /// While nothing can be published to it, they are handed out again, after the pauses of the [retry policy](Self::retry). Default: they are refused,
-    /// and the queue's own dead letters take them, or nobody.
+    /// While nothing can be published to it, they are handed out again, after the pauses of the [retry policy](Self::retry). One whose properties
+    /// can't be read is not copied, which would lose them: it is refused. Default: they are refused, and the queue's own dead letters take them, or nobody.
     pub fn parking_queue(mut self, queue: impl Into<ByteString>) -> Self {
         self.parking = Some(queue.into());
         self

@@ -39,7 +39,7 @@ impl RetryPolicy {
 
     /// The message waits in a queue of the broker's, `mq.retry.<milliseconds>.<queue>`, and comes to any consumer of its queue after a pause that doubles
     /// from `first` up to `longest`, rounded up to 100 ms, a second or a minute. It takes no place of the prefetch and outlives this process. The
-    /// consumer's user needs to declare and publish; the order of the queue is not kept.
+    /// consumer's user needs to declare and publish; the order of the queue is not kept. One whose properties can't be read is retried in place.
     pub const fn delayed(first: Duration, longest: Duration) -> Self {
         Self {
             how: How::Delayed,

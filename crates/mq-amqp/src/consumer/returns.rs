@@ -22,7 +22,7 @@ use super::delivery::{Settling, attempt};
 use super::ledger::Decision;
 use crate::conn::now;
 use crate::error::Result;
-use crate::proto::{Properties, Value};
+use crate::proto::{Malformed, Properties, Value};
 use crate::publisher::Publisher;
 use crate::scheduled::arrived;
 use crate::topology::Queue;
@@ -91,16 +91,25 @@ pub(super) fn park(shared: &Arc<Shared>, arrival: &Arrival, why: &str) -> Settli
         let tag = arrival.deliver.delivery_tag;
         return Settling::now(shared.core.settle(arrival.epoch, tag, Decision::Reject));
     };
-    let mut message = copy(arrival);
+    let mut message = match copy(arrival) {
+        Ok(message) => message,
+        Err(malformed) => {
+            tracing::error!(%malformed, queue = %shared.core.queue, "a message can't be copied to the parking queue; it was refused");
+            let tag = arrival.deliver.delivery_tag;
+            return Settling::now(shared.core.settle(arrival.epoch, tag, Decision::Reject));
+        }
+    };
     let headers = message.properties_mut().headers.get_or_insert_default();
     headers.insert(REASON, why.to_owned());
     headers.remove(ROUND);
     send_round(shared, arrival, message, Way::To(parking))
 }
 
-/// Has a message come again after a time, through a queue in which it waits.
+/// Has a message come again after a time, through a queue in which it waits; here, if it can't be copied.
 pub(super) fn delay(shared: &Arc<Shared>, arrival: &Arrival, wait: Duration) -> Settling {
-    let mut message = copy(arrival);
+    let Ok(mut message) = copy(arrival) else {
+        return Settling::now(shared.core.again(arrival.clone(), now() + rounded(wait)));
+    };
     let headers = message.properties_mut().headers.get_or_insert_default();
     headers.insert(ROUND, true);
     send_round(shared, arrival, message, Way::After(rounded(wait)))
@@ -155,8 +164,12 @@ async fn publish(shared: &Shared, mut message: Message, way: Way) -> Result<()> 
 }
 
 /// The message as it came, with where it came from and how often it was tried.
-fn copy(arrival: &Arrival) -> Message {
-    let mut properties = properties(arrival);
+///
+/// # Errors
+///
+/// If its properties can't be read: a copy would be without them, its id among them, and the message gone.
+fn copy(arrival: &Arrival) -> Result<Message, Malformed> {
+    let mut properties = Properties::decode(arrival.content.properties.clone())?;
     let attempts = attempt(arrival, &properties);
     let (exchange, key) = origin(arrival, &properties);
     let headers = properties.headers.get_or_insert_default();
@@ -172,7 +185,8 @@ fn copy(arrival: &Arrival) -> Message {
     properties.expiration = None;
     // The server checks it against who publishes.
     properties.user_id = None;
-    Message::from_parts(ByteString::new(), properties, arrival.content.body.clone())
+    let body = arrival.content.body.clone();
+    Ok(Message::from_parts(ByteString::new(), properties, body))
 }
 
 /// Exchange and routing key as its publisher had them, also of a message that was sent round.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::BufMut as _;
 use futures_util::StreamExt as _;
 use tokio_test::{assert_pending, task};
 
-use super::peer::{CONSUMER, Peer, Said, Then, channel_close, content, nack, until, within};
+use super::peer::{CONSUMER, Peer, Said, Then, channel_close, content, frame, nack, until, within};
 use crate::conn::now;
-use crate::proto::{BasicDeliver, Incoming, Method, Properties};
+use crate::proto::{BasicDeliver, Incoming, Kind, Method, Properties, put_frame};
 use crate::{Consumer, Error, ErrorKind, RetryPolicy, Settle, Value};
 
 /// A consumer that somebody has polled as a stream, once.
@@ -192,4 +193,37 @@ fn copied(said: &Said) -> Option<Properties> {
         }
         _ => None,
     }
+}
+
+/// A copy would be without id and headers: it is retried here, and refused in the end.
+#[tokio::test]
+async fn what_cannot_be_read_is_not_copied() {
+    let peer = Peer::usual().await;
+    let client = peer.connect().await;
+    let wait = Duration::from_millis(100);
+    let options = client.consumer("q").parking_queue("parked");
+    let options = options.retry(RetryPolicy::delayed(wait, wait));
+    let consumer = options.build().await.unwrap();
+    let (connection, channel) = peer.consuming();
+    let mut message = frame(channel, delivered(1));
+    put_frame(&mut message, Kind::Header, channel, |out| {
+        out.put_u16(60);
+        out.put_u16(0);
+        out.put_u64(0);
+        // Headers that are longer than what follows.
+        out.put_slice(&[0x20, 0, 0, 0, 0, 9, 1]);
+    });
+    peer.tell(connection, &message).await;
+    for (attempt, decision) in (1..).zip([Settle::Retry, Settle::DeadLetter]) {
+        let delivery = within(consumer.recv()).await.unwrap().unwrap();
+        assert!(delivery.undecoded().is_some());
+        assert_eq!(delivery.attempt(), attempt);
+        within(delivery.settle(decision)).await.unwrap();
+    }
+    until("the refusal", || peer.count("basic.BasicNack") == 1).await;
+    let said = peer.said();
+    let refused = said.iter().any(|said| matches!(&said.incoming, Some(Incoming::Method(Method::BasicNack(nack))) if !nack.requeue && nack.delivery_tag == 1));
+    assert!(refused, "it was refused, for the queue's own dead letters");
+    assert_eq!(peer.count("basic.BasicPublish"), 0);
+    assert_eq!(peer.count("basic.BasicAck"), 0);
 }
