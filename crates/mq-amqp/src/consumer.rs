@@ -76,6 +76,10 @@ impl Consumer {
     }
 
     /// As [`ConsumerHandle::close`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`ConsumerHandle::close`].
     pub async fn close(&self) {
         self.handle().close().await;
     }
@@ -134,7 +138,11 @@ impl ConsumerHandle {
     }
 
     /// Stops receiving, gives back what was not handed out, and waits up to 5 s until what was handed out is settled; what is not by then goes back
-    /// to the queue. `recv` answers `None` from then on.
+    /// to the queue. A server that does not answer is waited for 1 s more. `recv` answers `None` from then on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: closing goes on without the caller. Calling it again waits for the same end.
     pub async fn close(&self) {
         self.core.close();
         self.core.ended().await;

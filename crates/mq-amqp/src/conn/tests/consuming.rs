@@ -227,3 +227,47 @@ async fn what_cannot_be_read_is_not_copied() {
     assert_eq!(peer.count("basic.BasicPublish"), 0);
     assert_eq!(peer.count("basic.BasicAck"), 0);
 }
+
+/// At most 5 s for what is held and 1 s for the server, whatever that leaves unanswered and however long calls may take.
+#[tokio::test]
+async fn closing_waits_for_no_server_that_keeps_silent() {
+    for silent in ["basic.BasicCancel", "channel.ChannelClose"] {
+        let peer = Peer::start(move |said| match said.name {
+            name if name == silent => Then::Nothing,
+            _ => Then::Usual,
+        })
+        .await;
+        let client = peer.connect().await;
+        let consumer = client.consumer("q").build().await.unwrap();
+        let begun = now();
+        within(consumer.close()).await;
+        let took = now() - begun;
+        assert!(took < Duration::from_secs(8), "{silent}: {took:?}");
+    }
+}
+
+/// A consumer that is about to begin again does not finish that first.
+#[tokio::test]
+async fn closing_waits_for_no_consumer_that_begins_again() {
+    for silent in ["channel.ChannelOpen", "basic.BasicQos", "basic.BasicConsume"] {
+        let mut times = 0;
+        let peer = Peer::start(move |said| {
+            times += usize::from(said.name == silent);
+            if said.name == silent && times > 1 {
+                Then::Nothing
+            } else {
+                Then::Usual
+            }
+        })
+        .await;
+        let client = peer.connect().await;
+        let consumer = client.consumer("q").build().await.unwrap();
+        let (connection, channel) = peer.consuming();
+        peer.tell(connection, &channel_close(channel, 541)).await;
+        until("the second beginning", || peer.count(silent) == 2).await;
+        let begun = now();
+        within(consumer.close()).await;
+        let took = now() - begun;
+        assert!(took < Duration::from_secs(3), "{silent}: {took:?}");
+    }
+}
