@@ -51,13 +51,15 @@ struct Shared {
 }
 
 impl Consumer {
-    /// The next message; `None` when the consumer is closed.
-    ///
-    /// Cancel safe: a message is handed out when this returns, or stays.
+    /// The next message; `None` when the consumer or its client is closed. Any number of callers may wait at a time.
     ///
     /// # Errors
     ///
-    /// What ended the consumer, once; then `None`. Kind `NotFound` if the queue is gone, `Auth` if it may not be read, `Closed` if the client is.
+    /// What ended the consumer, once; then `None`. Kind `NotFound` if the queue is gone, `Auth` if it may not be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: a message is handed out when this returns, or stays. Polled once and left alone, it keeps nothing from other callers.
     pub async fn recv(&self) -> Result<Option<Delivery>> {
         let received = self.shared.core.next().await?;
         Ok(received.map(|received| Delivery::new(Arc::clone(&self.shared), received)))

@@ -50,7 +50,7 @@ impl ConsumerBuilder {
         self
     }
 
-    /// How many handlers of [`Consumer::run`] may run at a time. Default 16; 1 keeps the queue's order.
+    /// How many handlers of [`Consumer::run`] may run at a time. Default 16; 1 keeps the queue's order, as long as nothing is retried.
     pub const fn concurrency(mut self, handlers: usize) -> Self {
         self.concurrency = handlers;
         self
@@ -111,6 +111,10 @@ impl ConsumerBuilder {
     ///
     /// Kind `Invalid` for a prefetch or concurrency of 0; `NotFound` if there is no such queue or no such parking queue, `Auth` if it may not be read,
     /// `Rejected` if somebody has it for himself.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: dropped, nothing is consumed.
     pub async fn build(self) -> Result<Consumer> {
         if self.prefetch == 0 || self.concurrency == 0 {
             return Err(invalid(

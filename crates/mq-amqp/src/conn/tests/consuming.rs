@@ -271,3 +271,15 @@ async fn closing_waits_for_no_consumer_that_begins_again() {
         assert!(took < Duration::from_secs(3), "{silent}: {took:?}");
     }
 }
+
+#[tokio::test]
+async fn a_client_that_is_closed_ends_its_consumers_without_an_error() {
+    let peer = Peer::usual().await;
+    let client = peer.connect().await;
+    let consumer = client.consumer("q").build().await.unwrap();
+    let mut receiving = task::spawn(consumer.recv());
+    assert_pending!(receiving.poll());
+    within(client.close()).await;
+    assert!(within(receiving).await.unwrap().is_none());
+    assert!(within(consumer.recv()).await.unwrap().is_none());
+}
