@@ -34,7 +34,11 @@ impl Tasks {
 
     /// Ends all tasks.
     pub(crate) fn abort(&self) {
-        let set = self.set.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let set = self
+            .set
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         drop(set);
     }
 }

@@ -249,7 +249,11 @@ async fn closing_waits_for_no_server_that_keeps_silent() {
 /// A consumer that is about to begin again does not finish that first.
 #[tokio::test]
 async fn closing_waits_for_no_consumer_that_begins_again() {
-    for silent in ["channel.ChannelOpen", "basic.BasicQos", "basic.BasicConsume"] {
+    for silent in [
+        "channel.ChannelOpen",
+        "basic.BasicQos",
+        "basic.BasicConsume",
+    ] {
         let mut times = 0;
         let peer = Peer::start(move |said| {
             times += usize::from(said.name == silent);
