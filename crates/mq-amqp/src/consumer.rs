@@ -17,14 +17,13 @@ mod run;
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::future::BoxFuture;
 use futures_util::stream::Stream;
 
-use self::core::Core;
 pub use self::core::Counts;
+use self::core::{Core, Ticket};
 pub use self::delivery::{Acker, Delivery, Received, Settle, Settling};
 pub use self::options::ConsumerBuilder;
 pub use self::retry::RetryPolicy;
@@ -39,8 +38,8 @@ use crate::error::Result;
 pub struct Consumer {
     shared: Arc<Shared>,
     concurrency: usize,
-    /// The receive that the stream waits for.
-    next: Mutex<Option<BoxFuture<'static, Result<Option<Delivery>>>>>,
+    /// The place of the one who polls it as a stream.
+    stream: Ticket,
 }
 
 struct Shared {
@@ -52,15 +51,18 @@ struct Shared {
 }
 
 impl Consumer {
-    /// The next message; `None` when the consumer is closed.
-    ///
-    /// Cancel safe: a message is handed out when this returns, or stays.
+    /// The next message; `None` when the consumer or its client is closed. Any number of callers may wait at a time.
     ///
     /// # Errors
     ///
-    /// What ended the consumer, once; then `None`. Kind `NotFound` if the queue is gone, `Auth` if it may not be read, `Closed` if the client is.
+    /// What ended the consumer, once; then `None`. Kind `NotFound` if the queue is gone, `Auth` if it may not be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: a message is handed out when this returns, or stays. Polled once and left alone, it keeps nothing from other callers.
     pub async fn recv(&self) -> Result<Option<Delivery>> {
-        recv(&self.shared).await
+        let received = self.shared.core.next().await?;
+        Ok(received.map(|received| Delivery::new(Arc::clone(&self.shared), received)))
     }
 
     /// What pauses and closes the consumer from elsewhere.
@@ -75,6 +77,10 @@ impl Consumer {
         self.shared.core.counts()
     }
 
+    /// As [`ConsumerHandle::close`].
+    ///
+    /// # Cancel safety
+    ///
     /// As [`ConsumerHandle::close`].
     pub async fn close(&self) {
         self.handle().close().await;
@@ -91,21 +97,14 @@ impl Consumer {
     }
 }
 
-async fn recv(shared: &Arc<Shared>) -> Result<Option<Delivery>> {
-    let received = shared.core.next().await?;
-    Ok(received.map(|received| Delivery::new(Arc::clone(shared), received)))
-}
-
 impl Stream for Consumer {
     type Item = Result<Delivery>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let shared = Arc::clone(&self.shared);
-        let slot = self.next.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let next = slot.get_or_insert_with(|| Box::pin(async move { recv(&shared).await }));
-        let item = std::task::ready!(next.as_mut().poll(cx));
-        *slot = None;
-        Poll::Ready(item.transpose())
+        let Self { shared, stream, .. } = &mut *self;
+        let received = std::task::ready!(shared.core.poll_next(stream, cx))?;
+        let delivery = received.map(|received| Delivery::new(Arc::clone(shared), received));
+        Poll::Ready(delivery.map(Ok))
     }
 }
 
@@ -141,7 +140,11 @@ impl ConsumerHandle {
     }
 
     /// Stops receiving, gives back what was not handed out, and waits up to 5 s until what was handed out is settled; what is not by then goes back
-    /// to the queue. `recv` answers `None` from then on.
+    /// to the queue. A server that does not answer is waited for 1 s more. `recv` answers `None` from then on.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: closing goes on without the caller. Calling it again waits for the same end.
     pub async fn close(&self) {
         self.core.close();
         self.core.ended().await;

@@ -3,29 +3,42 @@
 use std::future::Future;
 use std::sync::{Mutex, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 /// Owns the tasks of connections, publishers and consumers. Dropping it aborts them.
 #[derive(Debug)]
-pub(crate) struct Tasks(Mutex<Option<JoinSet<()>>>);
+pub(crate) struct Tasks {
+    set: Mutex<Option<JoinSet<()>>>,
+    /// A delivery may be settled by a thread that is none of the runtime's.
+    runtime: Handle,
+}
 
 impl Tasks {
+    /// Of the runtime that this is called in.
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Some(JoinSet::new())))
+        Self {
+            set: Mutex::new(Some(JoinSet::new())),
+            runtime: Handle::current(),
+        }
     }
 
     /// Starts a task; after [`Tasks::abort`] nothing starts any more.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut set = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(set) = set.as_mut() else { return };
         // Finished tasks leave the set here, so that it doesn't grow.
         while set.try_join_next().is_some() {}
-        set.spawn(task);
+        set.spawn_on(task, &self.runtime);
     }
 
     /// Ends all tasks.
     pub(crate) fn abort(&self) {
-        let set = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let set = self
+            .set
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         drop(set);
     }
 }

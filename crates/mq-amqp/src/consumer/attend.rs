@@ -136,7 +136,11 @@ impl Attend {
                 up = self.link.up() => up.map_err(|why| Some(why).filter(|why| why.kind() != ErrorKind::Closed))?,
                 () = self.closing() => return Err(None),
             };
-            match self.open(&connection).await {
+            let opening = tokio::select! {
+                opening = self.open(&connection) => opening,
+                () = self.closing() => return Err(None),
+            };
+            match opening {
                 Ok(open) => return Ok(open),
                 Err(error) if error.retry() == Retry::Never && error.code().is_some() => {
                     return Err(Some(error));
@@ -173,12 +177,15 @@ impl Attend {
         };
         let _ = timeout(PATIENCE, ending).await;
         // What was settled is written before the channel is closed; what was not goes back to the queue.
-        open.channel.close().await;
+        // It is closed also where the answer is not waited for any more.
+        let _ = timeout(ANSWER, open.channel.close()).await;
         self.core.end(None);
     }
 }
 
 /// How long a consumer that closes waits for what it has handed out.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it waits for the server to say that the channel is closed.
+const ANSWER: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(5);

@@ -10,6 +10,7 @@
 //! without a frame.
 
 mod lane;
+mod receive;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,6 +20,8 @@ use mq_core::{ErrorKind, Outcome};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub(super) use self::receive::Ticket;
+use self::receive::Waiting;
 use super::ledger::{Decision, Ledger};
 use crate::conn::{Connection, Key, now};
 use crate::error::Error;
@@ -45,8 +48,8 @@ pub(super) struct Core {
     /// More than this is not kept of a broker that does not keep to the prefetch.
     bound: usize,
     state: Mutex<State>,
-    /// Something is ready, or nothing will be any more.
-    ready: Notify,
+    /// Who is told that something is ready, or that nothing will be any more.
+    waiting: Waiting,
     /// For the consumer's task: the channel was lost, the consumer was cancelled, or is to close.
     pub(super) changed: Notify,
     /// A delivery was settled while the consumer closes.
@@ -58,6 +61,8 @@ pub(super) struct Core {
 #[derive(Default)]
 struct State {
     ready: VecDeque<Arrival>,
+    /// Ready for another time, by tag: before what came later, whichever pause ended first.
+    again: BTreeMap<u64, Arrival>,
     later: BTreeMap<(Instant, u64), Arrival>,
     channel: Option<(Connection, Key)>,
     epoch: u64,
@@ -115,7 +120,7 @@ impl Core {
             most: usize::from(prefetch / 2).max(1),
             bound: usize::from(prefetch) * 2 + 16,
             state: Mutex::default(),
-            ready: Notify::new(),
+            waiting: Waiting::default(),
             changed: Notify::new(),
             settled: Notify::new(),
             earlier: Notify::new(),
@@ -132,35 +137,6 @@ impl Core {
         state.renew();
         state.cancelled = false;
         state.channel = Some((connection.clone(), key));
-    }
-
-    /// The next message; `None` when the consumer has come to its end.
-    ///
-    /// # Errors
-    ///
-    /// Once, what ended it.
-    pub(super) async fn next(&self) -> Result<Option<Arrival>, Error> {
-        loop {
-            let ready = self.ready.notified();
-            {
-                let mut state = self.state();
-                if state.phase != Phase::Running {
-                    // Whoever else waits has to hear it too.
-                    self.ready.notify_one();
-                    return state.failure.take().map_or(Ok(None), Err);
-                }
-                if !state.paused
-                    && let Some(received) = state.ready.pop_front()
-                {
-                    if !state.ready.is_empty() {
-                        // One is woken when something comes, and each wakes the next.
-                        self.ready.notify_one();
-                    }
-                    return Ok(Some(received));
-                }
-            }
-            ready.await;
-        }
     }
 
     /// Records a decision of a delivery.
@@ -254,10 +230,9 @@ impl Core {
             if next > now {
                 return Some(next);
             }
-            let (_, received) = state.later.pop_first()?;
-            // What comes again is before what came later.
-            state.ready.push_front(received);
-            self.ready.notify_one();
+            let ((_, tag), received) = state.later.pop_first()?;
+            state.again.insert(tag, received);
+            self.waiting.wake();
         }
     }
 
@@ -278,15 +253,16 @@ impl Core {
         if state.phase == Phase::Running {
             state.phase = Phase::Closing;
             let waiting: Vec<_> = state.ready.drain(..).collect();
+            let again = std::mem::take(&mut state.again).into_values();
             let later = std::mem::take(&mut state.later).into_values();
             let decision = self.allowed(&state, Decision::Requeue);
-            for received in waiting.into_iter().chain(later) {
+            for received in waiting.into_iter().chain(again).chain(later) {
                 state.ledger.settle(received.deliver.delivery_tag, decision);
             }
             state.wake();
         }
         drop(state);
-        self.ready.notify_one();
+        self.waiting.wake();
         self.changed.notify_one();
     }
 
@@ -299,7 +275,7 @@ impl Core {
             state.renew();
         }
         drop(state);
-        self.ready.notify_one();
+        self.waiting.wake();
         self.settled.notify_one();
         self.changed.notify_one();
     }
@@ -321,18 +297,6 @@ impl Core {
         }
     }
 
-    /// Waits until the consumer has come to its end.
-    pub(super) async fn ended(&self) {
-        loop {
-            let ready = self.ready.notified();
-            if self.phase() == Phase::Ended {
-                self.ready.notify_one();
-                return;
-            }
-            ready.await;
-        }
-    }
-
     pub(super) fn phase(&self) -> Phase {
         self.state().phase
     }
@@ -345,7 +309,7 @@ impl Core {
 
     pub(super) fn pause(&self, paused: bool) {
         self.state().paused = paused;
-        self.ready.notify_one();
+        self.waiting.wake();
     }
 
     pub(super) fn counts(&self) -> Counts {
@@ -362,6 +326,7 @@ impl State {
         self.called = Called::Not;
         self.takes_nothing = None;
         self.ready.clear();
+        self.again.clear();
         self.later.clear();
     }
 

@@ -56,6 +56,7 @@ impl Received {
                 Err(malformed) => (Properties::default(), Some(malformed.to_string())),
             };
         let (exchange, key) = returns::origin(arrival, &properties);
+        returns::restore(&mut properties);
         let scheduled_for = arrived::clean(&mut properties, &arrival.deliver.exchange);
         Self {
             attempt: attempt(arrival, &properties),

@@ -1,10 +1,10 @@
 //! A consumer's options.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use super::core::Core;
+use super::core::{Core, Ticket};
 use super::returns::{Returns, can_wait};
 use super::{Consumer, RetryPolicy, Shared, attend};
 use crate::client::Client;
@@ -50,7 +50,7 @@ impl ConsumerBuilder {
         self
     }
 
-    /// How many handlers of [`Consumer::run`] may run at a time. Default 16; 1 keeps the queue's order.
+    /// How many handlers of [`Consumer::run`] may run at a time. Default 16; 1 keeps the queue's order, as long as nothing is retried.
     pub const fn concurrency(mut self, handlers: usize) -> Self {
         self.concurrency = handlers;
         self
@@ -97,8 +97,9 @@ impl ConsumerBuilder {
         self
     }
 
-    /// Where messages go that nobody can handle, with the reason in header `x-mq-reason`. It has to exist. Default: they are refused, and the queue's
-    /// own dead letters take them, or nobody.
+    /// Where messages go that nobody can handle, with the reason in header `x-mq-reason`. It has to exist: [`build`](Self::build) looks for it.
+    /// While nothing can be published to it, they are handed out again, after the pauses of the [retry policy](Self::retry). One whose properties
+    /// can't be read is not copied, which would lose them: it is refused. Default: they are refused, and the queue's own dead letters take them, or nobody.
     pub fn parking_queue(mut self, queue: impl Into<ByteString>) -> Self {
         self.parking = Some(queue.into());
         self
@@ -108,8 +109,12 @@ impl ConsumerBuilder {
     ///
     /// # Errors
     ///
-    /// Kind `Invalid` for a prefetch or concurrency of 0; `NotFound` if there is no such queue, `Auth` if it may not be read, `Rejected` if somebody has
-    /// it for himself.
+    /// Kind `Invalid` for a prefetch or concurrency of 0; `NotFound` if there is no such queue or no such parking queue, `Auth` if it may not be read,
+    /// `Rejected` if somebody has it for himself.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe: dropped, nothing is consumed.
     pub async fn build(self) -> Result<Consumer> {
         if self.prefetch == 0 || self.concurrency == 0 {
             return Err(invalid(
@@ -129,6 +134,9 @@ impl ConsumerBuilder {
                 "consumer",
                 "the queue's name is too long for one in which its messages wait",
             ));
+        }
+        if let Some(parking) = &self.parking {
+            self.client.queue(parking).await?;
         }
         let returns = if self.parking.is_some() || self.retry.publishes() {
             let publisher = self.client.publisher("").build().await?;
@@ -162,7 +170,7 @@ impl ConsumerBuilder {
                 returns,
             }),
             concurrency: self.concurrency,
-            next: Mutex::default(),
+            stream: Ticket::default(),
         })
     }
 }

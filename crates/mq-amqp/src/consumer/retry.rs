@@ -39,7 +39,7 @@ impl RetryPolicy {
 
     /// The message waits in a queue of the broker's, `mq.retry.<milliseconds>.<queue>`, and comes to any consumer of its queue after a pause that doubles
     /// from `first` up to `longest`, rounded up to 100 ms, a second or a minute. It takes no place of the prefetch and outlives this process. The
-    /// consumer's user needs to declare and publish; the order of the queue is not kept.
+    /// consumer's user needs to declare and publish; the order of the queue is not kept. One whose properties can't be read is retried in place.
     pub const fn delayed(first: Duration, longest: Duration) -> Self {
         Self {
             how: How::Delayed,
@@ -69,6 +69,18 @@ impl RetryPolicy {
     pub const fn attempts(mut self, most: u32) -> Self {
         self.attempts = Some(most);
         self
+    }
+
+    /// How long a message stays here that can't be sent round: as long as one that failed, and never without a pause.
+    pub(super) fn back_off(&self, arrival: &Arrival) -> Duration {
+        let ours = if self.first.is_zero() || self.longest.is_zero() {
+            Self::default()
+        } else {
+            *self
+        };
+        let properties = returns::properties(arrival);
+        let pause = ours.pause(attempt(arrival, &properties));
+        pause.min(Self::default().longest)
     }
 
     /// Whether messages stay with their consumer.

@@ -22,7 +22,7 @@ use super::delivery::{Settling, attempt};
 use super::ledger::Decision;
 use crate::conn::now;
 use crate::error::Result;
-use crate::proto::{Properties, Value};
+use crate::proto::{Malformed, Properties, Value};
 use crate::publisher::Publisher;
 use crate::scheduled::arrived;
 use crate::topology::Queue;
@@ -91,16 +91,25 @@ pub(super) fn park(shared: &Arc<Shared>, arrival: &Arrival, why: &str) -> Settli
         let tag = arrival.deliver.delivery_tag;
         return Settling::now(shared.core.settle(arrival.epoch, tag, Decision::Reject));
     };
-    let mut message = copy(arrival);
+    let mut message = match copy(arrival) {
+        Ok(message) => message,
+        Err(malformed) => {
+            tracing::error!(%malformed, queue = %shared.core.queue, "a message can't be copied to the parking queue; it was refused");
+            let tag = arrival.deliver.delivery_tag;
+            return Settling::now(shared.core.settle(arrival.epoch, tag, Decision::Reject));
+        }
+    };
     let headers = message.properties_mut().headers.get_or_insert_default();
     headers.insert(REASON, why.to_owned());
     headers.remove(ROUND);
     send_round(shared, arrival, message, Way::To(parking))
 }
 
-/// Has a message come again after a time, through a queue in which it waits.
+/// Has a message come again after a time, through a queue in which it waits; here, if it can't be copied.
 pub(super) fn delay(shared: &Arc<Shared>, arrival: &Arrival, wait: Duration) -> Settling {
-    let mut message = copy(arrival);
+    let Ok(mut message) = copy(arrival) else {
+        return Settling::now(shared.core.again(arrival.clone(), now() + rounded(wait)));
+    };
     let headers = message.properties_mut().headers.get_or_insert_default();
     headers.insert(ROUND, true);
     send_round(shared, arrival, message, Way::After(rounded(wait)))
@@ -118,13 +127,15 @@ fn send_round(shared: &Arc<Shared>, arrival: &Arrival, message: Message, way: Wa
     let sending = async move {
         let sent = publish(&with, message, way).await;
         if let Err(error) = &sent {
-            tracing::warn!(%error, queue = %with.core.queue, "a message could not be sent round; it is delivered again");
+            tracing::warn!(%error, queue = %with.core.queue, "a message could not be sent round; it is handed out again after a pause");
         }
         let settled = if sent.is_ok() {
             let tag = arrival.deliver.delivery_tag;
             with.core.settle(arrival.epoch, tag, Decision::Ack)
         } else {
-            with.core.give_back(arrival)
+            // Given back it would come at once, to fail in the same way, and so on as fast as the broker can.
+            let pause = with.retry.back_off(&arrival);
+            with.core.again(arrival, now() + pause)
         };
         // Nobody has to wait for it.
         let _ = told.send(sent.and(settled));
@@ -153,18 +164,29 @@ async fn publish(shared: &Shared, mut message: Message, way: Way) -> Result<()> 
 }
 
 /// The message as it came, with where it came from and how often it was tried.
-fn copy(arrival: &Arrival) -> Message {
-    let mut properties = properties(arrival);
+///
+/// # Errors
+///
+/// If its properties can't be read: a copy would be without them, its id among them, and the message gone.
+fn copy(arrival: &Arrival) -> Result<Message, Malformed> {
+    let mut properties = Properties::decode(arrival.content.properties.clone())?;
     let attempts = attempt(arrival, &properties);
     let (exchange, key) = origin(arrival, &properties);
     let headers = properties.headers.get_or_insert_default();
+    // It would go to all of these queues once more.
+    for (theirs, ours) in COPIES_TO {
+        if let Some(keys) = headers.remove(theirs) {
+            headers.insert(ours, keys);
+        }
+    }
     headers.insert(ATTEMPTS, Value::I64(attempts.into()));
     headers.insert(FROM_EXCHANGE, exchange);
     headers.insert(FROM_KEY, key);
     properties.expiration = None;
     // The server checks it against who publishes.
     properties.user_id = None;
-    Message::from_parts(ByteString::new(), properties, arrival.content.body.clone())
+    let body = arrival.content.body.clone();
+    Ok(Message::from_parts(ByteString::new(), properties, body))
 }
 
 /// Exchange and routing key as its publisher had them, also of a message that was sent round.
@@ -183,6 +205,19 @@ pub(super) fn origin(arrival: &Arrival, properties: &Properties) -> (ByteString,
         text(FROM_KEY).unwrap_or_else(|| deliver.routing_key.clone()),
     );
     arrived::origin(&exchange, &key).unwrap_or((exchange, key))
+}
+
+/// As its publisher had them, also of a message that was sent round.
+pub(super) fn restore(properties: &mut Properties) {
+    if let Some(headers) = &mut properties.headers
+        && headers.get(ROUND).is_some()
+    {
+        for (theirs, ours) in COPIES_TO {
+            if let Some(keys) = headers.remove(ours) {
+                headers.insert(theirs, keys);
+            }
+        }
+    }
 }
 
 pub(super) fn properties(arrival: &Arrival) -> Properties {
@@ -206,6 +241,9 @@ pub(crate) const ATTEMPTS: &str = "x-mq-attempts";
 pub(crate) const REASON: &str = "x-mq-reason";
 pub(crate) const FROM_EXCHANGE: &str = "x-mq-exchange";
 pub(crate) const FROM_KEY: &str = "x-mq-routing-key";
+/// Headers by which a broker routes a message to more keys than its own, and what they are called in a copy.
+// rabbitmq.com/docs/sender-selected
+const COPIES_TO: [(&str, &str); 2] = [("CC", "x-mq-cc"), ("BCC", "x-mq-bcc")];
 /// It was sent round: the exchange and the key are those of the headers.
 const ROUND: &str = "x-mq-retry";
 /// A queue that was declared so recently outlives what is sent to it now.
