@@ -141,10 +141,9 @@ impl Core {
             let Some(next) = state.waiting.pop_front() else {
                 return;
             };
-            // Whose send was dropped meanwhile has withdrawn it.
-            if next.admitted.send(()).is_ok() {
-                state.admit(next.slot);
-            }
+            // Who waits for room no longer may wait for the answer still: who waits for neither withdraws it himself.
+            let _ = next.admitted.send(());
+            state.admit(next.slot);
         }
     }
 
