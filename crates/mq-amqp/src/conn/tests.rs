@@ -8,3 +8,4 @@ mod moments;
 mod mute;
 mod peer;
 mod recovery;
+mod returns;

@@ -11,6 +11,7 @@ use super::words::nacked;
 use crate::Message;
 use crate::conn::{Connection, Key};
 use crate::error::Error;
+use crate::proto::Content;
 use crate::publisher::encode::Head;
 use crate::publisher::{Receipt, SendError, Unheard};
 
@@ -146,6 +147,21 @@ impl Slot {
             None => Ok(Receipt::new(message, self.sent)),
         };
         resolved.push((answer, result));
+    }
+
+    /// Whether the server may say of it that no queue takes it.
+    pub(super) const fn may_come_back(&self) -> bool {
+        self.head.mandatory() && self.returned.is_none()
+    }
+
+    /// Whether a content has this message's body, and whether its properties: the body counts for more, since servers may write to the headers.
+    pub(super) fn likeness(&self, content: &Content) -> (bool, bool) {
+        let body = self.message.as_ref().map(Message::body);
+        let same_body = body.is_some_and(|body| match content.too_large {
+            Some(size) => body.len() as u64 == size,
+            None => *body == content.body,
+        });
+        (same_body, self.head.properties() == content.properties)
     }
 
     fn given_up(self, outcome: Outcome) -> Option<GivenUp> {
