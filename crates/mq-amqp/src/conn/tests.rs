@@ -8,4 +8,5 @@ mod moments;
 mod mute;
 mod peer;
 mod recovery;
+mod requests;
 mod returns;
