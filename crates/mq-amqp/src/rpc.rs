@@ -180,7 +180,14 @@ fn renamed(error: Error) -> Error {
 #[derive(Debug, Default)]
 pub(crate) struct Replies(Mutex<Waiting>);
 
-type Waiting = HashMap<ByteString, oneshot::Sender<Result<Received>>>;
+type Waiting = HashMap<ByteString, Waiter>;
+
+#[derive(Debug)]
+struct Waiter {
+    answer: oneshot::Sender<Result<Received>>,
+    /// The request was written, on the channel that there is: its answer comes there or nowhere.
+    asked: bool,
+}
 
 impl Replies {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -189,7 +196,8 @@ impl Replies {
 
     fn expect(&self, id: ByteString) -> oneshot::Receiver<Result<Received>> {
         let (answer, answered) = oneshot::channel();
-        self.waiting().insert(id, answer);
+        let asked = false;
+        self.waiting().insert(id, Waiter { answer, asked });
         answered
     }
 
@@ -201,16 +209,25 @@ impl Replies {
         let waiting = id.and_then(|id| self.waiting().remove(&id));
         if let Some(waiting) = waiting {
             // Who waited may have gone this moment.
-            let _ = waiting.send(match too_large {
+            let _ = waiting.answer.send(match too_large {
                 Some(size) => Err(answer_too_large(size)),
                 None => Ok(received),
             });
         }
     }
 
-    /// The channel is gone, and the address of the answers with it.
+    /// A request is written.
+    pub(crate) fn asked(&self, request: &Message) {
+        let id = request.properties().correlation_id.as_ref();
+        let mut waiting = self.waiting();
+        if let Some(waiter) = id.and_then(|id| waiting.get_mut(id)) {
+            waiter.asked = true;
+        }
+    }
+
+    /// The channel is gone, and the address of the answers with it. What was not written yet is sent on the next one, and answered there.
     pub(crate) fn lost(&self) {
-        self.waiting().clear();
+        self.waiting().retain(|_, waiter| !waiter.asked);
     }
 
     /// What the channel has to consume.
