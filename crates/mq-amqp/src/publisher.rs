@@ -196,7 +196,9 @@ impl Publisher {
             .buffered(window)
     }
 
-    /// Waits until nothing is under way, also what was dropped.
+    /// Waits until everything that was sent before this call has come to its end, also what was dropped; not for what others send meanwhile.
+    ///
+    /// Cancel safe: what is under way goes on, and failures are kept for the next call.
     ///
     /// # Errors
     ///
@@ -210,12 +212,15 @@ impl Publisher {
         }
     }
 
-    /// Waits as [`flush`](Self::flush) does, and takes nothing more, from any clone.
+    /// Takes nothing more, from any clone, and waits as [`flush`](Self::flush) does.
+    ///
+    /// Cancel safe, but not undone: from the first poll on nothing more is taken. What is under way goes on.
     ///
     /// # Errors
     ///
     /// As [`flush`](Self::flush).
     pub async fn close(self) -> Result<(), Unheard> {
+        self.handle.core.refuse();
         let result = self.flush().await;
         self.handle.core.end(&closed("send", "publisher"));
         self.handle.core.changed.notify_one();

@@ -1,6 +1,7 @@
 //! The client against a scripted server, which does what no broker does.
 
 mod callers;
+mod flushing;
 mod frames;
 mod limits;
 mod messages;

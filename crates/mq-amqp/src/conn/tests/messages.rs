@@ -25,7 +25,7 @@ pub(super) async fn publisher(client: &Client) -> Publisher {
 }
 
 /// Publishes numbers from 1 on, which are their tags, and waits until the server has them.
-async fn under_way(peer: &Peer, publisher: &Publisher, count: usize) -> Vec<Confirm> {
+pub(super) async fn under_way(peer: &Peer, publisher: &Publisher, count: usize) -> Vec<Confirm> {
     let before = peer.count("basic.BasicPublish");
     let mut confirms = Vec::new();
     for tag in 1..=count {

@@ -36,6 +36,8 @@ pub(super) struct State {
     /// So many of the next ones are sent one at a time, since one of them made the server close the channel.
     pub(super) probes: usize,
     /// Nothing more is taken.
+    pub(super) closing: bool,
+    /// And nothing is sent any more.
     pub(super) ended: Option<Error>,
     pub(super) leaving: bool,
     pub(super) unheard: Unheard,
@@ -71,6 +73,14 @@ impl State {
     /// Whether nobody waits for anything.
     pub(super) fn is_idle(&self) -> bool {
         self.count == self.given_up && self.waiting.is_empty()
+    }
+
+    /// The first that has neither come to its end nor been given up.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        let waiting = self.waiting.iter().map(|waiting| &waiting.slot);
+        let mut all = self.flight.iter().chain(&self.line).chain(waiting);
+        all.find(|slot| slot.answer.is_some())
+            .map(|slot| slot.number)
     }
 
     /// Takes a message back whose time is over, unless it has come to its end.
