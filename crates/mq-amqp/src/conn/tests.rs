@@ -11,3 +11,4 @@ mod peer;
 mod recovery;
 mod requests;
 mod returns;
+mod secrets;
