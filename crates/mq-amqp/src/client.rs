@@ -113,6 +113,8 @@ impl Client {
     /// Opens a channel for requests whose answers are awaited, sent to an exchange; the default one, which leads to the queue that the routing key
     /// names, has no name.
     ///
+    /// Cancel safe, as [`PublisherBuilder::build`].
+    ///
     /// # Errors
     ///
     /// As [`PublisherBuilder::build`].
@@ -168,6 +170,9 @@ impl Client {
     }
 
     /// Ends the connections well. What is under way on publishers is not waited for: flush or close them before.
+    ///
+    /// Cancel safe, but not undone: from the first poll on no publisher is made, and a connection whose turn has come ends by itself. Called again, it
+    /// ends the others.
     pub async fn close(&self) {
         self.shared
             .closed

@@ -124,6 +124,8 @@ impl PublisherBuilder {
 
     /// Opens the publishing connection, if it is the client's first publisher, and a channel in confirm mode.
     ///
+    /// Cancel safe: a channel that is half opened is closed. A connection that was made stays, for the client's next publisher.
+    ///
     /// # Errors
     ///
     /// Kind `Invalid` for a window of nothing or a name of more than 255 bytes; what connecting answers.
