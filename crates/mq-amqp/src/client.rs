@@ -113,6 +113,8 @@ impl Client {
     /// Opens a channel for requests whose answers are awaited, sent to an exchange; the default one, which leads to the queue that the routing key
     /// names, has no name.
     ///
+    /// Cancel safe, as [`PublisherBuilder::build`].
+    ///
     /// # Errors
     ///
     /// As [`PublisherBuilder::build`].
@@ -140,26 +142,23 @@ impl Client {
         Events::new(self.shared.events.subscribe())
     }
 
-    /// Gives the server a new password or token before the old one expires; connections that are made from now on use it too.
+    /// Gives the server a new password or token before the old one expires; connections that are made from then on use it too. One that the server
+    /// does not take is not kept: it closes the connection, which is made again with the old one.
+    ///
+    /// Cancel safe: the new one is kept as soon as the server has taken it on one connection. Called again, it is given to all of them.
     ///
     /// # Errors
     ///
-    /// What a server says that does not take it, or has no such thing.
+    /// What a server says that does not take it, or has no such thing. After `Timeout` and `Disconnected` the server may have taken it: call again.
     pub async fn update_secret(&self, secret: Secret) -> Result<()> {
+        give_secret(&self.shared.consuming, &secret).await?;
+        // Not before, since a reconnect with what the server refuses would be the last one.
         self.shared.options.set_secret(secret.clone());
         let publishing = self.shared.publishing.lock().await.clone();
-        for link in [Some(self.shared.consuming.clone()), publishing]
-            .into_iter()
-            .flatten()
-        {
-            let connection = link.soon().await?;
-            let method = ConnectionUpdateSecret {
-                new_secret: Hidden(secret.expose().to_owned().into()),
-                reason: ByteString::from_static("renewed"),
-            };
-            connection.call(method).await?;
+        match publishing {
+            Some(link) => give_secret(&link, &secret).await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Ties a span to who sent a message, by the [`propagator`](ClientBuilder::propagator); for those who receive by
@@ -171,6 +170,9 @@ impl Client {
     }
 
     /// Ends the connections well. What is under way on publishers is not waited for: flush or close them before.
+    ///
+    /// Cancel safe, but not undone: from the first poll on no publisher is made, and a connection whose turn has come ends by itself. Called again, it
+    /// ends the others.
     pub async fn close(&self) {
         self.shared
             .closed
@@ -229,6 +231,14 @@ impl Client {
     pub(crate) fn tasks(&self) -> &Tasks {
         &self.shared.tasks
     }
+}
+
+async fn give_secret(link: &Link, secret: &Secret) -> Result<()> {
+    let method = ConnectionUpdateSecret {
+        new_secret: Hidden(secret.expose().to_owned().into()),
+        reason: ByteString::from_static("renewed"),
+    };
+    link.soon().await?.call(method).await.map(drop)
 }
 
 fn replayer(registry: &Arc<Registry>, events: &broadcast::Sender<Event>, own: bool) -> Replay {

@@ -124,6 +124,8 @@ impl PublisherBuilder {
 
     /// Opens the publishing connection, if it is the client's first publisher, and a channel in confirm mode.
     ///
+    /// Cancel safe: a channel that is half opened is closed. A connection that was made stays, for the client's next publisher.
+    ///
     /// # Errors
     ///
     /// Kind `Invalid` for a window of nothing or a name of more than 255 bytes; what connecting answers.
@@ -196,7 +198,9 @@ impl Publisher {
             .buffered(window)
     }
 
-    /// Waits until nothing is under way, also what was dropped.
+    /// Waits until everything that was sent before this call has come to its end, also what was dropped; not for what others send meanwhile.
+    ///
+    /// Cancel safe: what is under way goes on, and failures are kept for the next call.
     ///
     /// # Errors
     ///
@@ -210,12 +214,15 @@ impl Publisher {
         }
     }
 
-    /// Waits as [`flush`](Self::flush) does, and takes nothing more, from any clone.
+    /// Takes nothing more, from any clone, and waits as [`flush`](Self::flush) does.
+    ///
+    /// Cancel safe, but not undone: from the first poll on nothing more is taken. What is under way goes on.
     ///
     /// # Errors
     ///
     /// As [`flush`](Self::flush).
     pub async fn close(self) -> Result<(), Unheard> {
+        self.handle.core.refuse();
         let result = self.flush().await;
         self.handle.core.end(&closed("send", "publisher"));
         self.handle.core.changed.notify_one();

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytestring::ByteString;
-use mq_core::{ErrorKind, Outcome};
+use mq_core::{ErrorKind, Outcome, Retry};
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
@@ -52,7 +52,8 @@ impl RpcClient {
     ///
     /// # Errors
     ///
-    /// Kind `NotFound` if no queue takes the request, `Timeout` if nobody answers in time, `Disconnected` if the connection broke meanwhile.
+    /// Kind `NotFound` if no queue takes the request, `Timeout` if nobody answers in time, `Disconnected` if the connection broke meanwhile,
+    /// `Rejected` with [`Outcome::Unknown`] if the answer is larger than [`max_message_size`](crate::ClientBuilder::max_message_size).
     pub fn call(&self, request: Message) -> Call {
         Call {
             rpc: self.clone(),
@@ -115,7 +116,7 @@ async fn call(rpc: RpcClient, request: Message) -> Result<Received> {
 struct Expected {
     replies: Arc<Replies>,
     id: ByteString,
-    answer: Option<oneshot::Receiver<Received>>,
+    answer: Option<oneshot::Receiver<Result<Received>>>,
 }
 
 impl Expected {
@@ -128,7 +129,7 @@ impl Expected {
             return Err(lost());
         };
         match timeout_at(deadline, answer).await {
-            Ok(Ok(received)) => Ok(received),
+            Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(lost()),
             Err(_) => Err(Error::builder(
                 ErrorKind::Timeout,
@@ -158,39 +159,75 @@ fn lost() -> Error {
     .build()
 }
 
+/// It was handled: the outcome is not that of a request which was refused.
+fn answer_too_large(size: u64) -> Error {
+    Error::builder(
+        ErrorKind::Rejected,
+        format!("the answer has {size} bytes, which is more than max_message_size"),
+    )
+    .operation(CALL)
+    .outcome(Outcome::Unknown)
+    .retry(Retry::Never)
+    .hint("the request was handled; allow larger messages, or let the answer say where its content is")
+    .build()
+}
+
 fn renamed(error: Error) -> Error {
     error.into_builder().operation(CALL).build()
 }
 
 /// Who waits for which answer.
 #[derive(Debug, Default)]
-pub(crate) struct Replies(Mutex<HashMap<ByteString, oneshot::Sender<Received>>>);
+pub(crate) struct Replies(Mutex<Waiting>);
+
+type Waiting = HashMap<ByteString, Waiter>;
+
+#[derive(Debug)]
+struct Waiter {
+    answer: oneshot::Sender<Result<Received>>,
+    /// The request was written, on the channel that there is: its answer comes there or nowhere.
+    asked: bool,
+}
 
 impl Replies {
-    fn waiting(&self) -> MutexGuard<'_, HashMap<ByteString, oneshot::Sender<Received>>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn expect(&self, id: ByteString) -> oneshot::Receiver<Received> {
+    fn expect(&self, id: ByteString) -> oneshot::Receiver<Result<Received>> {
         let (answer, answered) = oneshot::channel();
-        self.waiting().insert(id, answer);
+        let asked = false;
+        self.waiting().insert(id, Waiter { answer, asked });
         answered
     }
 
     /// An answer has come. One that nobody waits for any more is passed over.
     pub(crate) fn came(&self, deliver: BasicDeliver, content: Content) {
+        let too_large = content.too_large;
         let received = Received::reply_of(deliver, content);
         let id = received.message().properties().correlation_id.clone();
         let waiting = id.and_then(|id| self.waiting().remove(&id));
         if let Some(waiting) = waiting {
             // Who waited may have gone this moment.
-            let _ = waiting.send(received);
+            let _ = waiting.answer.send(match too_large {
+                Some(size) => Err(answer_too_large(size)),
+                None => Ok(received),
+            });
         }
     }
 
-    /// The channel is gone, and the address of the answers with it.
+    /// A request is written.
+    pub(crate) fn asked(&self, request: &Message) {
+        let id = request.properties().correlation_id.as_ref();
+        let mut waiting = self.waiting();
+        if let Some(waiter) = id.and_then(|id| waiting.get_mut(id)) {
+            waiter.asked = true;
+        }
+    }
+
+    /// The channel is gone, and the address of the answers with it. What was not written yet is sent on the next one, and answered there.
     pub(crate) fn lost(&self) {
-        self.waiting().clear();
+        self.waiting().retain(|_, waiter| !waiter.asked);
     }
 
     /// What the channel has to consume.

@@ -2,6 +2,7 @@
 
 mod callers;
 mod consuming;
+mod flushing;
 mod frames;
 mod limits;
 mod messages;
@@ -9,3 +10,6 @@ mod moments;
 mod mute;
 mod peer;
 mod recovery;
+mod requests;
+mod returns;
+mod secrets;

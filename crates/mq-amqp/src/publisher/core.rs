@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytestring::ByteString;
 use mq_core::Outcome;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, timeout_at};
 
 use self::state::{Resolved, Slot, State, Waiting, remove};
 pub(super) use self::words::timed_out;
@@ -29,7 +29,7 @@ use super::encode::Head;
 use super::{Receipt, SendError, Unheard};
 use crate::Message;
 use crate::conn::{Connection, Key, now};
-use crate::error::Error;
+use crate::error::{Error, closed};
 use crate::proto::{BasicReturn, Content, Malformed, Properties};
 use crate::rpc::Replies;
 
@@ -45,8 +45,8 @@ pub(super) struct Core {
     state: Mutex<State>,
     /// The channel was lost, or nothing is left to do.
     pub(super) changed: Notify,
-    /// Nothing is under way.
-    idle: Notify,
+    /// Something has come to its end.
+    moved: Notify,
 }
 
 /// A send as it was taken.
@@ -70,7 +70,7 @@ impl Core {
             replies,
             state: Mutex::default(),
             changed: Notify::new(),
-            idle: Notify::new(),
+            moved: Notify::new(),
         }
     }
 
@@ -97,6 +97,9 @@ impl Core {
         let mut state = self.state();
         if let Some(why) = &state.ended {
             return Err(SendError::new(why.clone(), message));
+        }
+        if state.closing {
+            return Err(SendError::new(closed("send", "publisher"), message));
         }
         let number = state.next;
         state.next += 1;
@@ -141,10 +144,9 @@ impl Core {
             let Some(next) = state.waiting.pop_front() else {
                 return;
             };
-            // Whose send was dropped meanwhile has withdrawn it.
-            if next.admitted.send(()).is_ok() {
-                state.admit(next.slot);
-            }
+            // Who waits for room no longer may wait for the answer still: who waits for neither withdraws it himself.
+            let _ = next.admitted.send(());
+            state.admit(next.slot);
         }
     }
 
@@ -154,7 +156,7 @@ impl Core {
         let (_, outcome, message) = state.give_up(number)?;
         self.promote(&mut state);
         state.wake();
-        self.tell_if_idle(&state);
+        self.tell_of_an_end(&state);
         Some((outcome, message))
     }
 
@@ -162,7 +164,7 @@ impl Core {
     pub(super) fn withdraw(&self, number: u64) {
         let mut state = self.state();
         remove(&mut state.waiting, number, |waiting| waiting.slot.number);
-        self.tell_if_idle(&state);
+        self.tell_of_an_end(&state);
     }
 
     /// A channel is there, which does not confirm yet.
@@ -243,18 +245,29 @@ impl Core {
         state.ended.is_some() || state.leaving && state.is_idle()
     }
 
-    /// Waits until nothing is under way, each message to its deadline; gives what nobody has heard of.
+    /// Waits until what was taken so far has come to its end, each message to its deadline; gives what nobody has heard of.
     pub(super) async fn flushed(&self) -> Unheard {
+        let until = self.state().next;
+        while let Some(next) = self.expire(now())
+            && timeout_at(next, self.has_ended(until)).await.is_err()
+        {}
+        std::mem::take(&mut self.state().unheard)
+    }
+
+    /// Waits until all messages before this one have come to their ends.
+    async fn has_ended(&self, until: u64) {
         loop {
-            let idle = self.idle.notified();
-            let Some(next) = self.expire(now()) else {
-                return std::mem::take(&mut self.state().unheard);
-            };
-            tokio::select! {
-                () = idle => {}
-                () = sleep_until(next) => {}
+            let moved = self.moved.notified();
+            if self.state().oldest().is_none_or(|oldest| oldest >= until) {
+                return;
             }
+            moved.await;
         }
+    }
+
+    /// Takes nothing more; what is under way goes on.
+    pub(super) fn refuse(&self) {
+        self.state().closing = true;
     }
 
     /// Gives up what is late, also if nobody looks; gives when the next one is.
@@ -273,12 +286,10 @@ impl Core {
         next
     }
 
-    fn tell_if_idle(&self, state: &State) {
-        if state.is_idle() {
-            self.idle.notify_waiters();
-            if state.leaving {
-                self.changed.notify_one();
-            }
+    fn tell_of_an_end(&self, state: &State) {
+        self.moved.notify_waiters();
+        if state.leaving && state.is_idle() {
+            self.changed.notify_one();
         }
     }
 
@@ -291,7 +302,7 @@ impl Core {
                 state.unheard.add(unheard);
             }
         }
-        self.tell_if_idle(&state);
+        self.tell_of_an_end(&state);
     }
 
     /// Takes a confirm. One of a message that was never published would be of another one if it were taken: then nothing is known any more.
@@ -338,12 +349,23 @@ impl Core {
             .ok()
             .and_then(|properties| properties.message_id);
         let mut state = self.state();
-        let slot = state.flight.iter_mut().find(|slot| {
-            let message = slot.message.as_ref().filter(|_| slot.returned.is_none());
+        let candidates = state.flight.iter_mut().filter(|slot| {
+            let message = slot.message.as_ref().filter(|_| slot.may_come_back());
             message.is_some_and(|message| {
                 message.message_id() == id.as_deref() && message.routing_key() == &*told.routing_key
             })
         });
+        // An id of the user's may not be the only one of its kind. The first of those that are alike to the last byte will do; and if a server
+        // has changed something on the way, the likest one.
+        let slot = candidates
+            .filter(|_| told.exchange == self.exchange)
+            .reduce(|first, next| {
+                if next.likeness(content) > first.likeness(content) {
+                    next
+                } else {
+                    first
+                }
+            });
         if let Some(slot) = slot {
             slot.returned = Some(unroutable(told));
         } else {

@@ -11,6 +11,7 @@ use crate::proto::{BasicPublish, Method, Properties, Table};
 pub(super) struct Head {
     bytes: Bytes,
     split: usize,
+    mandatory: bool,
 }
 
 impl Head {
@@ -20,6 +21,15 @@ impl Head {
 
     pub(super) fn header(&self) -> &[u8] {
         self.bytes.get(self.split..).unwrap_or_default()
+    }
+
+    /// The header's flags and properties.
+    pub(super) fn properties(&self) -> &[u8] {
+        self.header().get(BEFORE_PROPERTIES..).unwrap_or_default()
+    }
+
+    pub(super) const fn mandatory(&self) -> bool {
+        self.mandatory
     }
 }
 
@@ -43,10 +53,13 @@ pub(super) fn head(message: &Message, exchange: &str, mandatory: bool) -> Result
     Ok(Head {
         bytes: out.freeze(),
         split,
+        mandatory,
     })
 }
 
 const BASIC: u16 = 60;
+/// Class, weight and the body's size.
+const BEFORE_PROPERTIES: usize = 2 + 2 + 8;
 
 fn check(message: &Message) -> Result<()> {
     short("routing key", message.routing_key())?;

@@ -1,5 +1,8 @@
 //! The calls of a publisher, as futures.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -7,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::RecvError;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
@@ -137,21 +141,9 @@ async fn admit(publisher: &Publisher, mut message: Message) -> Result<UnderWay, 
         timeout: publisher.timeout,
         answer,
     };
-    let Some(room) = taken.admitted else {
-        return Ok(under_way);
-    };
-    let mut withdrawn = Withdraw(Some(&under_way));
-    let admitted = timeout_at(deadline, room).await;
-    withdrawn.0 = None;
-    drop(withdrawn);
-    match admitted {
-        Ok(Ok(())) => Ok(under_way),
-        // Ended meanwhile: the answer says why.
-        Ok(Err(_)) => match under_way.answer.await {
-            Ok(Err(failed)) => Err(failed),
-            _ => Err(lost()),
-        },
-        Err(_) => Err(under_way.too_late()),
+    match taken.admitted {
+        Some(room) => under_way.admitted(room).await,
+        None => Ok(under_way),
     }
 }
 
@@ -167,24 +159,54 @@ impl Drop for Withdraw<'_> {
 }
 
 impl UnderWay {
+    /// Waits for room in the window.
+    async fn admitted(
+        self,
+        room: impl Future<Output = Result<(), RecvError>>,
+    ) -> Result<Self, SendError> {
+        // Who waits is there until it is known what became of the message.
+        tokio::pin!(room);
+        let mut withdrawn = Withdraw(Some(&self));
+        let admitted = timeout_at(self.deadline, room.as_mut()).await;
+        withdrawn.0 = None;
+        drop(withdrawn);
+        match admitted {
+            Ok(Ok(())) => Ok(self),
+            // Ended meanwhile: the answer says why.
+            Ok(Err(_)) => match self.answer.await {
+                Ok(Err(failed)) => Err(failed),
+                _ => Err(lost()),
+            },
+            Err(_) => match self.given_up() {
+                Some(failed) => Err(failed),
+                // It has had room and come to its end between the timer and now: the answer says how.
+                None => Ok(self),
+            },
+        }
+    }
+
     async fn confirmed(mut self) -> Result<Receipt, SendError> {
         match timeout_at(self.deadline, &mut self.answer).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(lost()),
-            Err(_) => Err(self.too_late()),
+            Err(_) => self.too_late(),
         }
     }
 
-    fn too_late(mut self) -> SendError {
-        if let Some((outcome, message)) = self.core.abandon(self.number) {
-            let blocked = self.core.is_blocked();
-            return SendError::new(timed_out(Some(self.timeout), outcome, blocked), message);
+    /// What became of a message whose time is over.
+    fn too_late(mut self) -> Result<Receipt, SendError> {
+        if let Some(failed) = self.given_up() {
+            return Err(failed);
         }
-        // It has come to its end meanwhile.
-        match self.answer.try_recv() {
-            Ok(Err(failed)) => failed,
-            _ => lost(),
-        }
+        // It has come to its end between the timer and now, and may have been confirmed.
+        self.answer.try_recv().unwrap_or_else(|_| Err(lost()))
+    }
+
+    /// Takes the message back, unless it has come to its end.
+    fn given_up(&self) -> Option<SendError> {
+        let (outcome, message) = self.core.abandon(self.number)?;
+        let error = timed_out(Some(self.timeout), outcome, self.core.is_blocked());
+        Some(SendError::new(error, message))
     }
 }
 

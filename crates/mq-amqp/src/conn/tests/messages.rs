@@ -12,7 +12,7 @@ use crate::proto::{BasicReturn, Incoming, Method, Properties};
 use crate::{Client, Confirm, ErrorKind, Message, Outcome, Publisher, Settle};
 
 /// Confirms nothing by itself.
-async fn silent() -> Peer {
+pub(super) async fn silent() -> Peer {
     Peer::start(|said| match said.name {
         "basic.BasicPublish" => Then::Nothing,
         _ => Then::Usual,
@@ -20,12 +20,12 @@ async fn silent() -> Peer {
     .await
 }
 
-async fn publisher(client: &Client) -> Publisher {
+pub(super) async fn publisher(client: &Client) -> Publisher {
     client.publisher("").build().await.unwrap()
 }
 
 /// Publishes numbers from 1 on, which are their tags, and waits until the server has them.
-async fn under_way(peer: &Peer, publisher: &Publisher, count: usize) -> Vec<Confirm> {
+pub(super) async fn under_way(peer: &Peer, publisher: &Publisher, count: usize) -> Vec<Confirm> {
     let before = peer.count("basic.BasicPublish");
     let mut confirms = Vec::new();
     for tag in 1..=count {
@@ -40,7 +40,7 @@ async fn under_way(peer: &Peer, publisher: &Publisher, count: usize) -> Vec<Conf
 }
 
 /// Gives a message back as a server does that can't route it.
-fn returned(said: &Said) -> BytesMut {
+pub(super) fn returned(said: &Said) -> BytesMut {
     let Some(Incoming::Content(Method::BasicPublish(publish), content_)) = &said.incoming else {
         panic!("it is no message");
     };
@@ -55,7 +55,7 @@ fn returned(said: &Said) -> BytesMut {
     content(said.channel, method, &properties, body.len() as u64, body)
 }
 
-fn published(peer: &Peer) -> Vec<Said> {
+pub(super) fn published(peer: &Peer) -> Vec<Said> {
     let mut said = peer.said();
     said.retain(|said| said.name == "basic.BasicPublish");
     said

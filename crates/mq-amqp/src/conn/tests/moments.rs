@@ -209,7 +209,8 @@ async fn a_blocked_publisher_sends_nothing_until_it_is_unblocked() {
     let client = peer.connect().await;
     let publisher = client.publisher("").build().await.unwrap();
     let mut events = client.events();
-    peer.say(&blocked(true)).await;
+    // The publishing connection alone: what is told of the other one says nothing of this one.
+    peer.tell(1, &blocked(true)).await;
     let event = within(events.next()).await.unwrap();
     assert!(matches!(event, Event::Blocked { .. }), "{event:?}");
     let late = publisher.send(Message::new("q", "late"));

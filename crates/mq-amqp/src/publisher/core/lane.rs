@@ -33,6 +33,9 @@ impl Lane for Core {
                 slot.fail(error, &mut resolved);
                 continue;
             }
+            if let Some(replies) = &self.replies {
+                replies.asked(message);
+            }
             out.content(
                 channel,
                 slot.head.method(),
@@ -93,7 +96,7 @@ impl Lane for Core {
                     slot.fail(error, &mut resolved);
                 }
                 state.probes = state.probes.saturating_sub(1);
-            } else {
+            } else if self.replies.is_none() {
                 state.probes = left.len();
             }
         }

@@ -11,6 +11,7 @@ use super::words::nacked;
 use crate::Message;
 use crate::conn::{Connection, Key};
 use crate::error::Error;
+use crate::proto::Content;
 use crate::publisher::encode::Head;
 use crate::publisher::{Receipt, SendError, Unheard};
 
@@ -35,6 +36,8 @@ pub(super) struct State {
     /// So many of the next ones are sent one at a time, since one of them made the server close the channel.
     pub(super) probes: usize,
     /// Nothing more is taken.
+    pub(super) closing: bool,
+    /// And nothing is sent any more.
     pub(super) ended: Option<Error>,
     pub(super) leaving: bool,
     pub(super) unheard: Unheard,
@@ -70,6 +73,14 @@ impl State {
     /// Whether nobody waits for anything.
     pub(super) fn is_idle(&self) -> bool {
         self.count == self.given_up && self.waiting.is_empty()
+    }
+
+    /// The first that has neither come to its end nor been given up.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        let waiting = self.waiting.iter().map(|waiting| &waiting.slot);
+        let mut all = self.flight.iter().chain(&self.line).chain(waiting);
+        all.find(|slot| slot.answer.is_some())
+            .map(|slot| slot.number)
     }
 
     /// Takes a message back whose time is over, unless it has come to its end.
@@ -146,6 +157,21 @@ impl Slot {
             None => Ok(Receipt::new(message, self.sent)),
         };
         resolved.push((answer, result));
+    }
+
+    /// Whether the server may say of it that no queue takes it.
+    pub(super) const fn may_come_back(&self) -> bool {
+        self.head.mandatory() && self.returned.is_none()
+    }
+
+    /// Whether a content has this message's body, and whether its properties: the body counts for more, since servers may write to the headers.
+    pub(super) fn likeness(&self, content: &Content) -> (bool, bool) {
+        let body = self.message.as_ref().map(Message::body);
+        let same_body = body.is_some_and(|body| match content.too_large {
+            Some(size) => body.len() as u64 == size,
+            None => *body == content.body,
+        });
+        (same_body, self.head.properties() == content.properties)
     }
 
     fn given_up(self, outcome: Outcome) -> Option<GivenUp> {
