@@ -58,6 +58,14 @@ async fn share_a_queue(world: &mut World) {
     assert_eq!(world.ours.queue(&queue).await.unwrap().messages, 0);
 }
 
+/// The broker has noticed, and put back what was held: who asks before gets the third one first.
+async fn all_are_back(world: &World, queue: &str) {
+    until(WAIT, "what was held is back", async || {
+        world.ours.queue(queue).await.unwrap().messages == 3
+    })
+    .await;
+}
+
 /// Theirs hold two and are cut off: both come to us, marked, in their order, and before what was never delivered.
 async fn theirs_are_cut_off(world: &mut World) {
     let queue = queue(&world.ours, "cut").await;
@@ -68,6 +76,7 @@ async fn theirs_are_cut_off(world: &mut World) {
     let held = Seen::read_all(&held).unwrap();
     assert!(held.iter().all(|seen| !seen.redelivered));
     cut(&world.name).await;
+    all_are_back(world, &queue).await;
     let consumer = world.consumer(&queue).await;
     for (body, redelivered) in [("0", true), ("1", true), ("2", false)] {
         let delivery = next(&consumer).await;
@@ -105,6 +114,7 @@ async fn we_are_cut_off(world: &mut World) {
     let held = [next(&consumer).await, next(&consumer).await];
     assert!(held.iter().all(|delivery| !delivery.redelivered()));
     drop(way);
+    all_are_back(world, &queue).await;
     let seen = world.they_receive(&queue, 3).await;
     let seen: Vec<_> = seen
         .iter()
