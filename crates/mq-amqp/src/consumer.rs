@@ -13,7 +13,7 @@ mod ledger;
 mod options;
 mod retry;
 pub(crate) mod returns;
-mod run;
+pub(crate) mod run;
 
 use std::fmt;
 use std::pin::Pin;

@@ -274,7 +274,7 @@ impl Acker {
             Settle::Ack => core.settle(arrival.epoch, tag, Decision::Ack),
             Settle::Release => core.give_back(*arrival),
             Settle::DeadLetter => {
-                return returns::park(&self.shared, &arrival, "a handler refused it");
+                return returns::park(&self.shared, &arrival, returns::REFUSED);
             }
             Settle::Retry => return retry::retry(&self.shared, *arrival, None),
             Settle::RetryAfter(pause) => return retry::retry(&self.shared, *arrival, Some(pause)),

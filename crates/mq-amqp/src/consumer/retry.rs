@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::core::Arrival;
 use super::delivery::{Settling, attempt};
 use super::{Shared, returns};
@@ -88,12 +90,19 @@ impl RetryPolicy {
         matches!(self.how, How::InPlace)
     }
 
-    /// Whether this was the last attempt.
-    pub(crate) fn is_used_up(&self, attempt: u32) -> bool {
-        self.attempts.is_some_and(|most| attempt >= most)
+    /// Why a message is put aside whose last attempt this was.
+    pub(crate) fn used_up(&self, attempt: u32) -> Option<String> {
+        let last = self.attempts.is_some_and(|most| attempt >= most);
+        last.then(|| format!("{attempt} attempts failed"))
     }
 
-    pub(crate) fn pause(&self, attempt: u32) -> Duration {
+    /// When a message comes again here that failed: after the time that was asked for, or the pause of its attempt.
+    pub(crate) fn again_at(&self, attempt: u32, asked: Option<Duration>) -> Instant {
+        let pause = asked.unwrap_or_else(|| self.pause(attempt));
+        now() + pause.min(LONGEST)
+    }
+
+    fn pause(&self, attempt: u32) -> Duration {
         let doubled = self.first.saturating_mul(
             1_u32
                 .checked_shl(attempt.saturating_sub(1))
@@ -113,8 +122,8 @@ pub(super) fn retry(shared: &Arc<Shared>, received: Arrival, pause: Option<Durat
     let policy = &shared.retry;
     let properties = returns::properties(&received);
     let attempt = attempt(&received, &properties);
-    if policy.is_used_up(attempt) {
-        return returns::park(shared, &received, &format!("{attempt} attempts failed"));
+    if let Some(why) = policy.used_up(attempt) {
+        return returns::park(shared, &received, &why);
     }
     let result = match (policy.how, pause) {
         (How::Requeue, None) => shared.core.give_back(received),
@@ -123,8 +132,7 @@ pub(super) fn retry(shared: &Arc<Shared>, received: Arrival, pause: Option<Durat
             return returns::delay(shared, &received, pause);
         }
         (_, pause) => {
-            let pause = pause.unwrap_or_else(|| policy.pause(attempt));
-            let at = now() + pause.min(LONGEST);
+            let at = policy.again_at(attempt, pause);
             shared.core.again(received, at)
         }
     };

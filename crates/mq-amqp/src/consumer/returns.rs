@@ -172,6 +172,19 @@ fn copy(arrival: &Arrival) -> Result<Message, Malformed> {
     let mut properties = Properties::decode(arrival.content.properties.clone())?;
     let attempts = attempt(arrival, &properties);
     let (exchange, key) = origin(arrival, &properties);
+    make_copy(&mut properties, attempts, exchange, key);
+    let body = arrival.content.body.clone();
+    Ok(Message::from_parts(ByteString::new(), properties, body))
+}
+
+/// Makes of a message's properties those of its copy: with where it came from and how often it was tried, and without what would lead the copy elsewhere too,
+/// or end it.
+pub(crate) fn make_copy(
+    properties: &mut Properties,
+    attempts: u32,
+    exchange: ByteString,
+    key: ByteString,
+) {
     let headers = properties.headers.get_or_insert_default();
     // It would go to all of these queues once more.
     for (theirs, ours) in COPIES_TO {
@@ -185,8 +198,6 @@ fn copy(arrival: &Arrival) -> Result<Message, Malformed> {
     properties.expiration = None;
     // The server checks it against who publishes.
     properties.user_id = None;
-    let body = arrival.content.body.clone();
-    Ok(Message::from_parts(ByteString::new(), properties, body))
 }
 
 /// Exchange and routing key as its publisher had them, also of a message that was sent round.
@@ -237,10 +248,12 @@ fn rounded(wait: Duration) -> Duration {
 }
 
 /// How often a message was tried that was put aside or sent round.
-pub(crate) const ATTEMPTS: &str = "x-mq-attempts";
+pub(super) const ATTEMPTS: &str = "x-mq-attempts";
 pub(crate) const REASON: &str = "x-mq-reason";
-pub(crate) const FROM_EXCHANGE: &str = "x-mq-exchange";
-pub(crate) const FROM_KEY: &str = "x-mq-routing-key";
+const FROM_EXCHANGE: &str = "x-mq-exchange";
+const FROM_KEY: &str = "x-mq-routing-key";
+/// Why a message is put aside that a handler does not want.
+pub(crate) const REFUSED: &str = "a handler refused it";
 /// Headers by which a broker routes a message to more keys than its own, and what they are called in a copy.
 // rabbitmq.com/docs/sender-selected
 const COPIES_TO: [(&str, &str); 2] = [("CC", "x-mq-cc"), ("BCC", "x-mq-bcc")];

@@ -109,7 +109,7 @@ impl Consumer {
     }
 
     /// The span in which these are handled, tied to who sent them.
-    fn span(&self, received: &[Received]) -> tracing::Span {
+    pub(crate) fn span(&self, received: &[Received]) -> tracing::Span {
         let span = trace::processing(self.queue(), received.len());
         if let Some(propagator) = self.shared.client.propagator() {
             for one in received {
@@ -144,7 +144,10 @@ impl Drop for Retried {
     }
 }
 
-async fn decide<E: Display>(handling: impl Future<Output = Result<Settle, E>>) -> Settle {
+/// What a handler answers.
+pub(crate) async fn decide<E: Display>(
+    handling: impl Future<Output = Result<Settle, E>>,
+) -> Settle {
     handling.await.unwrap_or_else(|error| {
         tracing::warn!(%error, "a handler failed; its messages come again");
         Settle::Retry

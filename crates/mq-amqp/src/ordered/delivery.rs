@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 
 use super::lane::{Head, Lane};
-use crate::conn::now;
+use crate::consumer::returns::REFUSED;
 use crate::error::Result;
 use crate::{Received, Settle};
 
@@ -62,18 +62,18 @@ impl OrderedDelivery {
         let given_up = match decision {
             Settle::Ack => return self.head.ack().await,
             Settle::Release => return Ok(()),
-            Settle::DeadLetter => "a handler refused it".to_owned(),
-            Settle::Retry | Settle::RetryAfter(_) if policy.is_used_up(attempt) => {
-                format!("{attempt} attempts failed")
-            }
+            Settle::DeadLetter => REFUSED.to_owned(),
             Settle::Retry | Settle::RetryAfter(_) => {
-                let pause = match decision {
-                    Settle::RetryAfter(pause) => pause,
-                    _ => policy.pause(attempt),
+                let Some(why) = policy.used_up(attempt) else {
+                    let asked = match decision {
+                        Settle::RetryAfter(pause) => Some(pause),
+                        _ => None,
+                    };
+                    held.pause_until = Some(policy.again_at(attempt, asked));
+                    held.received.count_attempt();
+                    return Ok(());
                 };
-                held.pause_until = now().checked_add(pause);
-                held.received.count_attempt();
-                return Ok(());
+                why
             }
         };
         held.given_up = Some(given_up);

@@ -19,7 +19,7 @@ use super::publisher::{KEY, NUMBER, PRODUCER};
 use super::seen::Seen;
 use crate::client::Client;
 use crate::conn::now;
-use crate::consumer::returns::{ATTEMPTS, FROM_EXCHANGE, FROM_KEY, REASON};
+use crate::consumer::returns::{REASON, make_copy};
 use crate::error::Result;
 use crate::proto::Value;
 use crate::{Acker, Consumer, Delivery, Publisher, Received, RetryPolicy};
@@ -154,14 +154,10 @@ impl Lane {
         let mut message = received.message().clone();
         message.set_routing_key(self.parking.queue.clone());
         let properties = message.properties_mut();
-        properties.expiration = None;
-        // The server checks it against who publishes.
-        properties.user_id = None;
+        let (exchange, key) = (received.exchange().into(), received.routing_key().into());
+        make_copy(properties, received.attempt(), exchange, key);
         let headers = properties.headers.get_or_insert_default();
-        headers.insert(ATTEMPTS, Value::I64(received.attempt().into()));
         headers.insert(REASON, held.given_up.clone().unwrap_or_default());
-        headers.insert(FROM_EXCHANGE, ByteString::from(received.exchange()));
-        headers.insert(FROM_KEY, ByteString::from(received.routing_key()));
         let made = self.parking.publisher.get_or_try_init(|| async {
             let publisher = self.client.publisher("");
             publisher.build().await

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::panic::AssertUnwindSafe;
+use std::slice;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -10,8 +11,9 @@ use tracing::Instrument as _;
 
 use super::OrderedConsumer;
 use super::lane::Lane;
+use crate::consumer::run::decide;
 use crate::error::Result;
-use crate::{Received, Settle, trace};
+use crate::{Received, Settle};
 
 impl OrderedConsumer {
     /// Gives every message to `handler`, of each partition one at a time, and settles it by what the handler answers. An `Err` and a panic are
@@ -55,23 +57,13 @@ where
 {
     while let Some(delivery) = lane.next().await? {
         let received = delivery.received().clone();
-        let span = trace::processing(lane.consumer.queue(), 1);
-        if let Some(propagator) = lane.client.propagator() {
-            trace::extract(propagator, &span, received.message().properties(), 1);
-        }
-        let handling = async { handler(received).await };
+        let span = lane.consumer.span(slice::from_ref(&received));
+        let handling = decide(async { handler(received).await });
         let handling = AssertUnwindSafe(handling).catch_unwind().instrument(span);
-        let decision = match handling.await {
-            Ok(Ok(decision)) => decision,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "a handler failed; its message comes again");
-                Settle::Retry
-            }
-            Err(_) => {
-                tracing::error!("a handler panicked; its message comes again");
-                Settle::Retry
-            }
-        };
+        let decision = handling.await.unwrap_or_else(|_| {
+            tracing::error!("a handler panicked; its message comes again");
+            Settle::Retry
+        });
         if let Err(error) = delivery.settle(decision).await {
             tracing::debug!(%error, queue = lane.consumer.queue(), "not settled");
         }

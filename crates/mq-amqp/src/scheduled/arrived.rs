@@ -6,6 +6,7 @@ use bytestring::ByteString;
 
 use super::ladder::{PREFIX, UNDELIVERED, target};
 use crate::Message;
+use crate::consumer::returns::REASON;
 use crate::proto::{Properties, Table, Value};
 
 /// When it is due, in milliseconds since the Unix epoch.
@@ -89,7 +90,6 @@ fn is_ours(death: &Value) -> bool {
     name.starts_with(PREFIX) || name.starts_with(TIMER)
 }
 
-const REASON: &str = "x-mq-reason";
 const DEATHS: &str = "x-death";
 /// What is told of the first death, and by which name the death itself has it.
 const FIRST: [(&str, &str); 3] = [
