@@ -143,6 +143,8 @@ class Node:
         management = urllib.parse.urlsplit(os.environ["MQ_AMQP_MANAGEMENT_URL"])
         self.management = f"{management.scheme}://{management.hostname}:{management.port}"
         self.pid = self.find_pid()
+        # The profile's is small, so that tests come to it; here publishers would be judged by how long they are blocked.
+        subprocess.run([os.environ["MQ_AMQP_CTL"], "-q", "set_vm_memory_high_watermark", "absolute", "8GB"], check=True, stdout=subprocess.DEVNULL)
 
     def ask(self, method, path, told=None):
         body = None if told is None else json.dumps(told).encode()
@@ -210,13 +212,13 @@ def perftest(node, sizes, mode, size, window):
             # Min, median, 75th, 95th, 99th, in microseconds.
             latency = re.search(r"latency: \d+/(\d+)/\d+/\d+/(\d+)", line) if mode == "publish" else None
             marks.append((float(found[1]), common.cpu_of(process.pid), int(found[2]), node.cpu(), latency))
-            if marks[-1][0] >= warm_s + counted_s or (int(found[2]) == 0 and len(marks) > 2):
+            if marks[-1][0] >= warm_s + counted_s or (mode == "consume" and marks[-1][2] == 0 and len(marks) > 2):
                 break
     status = Path(f"/proc/{process.pid}/status").read_text()
     process.terminate()
     process.wait()
     killer.cancel()
-    counted = [it for it in marks if it[0] >= min(warm_s, marks[-1][0] / 2) and it[2] > 0] if marks else []
+    counted = [it for it in marks if it[0] >= min(warm_s, marks[-1][0] / 2) and (it[2] > 0 or mode == "publish")] if marks else []
     if len(counted) < 3:
         return {"failed": f"only {len(counted)} seconds count"}
     first, last = counted[0], counted[-1]
