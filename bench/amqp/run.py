@@ -57,7 +57,8 @@ class Sizes:
 
     def enough(self, *cell):
         """Messages that PerfTest does not come to the end of."""
-        return int(self.count(*cell) * self.part * (0.8 if self.part > 1 else 1.8))
+        per_second = {12: 60_000, 1024: 45_000, 16384: 24_000}[cell[2]]
+        return per_second * sum(self.seconds["consume"])
 
     def count(self, mode, kind, size, window):
         if mode == "consume":
@@ -203,18 +204,21 @@ def perftest(node, sizes, mode, size, window):
     else:
         words += ["-x", "0", "-y", "1", "-q", str(window)]
     process = subprocess.Popen([*PERF, *words], text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    killer = threading.Timer(LIMIT_S, process.kill)
-    killer.start()
     marks, (warm_s, counted_s) = [], sizes.seconds[mode]
+    # It says nothing more once its queue is empty.
+    killer = threading.Timer(warm_s + counted_s + 30, process.kill)
+    killer.start()
+    peak = 0
     for line in process.stdout:
         found = re.search(r"time ([\d.]+) s.*?(?:sent|received): (\d+)", line)
         if found:
             # Min, median, 75th, 95th, 99th, in microseconds.
             latency = re.search(r"latency: \d+/(\d+)/\d+/\d+/(\d+)", line) if mode == "publish" else None
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            peak = int(re.search(r"VmHWM:\s*(\d+)", status)[1]) * 1024
             marks.append((float(found[1]), common.cpu_of(process.pid), int(found[2]), node.cpu(), latency))
             if marks[-1][0] >= warm_s + counted_s or (mode == "consume" and marks[-1][2] == 0 and len(marks) > 2):
                 break
-    status = Path(f"/proc/{process.pid}/status").read_text()
     process.terminate()
     process.wait()
     killer.cancel()
@@ -229,7 +233,7 @@ def perftest(node, sizes, mode, size, window):
     return {
         "mode": mode, "count": int(count), "seconds": seconds, "messages_per_second": count / seconds, "errors": 0,
         "cpu_us_per_message": (last[1] - first[1]) * 1e6 / count, "server_us_per_message": (last[3] - first[3]) * 1e6 / count,
-        "peak_rss_bytes": int(re.search(r"VmHWM:\s*(\d+)", status)[1]) * 1024, "latency_us": latency,
+        "peak_rss_bytes": peak, "latency_us": latency,
     }
 
 
