@@ -195,7 +195,7 @@ impl Publisher {
     /// # Errors
     ///
     /// [`SendError`] with the message: kind `NotFound` if no queue takes it, `Rejected` if the broker refused it, `Timeout`, `Invalid`, `Closed`;
-    /// its [`Outcome`] says whether the broker may have it.
+    /// its [`Outcome`](crate::Outcome) says whether the broker may have it.
     pub fn send(&self, message: Message) -> Send {
         Send::new(self.clone(), message)
     }
