@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use integration_tests::harness::amqp::{builder, connect, cut, queue};
+use integration_tests::harness::amqp::{builder, connect, control, cut, queue};
 use integration_tests::harness::{unique, until, within};
 use mq_amqp::{
     Binding, CheckedMessage, Client, Consumer, Delivery, ErrorKind, Exchange, Message, Outcome,
@@ -250,6 +250,31 @@ async fn real_amqp_transactional_another_publisher_takes_over() {
     third.close().await;
 }
 
+/// Publishers that come at the same time find the same slot free: one gets it, and nobody shares.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
+async fn real_amqp_transactional_each_publisher_has_a_slot_of_its_own() {
+    const COUNT: usize = 8;
+    let (client, group) = (connect().await, unique("group"));
+    let building = (0..COUNT).map(|_| {
+        let (client, group) = (client.clone(), group.clone());
+        tokio::spawn(async move { publisher(&client, &group, Verdict::Unknown).await })
+    });
+    let building: Vec<_> = building.collect();
+    let mut publishers = Vec::new();
+    for built in building {
+        publishers.push(within(WAIT, "a publisher", built).await.unwrap());
+    }
+    for number in 0..COUNT {
+        let slot = client.queue(&format!("mq.tx.{group}.{number}")).await;
+        assert_eq!(slot.unwrap().consumers, 1, "slot {number}");
+    }
+    for publisher in publishers {
+        publisher.close().await;
+    }
+    client.close().await;
+}
+
 /// The publishing connection is cut between begin and commit, and again while many commits are under way: each is there, and none of what was rolled back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
@@ -401,6 +426,13 @@ async fn real_amqp_transactional_has_its_limits_and_says_them() {
     client.close().await;
 }
 
+/// How many messages channels that are open have published into a queue.
+async fn published(queue: &str) -> usize {
+    let rows = format!("{{{{_, {{{{resource, _, queue, <<\"{queue}\">>}}, _}}}}, N, _}}");
+    let sum = format!("lists:sum([N || {rows} <- ets:tab2list(channel_queue_exchange_metrics)]).");
+    control(&["eval", &sum]).await.trim().parse().unwrap()
+}
+
 /// What is held for long is written again before the broker takes the channel for one that hangs, and is still decided once.
 #[tokio::test]
 #[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
@@ -409,12 +441,17 @@ async fn real_amqp_transactional_what_lasts_is_held_anew() {
     let target = queue(&client, "paid").await;
     let (group, asked) = (unique("group"), Asked::default());
     let building = saying(&client, &group, Verdict::Commit, &asked);
-    let building = building.first_check_after(20 * SOON);
+    let building = building.first_check_after(10 * SOON);
     let publisher = building.renew_after(SOON).build().await.unwrap();
     let begin = |body: &'static str| publisher.begin(Message::new(target.clone(), body));
     let lasting = begin("lasting").await.unwrap();
     drop(begin("dropped").await.unwrap());
-    tokio::time::sleep(5 * SOON).await;
+    let slot = format!("mq.tx.{group}.0");
+    // Two were begun.
+    until(WAIT, "both are written again", async || {
+        published(&slot).await >= 4
+    })
+    .await;
     lasting.commit().await.unwrap();
     let consumer = client.consumer(target).build().await.unwrap();
     for wanted in ["lasting", "dropped"] {
