@@ -78,6 +78,19 @@ pub async fn queue_of(kind: Kind, what: &str) -> String {
     name
 }
 
+/// A new ordered topic of 4 partitions with queues of this kind, written as the command has it. It stays with the node.
+pub async fn lanes_of(kind: Kind, what: &str) -> String {
+    let client = connect().await;
+    let topic = client.ordered_topic(unique(what)).partitions(4);
+    let topic = match kind {
+        Kind::Quorum => topic.quorum(),
+        _ => topic,
+    };
+    let name = topic.declare().await.unwrap().name().to_owned();
+    client.close().await;
+    format!("{name}/4")
+}
+
 /// Has the node close the connections whose name begins so.
 pub async fn cut(name: &str) {
     let mut cut = 0;
