@@ -18,6 +18,7 @@ pub mod cmq;
 pub mod command;
 mod crowd;
 mod listener;
+pub mod lives;
 mod log;
 mod meter;
 mod traffic;

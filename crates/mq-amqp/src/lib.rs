@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod checked;
 mod client;
 mod conn;
 mod consumer;
@@ -25,6 +26,10 @@ mod trace;
 
 pub use mq_core::{Endpoint, ErrorKind, Outcome, Propagator, Retry, Secret};
 
+pub use self::checked::{
+    Begin, CheckedMessage, TransactError, Transaction, TransactionalPublisher,
+    TransactionalPublisherBuilder, Verdict,
+};
 pub use self::client::{Client, ClientBuilder, Event, Events, Role};
 pub use self::conn::Mechanism;
 pub use self::consumer::{

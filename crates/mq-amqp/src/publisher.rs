@@ -8,24 +8,27 @@
 
 mod attend;
 mod core;
-mod encode;
+pub(crate) mod encode;
+mod failed;
 mod send;
+pub(crate) mod words;
 
 use std::fmt;
-use std::future::IntoFuture as _;
+use std::future::{Future, IntoFuture as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytestring::ByteString;
 use futures_util::stream::{Stream, StreamExt as _};
-use mq_core::{ErrorKind, Outcome};
 
 use self::core::Core;
+pub use self::failed::{SendError, Unheard};
 pub use self::send::{Confirm, Enqueue, Send};
 use crate::Message;
+use crate::checked::{CheckedMessage, TransactionalPublisherBuilder, Verdict};
 use crate::client::Client;
-use crate::error::{Error, Result, closed, invalid};
+use crate::error::{Result, closed, invalid};
 use crate::rpc::Replies;
 use crate::scheduled::ScheduledHandle;
 
@@ -122,6 +125,25 @@ impl PublisherBuilder {
         self
     }
 
+    /// Options of a publisher whose messages are sent if, and only if, local work has succeeded: `checker` is asked what became of it where
+    /// nobody has said so, also about what other publishers of this `group` have begun whose processes are gone.
+    pub fn checker<F, Fut>(
+        self,
+        group: impl Into<ByteString>,
+        checker: F,
+    ) -> TransactionalPublisherBuilder
+    where
+        F: Fn(CheckedMessage) -> Fut + std::marker::Send + Sync + 'static,
+        Fut: Future<Output = Verdict> + std::marker::Send + 'static,
+    {
+        TransactionalPublisherBuilder::new(self, group.into(), checker)
+    }
+
+    /// What a layer over it has to know.
+    pub(crate) fn parts(&self) -> (Client, Duration, usize) {
+        (self.client.clone(), self.timeout, self.window)
+    }
+
     /// Opens the publishing connection, if it is the client's first publisher, and a channel in confirm mode.
     ///
     /// Cancel safe: a channel that is half opened is closed. A connection that was made stays, for the client's next publisher.
@@ -173,7 +195,7 @@ impl Publisher {
     /// # Errors
     ///
     /// [`SendError`] with the message: kind `NotFound` if no queue takes it, `Rejected` if the broker refused it, `Timeout`, `Invalid`, `Closed`;
-    /// its [`Outcome`] says whether the broker may have it.
+    /// its [`Outcome`](crate::Outcome) says whether the broker may have it.
     pub fn send(&self, message: Message) -> Send {
         Send::new(self.clone(), message)
     }
@@ -231,6 +253,10 @@ impl Publisher {
 
     pub(crate) fn new_id(&self) -> ByteString {
         self.handle.new_id()
+    }
+
+    pub(crate) const fn is_mandatory(&self) -> bool {
+        self.mandatory
     }
 
     /// The exchange; the default one has no name.
@@ -297,93 +323,3 @@ impl Receipt {
         self.scheduled.as_deref()
     }
 }
-
-/// A message that was not sent, or may not have been, with the message given back.
-///
-/// The message keeps the id under which it was sent, so that sending it again is recognisable as the same message.
-#[non_exhaustive]
-pub struct SendError {
-    /// What failed.
-    pub error: Error,
-    /// The message.
-    pub message: Box<Message>,
-}
-
-impl SendError {
-    pub(crate) fn new(error: Error, message: Message) -> Self {
-        Self {
-            error,
-            message: Box::new(message),
-        }
-    }
-
-    /// Whether the broker may have stored the message.
-    pub const fn outcome(&self) -> Outcome {
-        self.error.outcome()
-    }
-
-    /// What kind of failure it was.
-    pub const fn kind(&self) -> ErrorKind {
-        self.error.kind()
-    }
-}
-
-impl fmt::Debug for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SendError")
-            .field("error", &self.error)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.error, f)
-    }
-}
-
-impl std::error::Error for SendError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&self.error)
-    }
-}
-
-impl From<SendError> for Error {
-    fn from(failed: SendError) -> Self {
-        failed.error
-    }
-}
-
-/// Failures of sends that nobody awaited.
-#[derive(Debug, Default)]
-#[non_exhaustive]
-pub struct Unheard {
-    /// How many there were.
-    pub count: u64,
-    /// The last of them, at most 64, with their messages.
-    pub last: Vec<SendError>,
-}
-
-impl Unheard {
-    pub(crate) fn add(&mut self, failed: SendError) {
-        self.count += 1;
-        if self.last.len() == MOST_UNHEARD {
-            self.last.remove(0);
-        }
-        self.last.push(failed);
-    }
-}
-
-impl fmt::Display for Unheard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} messages were not sent", self.count)?;
-        match self.last.last() {
-            Some(last) => write!(f, "; the last: {last}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for Unheard {}
-
-const MOST_UNHEARD: usize = 64;

@@ -80,29 +80,31 @@ pub async fn queue_of(kind: Kind, what: &str) -> String {
 
 /// Has the node close the connections whose name begins so.
 pub async fn cut(name: &str) {
-    let name = name.to_owned();
-    let cutting = tokio::task::spawn_blocking(move || {
-        let control = variable("CTL").unwrap_or_else(|why| panic!("{why}"));
-        let ctl = |args: &[&str]| {
-            let said = std::process::Command::new(&control)
-                .arg("-q")
-                .args(args)
-                .output()
-                .unwrap();
-            assert!(said.status.success(), "rabbitmqctl {args:?} failed");
-            String::from_utf8(said.stdout).unwrap()
-        };
-        let mut cut = 0;
-        for line in ctl(&["list_connections", "pid", "client_properties"]).lines() {
-            let pid = line.split('\t').next().unwrap_or_default();
-            if line.contains(&name) {
-                ctl(&["close_connection", pid, "a test"]);
-                cut += 1;
-            }
+    let mut cut = 0;
+    for line in control(&["list_connections", "pid", "client_properties"])
+        .await
+        .lines()
+    {
+        let pid = line.split('\t').next().unwrap_or_default();
+        if line.contains(name) {
+            control(&["close_connection", pid, "a test"]).await;
+            cut += 1;
         }
-        assert!(cut > 0, "no connection has the name {name}");
+    }
+    assert!(cut > 0, "no connection has the name {name}");
+}
+
+/// What `rabbitmqctl` says of the node that this run shares.
+pub async fn control(args: &[&str]) -> String {
+    let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let asking = tokio::task::spawn_blocking(move || {
+        let control = variable("CTL").unwrap_or_else(|why| panic!("{why}"));
+        let mut command = std::process::Command::new(control);
+        let said = command.arg("-q").args(&args).output().unwrap();
+        assert!(said.status.success(), "rabbitmqctl {args:?} failed");
+        String::from_utf8(said.stdout).unwrap()
     });
-    cutting.await.unwrap();
+    asking.await.unwrap()
 }
 
 /// How long queues stay that nobody uses.

@@ -8,87 +8,18 @@
 //! The lives answer for those before them, as far as they know: what is not in the file may be of a life that goes on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use integration_tests::harness::{Child, now, role, size};
+use integration_tests::harness::lives::{Begins, Life, decided};
+use integration_tests::harness::{now, role, size};
 use mq_cmq::{Client, Prepared, TcpClient, TransactionalProducer, Verdict};
 use mq_dev::cmq::DevServer;
 use tokio::runtime::Runtime;
 
 use crate::world::{server, transactional, until};
-
-/// Where a life ends, all of its transactions having come so far.
-const POINTS: [&str; 6] = [
-    "before begin",
-    "half message on its way",
-    "half message stored",
-    "local work done",
-    "commit on its way",
-    "commit confirmed",
-];
-
-/// What a life is told.
-#[derive(Debug, Clone)]
-struct Life {
-    number: usize,
-    count: usize,
-    url: String,
-    database: PathBuf,
-}
-
-impl Life {
-    fn to_text(&self) -> String {
-        let database = self.database.display();
-        format!("{} {} {} {database}", self.number, self.count, self.url)
-    }
-
-    fn parse(text: &str) -> Self {
-        let parts: Vec<_> = text.splitn(4, ' ').collect();
-        Self {
-            number: parts[0].parse().unwrap(),
-            count: parts[1].parse().unwrap(),
-            url: parts[2].to_owned(),
-            database: parts[3].into(),
-        }
-    }
-
-    fn point(&self) -> usize {
-        self.number % POINTS.len()
-    }
-
-    fn body(&self, number: usize) -> String {
-        format!("{}-{number}", self.number)
-    }
-
-    /// The local work: by the id, since that is all that a checker is told.
-    fn work(&self, file: &mut File, number: usize, prepared: &Prepared) {
-        let (id, body) = (prepared.id(), self.body(number));
-        let decision = if number.is_multiple_of(2) {
-            "commit"
-        } else {
-            "rollback"
-        };
-        writeln!(file, "{id} {body} {decision}").unwrap();
-    }
-}
-
-/// What was decided: body and whether it commits, by id.
-fn decided(database: &Path) -> BTreeMap<String, (String, bool)> {
-    let text = std::fs::read_to_string(database).unwrap();
-    // The last line may be cut off.
-    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    let lines = whole.lines().map(|line| {
-        let parts: Vec<&str> = line.split(' ').collect();
-        let commits = parts[2] == "commit";
-        (parts[0].to_owned(), (parts[1].to_owned(), commits))
-    });
-    lines.collect()
-}
 
 /// A producer that answers out of the database, as it is now.
 fn producer(
@@ -97,12 +28,13 @@ fn producer(
     unknown: Verdict,
     asked: Arc<AtomicUsize>,
 ) -> TransactionalProducer {
-    let known = decided(database);
+    let known = decided(database).into_iter();
+    let known: BTreeMap<_, _> = known.map(|it| (it.id, it.commits)).collect();
     let checker = move |pending: mq_cmq::Pending| {
         asked.fetch_add(1, Ordering::Relaxed);
         let verdict = match known.get(pending.id()) {
-            Some((_, true)) => Verdict::Commit,
-            Some((_, false)) => Verdict::Rollback,
+            Some(true) => Verdict::Commit,
+            Some(false) => Verdict::Rollback,
             None => unknown,
         };
         async move { verdict }
@@ -127,26 +59,14 @@ fn cmq_tcp_killed_producers_lose_and_invent_nothing() {
 async fn kill_all() {
     let (began, server) = (now(), server([transactional()]).await);
     let dir = tempfile::tempdir().unwrap();
-    let mut life = Life {
-        number: 0,
-        count: size(10, 167),
-        url: server.tcp_url(),
-        database: dir.path().join("database"),
-    };
-    File::create(&life.database).unwrap();
+    let mut life = Life::first(size(10, 167), &[&server.tcp_url()], dir.path());
     let lives = size(6, 60);
     for number in 0..lives {
         life.number = number;
-        let text = life.to_text();
-        let killing = tokio::task::spawn_blocking(move || {
-            let this = "killed::cmq_tcp_killed_producers_lose_and_invent_nothing";
-            let mut child = Child::start(this, "life", &text);
-            child.hear("here");
-            child.kill9();
-        });
-        killing.await.unwrap();
+        life.run_and_kill("killed::cmq_tcp_killed_producers_lose_and_invent_nothing")
+            .await;
     }
-    let (client, asked) = (connect(&life.url), Arc::<AtomicUsize>::default());
+    let (client, asked) = (connect(&life.words[0]), Arc::<AtomicUsize>::default());
     // None lives any more: what is not there will never be.
     let _orders = producer(
         &client,
@@ -156,10 +76,9 @@ async fn kill_all() {
     );
     until("all are ended", || server.counts("t").unwrap().half == 0).await;
     let decided = decided(&life.database);
-    // Three of the six points are behind the local work.
-    assert_eq!(decided.len(), life.count * lives / 2);
-    let commits = decided.values().filter(|(_, commits)| *commits);
-    let expected: BTreeSet<String> = commits.map(|(body, _)| body.clone()).collect();
+    assert_eq!(decided.len(), life.decide(lives));
+    let commits = decided.into_iter().filter(|decision| decision.commits);
+    let expected: BTreeSet<String> = commits.map(|decision| decision.body).collect();
     let came = drain(&server).await;
     let seen: BTreeSet<String> = came.iter().cloned().collect();
     assert_eq!(seen, expected);
@@ -190,47 +109,30 @@ async fn drain(server: &DevServer) -> Vec<String> {
 }
 
 async fn live(life: &Life) {
-    let client = connect(&life.url);
+    let client = connect(&life.words[0]);
     let orders = producer(&client, &life.database, Verdict::Unknown, Arc::default());
-    let database = OpenOptions::new().append(true).open(&life.database);
-    let mut database = database.unwrap();
-    let (mut held, point) = (Vec::new(), life.point());
-    for number in 0..life.count {
-        match point {
-            0 => {}
-            1 => drop(tokio::spawn({
-                let begin = orders.begin(life.body(number)).into_future();
-                // Held, not dropped, until the end.
-                async move { std::mem::forget(begin.await) }
-            })),
-            _ => held.push(orders.begin(life.body(number)).await.unwrap()),
-        }
+    life.live(Of(orders)).await;
+}
+
+struct Of(TransactionalProducer);
+
+impl Begins for Of {
+    type Open = Prepared;
+
+    async fn begin(&self, body: String) -> Prepared {
+        self.0.begin(body).await.unwrap()
     }
-    if point >= 3 {
-        for (number, held) in held.iter().enumerate() {
-            life.work(&mut database, number, held);
-        }
-        database.sync_data().unwrap();
+
+    fn id(open: &Prepared) -> String {
+        open.id().to_owned()
     }
-    if point >= 4 {
-        let ends = held.into_iter().enumerate().map(|(number, held)| {
-            tokio::spawn(async move {
-                match number % 2 {
-                    0 => held.commit().await,
-                    _ => held.rollback().await,
-                }
-            })
-        });
-        let ends: Vec<_> = ends.collect();
-        if point == 5 {
-            for end in ends {
-                end.await.unwrap().unwrap();
-            }
-        }
-    } else {
-        std::mem::forget(held);
+
+    async fn end(open: Prepared, commits: bool) -> bool {
+        let ended = if commits {
+            open.commit().await
+        } else {
+            open.rollback().await
+        };
+        ended.is_ok()
     }
-    Child::say("here", POINTS[point]);
-    // Until it is killed.
-    tokio::time::sleep(Duration::from_secs(300)).await;
 }

@@ -13,7 +13,6 @@ mod lane;
 mod state;
 #[cfg(test)]
 mod tests;
-mod words;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,9 +22,9 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use self::state::{Resolved, Slot, State, Waiting, remove};
-pub(super) use self::words::timed_out;
-use self::words::unroutable;
+
 use super::encode::Head;
+use super::words::unroutable;
 use super::{Receipt, SendError, Unheard};
 use crate::Message;
 use crate::conn::{Connection, Key, now};
@@ -278,7 +277,8 @@ impl Core {
         let mut resolved = Resolved::new();
         for number in late {
             if let Some((answer, outcome, message)) = state.give_up(number) {
-                let error = SendError::new(timed_out(None, outcome, blocked), message);
+                let error =
+                    SendError::new(super::words::timed_out(None, outcome, blocked), message);
                 resolved.push((answer, Err(error)));
             }
         }

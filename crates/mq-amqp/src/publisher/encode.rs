@@ -8,33 +8,33 @@ use crate::proto::{BasicPublish, Method, Properties, Table};
 
 /// The payloads of the method frame and of the content header's.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(crate) struct Head {
     bytes: Bytes,
     split: usize,
     mandatory: bool,
 }
 
 impl Head {
-    pub(super) fn method(&self) -> &[u8] {
+    pub(crate) fn method(&self) -> &[u8] {
         self.bytes.get(..self.split).unwrap_or_default()
     }
 
-    pub(super) fn header(&self) -> &[u8] {
+    pub(crate) fn header(&self) -> &[u8] {
         self.bytes.get(self.split..).unwrap_or_default()
     }
 
     /// The header's flags and properties.
-    pub(super) fn properties(&self) -> &[u8] {
+    pub(crate) fn properties(&self) -> &[u8] {
         self.header().get(BEFORE_PROPERTIES..).unwrap_or_default()
     }
 
-    pub(super) const fn mandatory(&self) -> bool {
+    pub(crate) const fn mandatory(&self) -> bool {
         self.mandatory
     }
 }
 
 /// Checks what the wire can't carry, and encodes.
-pub(super) fn head(message: &Message, exchange: &str, mandatory: bool) -> Result<Head> {
+pub(crate) fn head(message: &Message, exchange: &str, mandatory: bool) -> Result<Head> {
     check(message)?;
     let mut out = BytesMut::with_capacity(160);
     let publish = BasicPublish {

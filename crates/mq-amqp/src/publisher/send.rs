@@ -14,7 +14,8 @@ use tokio::sync::oneshot::error::RecvError;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
-use super::core::{Core, timed_out};
+use super::core::Core;
+use super::words::timed_out;
 use super::{Publisher, Receipt, SendError, encode};
 use crate::Message;
 use crate::conn::now;

@@ -6,10 +6,10 @@ use mq_core::{ErrorKind, Outcome};
 
 use super::Core;
 use super::state::{Resolved, Slot};
-use super::words::headers_too_large;
 use crate::conn::{Lane, Outbox};
 use crate::error::Error;
 use crate::proto::{FRAME_OVERHEAD, Incoming, Malformed, Method};
+use crate::publisher::words::headers_too_large;
 
 impl Lane for Core {
     fn fill(&self, channel: u16, out: &mut Outbox) -> bool {

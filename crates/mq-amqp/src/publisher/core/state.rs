@@ -7,12 +7,12 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Answer;
-use super::words::nacked;
 use crate::Message;
 use crate::conn::{Connection, Key};
 use crate::error::Error;
 use crate::proto::Content;
 use crate::publisher::encode::Head;
+use crate::publisher::words::nacked;
 use crate::publisher::{Receipt, SendError, Unheard};
 
 #[derive(Default)]

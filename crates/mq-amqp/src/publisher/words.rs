@@ -7,7 +7,7 @@ use mq_core::{ErrorKind, Outcome, Retry};
 use crate::error::{Error, ReplyCode};
 use crate::proto::BasicReturn;
 
-pub(super) fn unroutable(told: &BasicReturn) -> Error {
+pub(crate) fn unroutable(told: &BasicReturn) -> Error {
     let message = match &*told.exchange {
         "" => format!("there is no queue \"{}\"", told.routing_key),
         exchange => format!(
@@ -25,7 +25,7 @@ pub(super) fn unroutable(told: &BasicReturn) -> Error {
         .build()
 }
 
-pub(super) fn nacked() -> Error {
+pub(crate) fn nacked() -> Error {
     Error::builder(ErrorKind::Rejected, "the broker did not take the message")
         .operation("send")
         .outcome(Outcome::Rejected)
@@ -34,7 +34,7 @@ pub(super) fn nacked() -> Error {
         .build()
 }
 
-pub(super) fn headers_too_large(length: usize, frame_max: usize) -> Error {
+pub(crate) fn headers_too_large(length: usize, frame_max: usize) -> Error {
     Error::builder(
         ErrorKind::Invalid,
         format!("properties and headers take {length} bytes, where a frame holds {frame_max}"),
@@ -44,11 +44,7 @@ pub(super) fn headers_too_large(length: usize, frame_max: usize) -> Error {
     .build()
 }
 
-pub(in crate::publisher) fn timed_out(
-    timeout: Option<Duration>,
-    outcome: Outcome,
-    blocked: bool,
-) -> Error {
+pub(crate) fn timed_out(timeout: Option<Duration>, outcome: Outcome, blocked: bool) -> Error {
     let what = match outcome {
         Outcome::NotSent => "the message could not be sent",
         _ => "the broker did not confirm the message",
