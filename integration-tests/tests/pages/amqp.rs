@@ -186,3 +186,34 @@ async fn from_lapin(client: Client) -> Result {
     }
     Ok(())
 }
+
+async fn tx(client: Client) -> Result {
+    let mut channel = client
+        .tx_channel()
+        .consume("orders")
+        .prefetch(10)
+        .build()
+        .await?;
+    let mut tx = channel.begin().await?;
+    if let Some(order) = tx.recv().await? {
+        tx.publish("", Message::new("bills", order.body().clone()))
+            .await?;
+        tx.ack(&order)?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn tx_told(tx: mq_amqp::Tx<'_>) -> Result {
+    match tx.commit().await {
+        Ok(()) => {}
+        Err(failed) if !failed.unroutable.is_empty() => {
+            for unrouted in failed.unroutable {
+                println!("{:?} to {}", unrouted.message, unrouted.exchange);
+            }
+        }
+        Err(failed) if failed.outcome() != Outcome::Unknown => println!("{failed}"),
+        Err(failed) => return Err(failed.into()),
+    }
+    Ok(())
+}

@@ -13,3 +13,5 @@ mod recovery;
 mod requests;
 mod returns;
 mod secrets;
+mod transactions;
+mod transactions_lost;

@@ -22,7 +22,6 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use self::state::{Resolved, Slot, State, Waiting, remove};
-
 use super::encode::Head;
 use super::words::unroutable;
 use super::{Receipt, SendError, Unheard};
