@@ -13,6 +13,7 @@ mod made;
 mod place;
 mod properties;
 mod receive;
+mod transaction;
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use futures_util::future::join_all;
 use futures_util::{Stream, StreamExt as _};
 use mq_amqp::{
     Client, ClientBuilder, Error as AmqpError, ErrorKind, Message, Publisher, Queue, Scheduler,
-    SendError, Unheard,
+    SendError, TransactionalPublisher, Unheard,
 };
 use mq_core::{Clock as _, SystemClock};
 use tokio::sync::OnceCell;
@@ -43,6 +44,8 @@ pub struct Amqp {
     /// One an ordered topic.
     in_order: Made<Publishing>,
     scheduler: Arc<OnceCell<Scheduler>>,
+    /// One an exchange.
+    transactions: Made<TransactionalPublisher>,
     options: Arc<Options>,
 }
 
@@ -61,7 +64,7 @@ pub(super) const FEATURES: Features = Features {
     from_earliest: true,
     compression: false,
     ordered: true,
-    transactional: false,
+    transactional: true,
     scheduled: true,
     cancel: true,
     exact_times: true,
@@ -79,6 +82,7 @@ impl Amqp {
             publishers: Made::default(),
             in_order: Made::default(),
             scheduler: Arc::default(),
+            transactions: Made::default(),
             options: Arc::new(options),
         })
     }
@@ -224,6 +228,9 @@ impl Amqp {
         if let Some(scheduler) = self.scheduler.get() {
             flushed.push(scheduler.flush().await);
         }
+        for publisher in self.transactions.all() {
+            publisher.close().await;
+        }
         self.client.close().await;
         let mut failed = flushed.into_iter().filter_map(first_of);
         failed.next().map_or(Ok(()), Err)
@@ -272,14 +279,6 @@ impl From<SendError> for Stopped {
             id: failed.message.message_id().map(str::to_owned),
             error: failed.error.into(),
         }
-    }
-}
-
-pub(super) fn no_transactions(message: Outgoing) -> Failed {
-    Failed {
-        error: unsupported("this version has no transactions over AMQP"),
-        message: Box::new(message),
-        id: None,
     }
 }
 

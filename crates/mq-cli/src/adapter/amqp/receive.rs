@@ -28,15 +28,15 @@ impl Amqp {
         let queue = Place::queue(&consume.topic)?;
         if consume.from == From::Earliest {
             // Only a stream is begun somewhere. AMQP does not tell what a queue is, and others refuse the argument.
-            match self.begin(&queue, consume, Some("first")).await {
+            match self.begin_at(&queue, consume, Some("first")).await {
                 Err(error) if error.code() == Some(&ReplyCode::PRECONDITION_FAILED) => {}
                 begun => return Ok(begun?),
             }
         }
-        Ok(self.begin(&queue, consume, None).await?)
+        Ok(self.begin_at(&queue, consume, None).await?)
     }
 
-    async fn begin(
+    async fn begin_at(
         &self,
         queue: &str,
         consume: &Consume,
