@@ -217,3 +217,26 @@ async fn tx_told(tx: mq_amqp::Tx<'_>) -> Result {
     }
     Ok(())
 }
+
+async fn look_up(_: &str) -> mq_amqp::Verdict {
+    mq_amqp::Verdict::Unknown
+}
+
+async fn pay(_: &str) -> Result {
+    Ok(())
+}
+
+async fn check_back(client: Client) -> Result {
+    let publisher = client
+        .publisher("orders")
+        .checker(
+            "payments",
+            |message| async move { look_up(message.id()).await },
+        )
+        .build()
+        .await?;
+    let transaction = publisher.begin(Message::new("paid", "order 7")).await?;
+    pay(transaction.id()).await?;
+    transaction.commit().await?;
+    Ok(())
+}

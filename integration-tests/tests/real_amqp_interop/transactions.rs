@@ -1,9 +1,11 @@
 //! pika and what is committed by ours: it gets that, and nothing else.
 
+use std::time::Duration;
+
 use integration_tests::foreign::amqp::Peer;
 use integration_tests::harness::amqp::queue;
-use integration_tests::harness::within;
-use mq_amqp::Message;
+use integration_tests::harness::{unique, within};
+use mq_amqp::{Message, Verdict};
 
 use crate::world::{Promise, WAIT, World};
 
@@ -48,4 +50,40 @@ async fn real_amqp_interop_pika_receives_what_a_transaction_committed() {
         text: "pika receives what was committed, and nothing of what was taken back",
     };
     promise.kept(Peer::Pika, committed).await;
+}
+
+async fn checked_back(world: &mut World) {
+    let client = &world.ours;
+    let target = queue(client, "paid").await;
+    let publisher = client
+        .publisher("")
+        .checker(unique("group"), |_| async { Verdict::Commit })
+        .first_check_after(Duration::ZERO)
+        .build();
+    let publisher = publisher.await.unwrap();
+    for (body, commits) in [("1", Some(true)), ("2", Some(false)), ("3", None)] {
+        let message = Message::new(target.clone(), body).header("tenant", "acme");
+        let transaction = publisher.begin(message).await.unwrap();
+        match commits {
+            Some(true) => transaction.commit().await.unwrap(),
+            Some(false) => transaction.rollback().await.unwrap(),
+            None => drop(transaction),
+        }
+    }
+    let seen = world.they_receive(&target, 2).await;
+    let texts: Vec<_> = seen.iter().map(|seen| seen.text().clone()).collect();
+    assert_eq!(texts, ["1", "3"]);
+    assert_eq!(world.ours.queue(&target).await.unwrap().messages, 0);
+    publisher.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs RabbitMQ (MQ_AMQP_URL), Python 3 with venv"]
+async fn real_amqp_interop_pika_receives_what_was_checked_back() {
+    let promise = Promise {
+        test: "real_amqp_interop_pika_receives_what_was_checked_back",
+        flow: "transactional",
+        text: "pika receives what was committed, by its transaction or by a checker, and nothing of what was rolled back",
+    };
+    promise.kept(Peer::Pika, checked_back).await;
 }
