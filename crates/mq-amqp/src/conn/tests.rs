@@ -5,6 +5,7 @@ mod consuming;
 mod flushing;
 mod frames;
 mod limits;
+mod logins;
 mod messages;
 mod moments;
 mod mute;
