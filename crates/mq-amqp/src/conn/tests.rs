@@ -1,5 +1,6 @@
 //! The client against a scripted server, which does what no broker does.
 
+mod again;
 mod callers;
 mod consuming;
 mod flushing;
