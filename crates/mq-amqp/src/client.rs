@@ -143,6 +143,10 @@ impl Client {
         TxChannelBuilder::new(self.clone())
     }
 
+    pub(crate) fn teller(&self) -> broadcast::Sender<Event> {
+        self.shared.events.clone()
+    }
+
     /// What happens to the connections, from now on. Who does not read for long misses some.
     pub fn events(&self) -> Events {
         Events::new(self.shared.events.subscribe())

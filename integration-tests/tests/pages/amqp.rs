@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use mq_amqp::{
-    Binding, Client, Endpoint, Event, Exchange, Message, Outcome, Overflow, Publisher, Queue,
-    Received, RetryPolicy, Secret, Settle,
+    Binding, Client, Endpoint, Event, Exchange, Message, OrderedPublisher, OrderedTopic, Outcome,
+    Overflow, Publisher, Queue, Received, RetryPolicy, Secret, Settle,
 };
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -238,5 +238,53 @@ async fn check_back(client: Client) -> Result {
     let transaction = publisher.begin(Message::new("paid", "order 7")).await?;
     pay(transaction.id()).await?;
     transaction.commit().await?;
+    Ok(())
+}
+
+async fn ordered(client: Client) -> Result {
+    let topic = client
+        .ordered_topic("orders")
+        .partitions(8)
+        .declare()
+        .await?;
+    let publisher = topic.publisher().build().await?;
+    // The routing key is the key.
+    publisher.send(Message::new("order-42", "paid")).await?;
+    ordered_again(publisher, Vec::new(), Vec::new()).await?;
+    ordered_handlers(topic.clone()).await?;
+    for partition in 0..topic.partitions() {
+        client.delete_queue(&topic.queue(partition)).await?;
+    }
+    client.delete_exchange(topic.name()).await?;
+    Ok(())
+}
+
+async fn ordered_again(
+    publisher: OrderedPublisher,
+    steps: Vec<(String, String)>,
+    mut again: Vec<Message>,
+) -> Result {
+    let mut under_way = Vec::new();
+    for (order, step) in steps {
+        let message = Message::new(order, step);
+        under_way.push(publisher.enqueue(message).await?);
+    }
+    for confirm in under_way {
+        if let Err(failed) = confirm.await {
+            again.push(*failed.message);
+        }
+    }
+    Ok(())
+}
+
+async fn ordered_handlers(topic: OrderedTopic) -> Result {
+    let policy = RetryPolicy::in_place(Duration::from_secs(1), Duration::from_secs(60));
+    let consumer = topic.consumer().retry(policy.attempts(10)).build().await?;
+    consumer
+        .run(|message| async move {
+            work(&message).await?;
+            Ok::<_, MyError>(Settle::Ack)
+        })
+        .await?;
     Ok(())
 }
