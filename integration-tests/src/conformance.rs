@@ -291,8 +291,19 @@ impl Subject {
     async fn lanes(self, what: &str) -> String {
         match self.protocol {
             Protocol::Cmq | Protocol::CmqTcp => harness::cmq::shards(what, 4),
-            _ => self.topic(what).await,
+            Protocol::Amqp(kind) => amqp::lanes_of(kind, what).await,
+            Protocol::AmqpTls => amqp::lanes_of(amqp::Kind::Classic, what).await,
+            Protocol::RocketMq => self.topic(what).await,
         }
+    }
+
+    const fn is_amqp(self) -> bool {
+        matches!(self.protocol, Protocol::Amqp(_) | Protocol::AmqpTls)
+    }
+
+    /// Whether what keeps an order is sent to by key alone.
+    const fn has_lanes_of_keys(self) -> bool {
+        !matches!(self.protocol, Protocol::RocketMq)
     }
 
     /// Why this broker can't do what its protocol can, if it is so.
@@ -304,6 +315,10 @@ impl Subject {
             Protocol::Amqp(amqp::Kind::Stream) => match check {
                 Check::DeadLetter => Some("a stream has no dead letters"),
                 Check::CloseHandsBack => Some("a stream is read again from where one begins"),
+                _ if check.flow() == "ordered" => Some("an ordered topic is of queues"),
+                _ if check.needs_timers() => {
+                    Some("a broker before 3.12 loses what it dead-letters to a stream")
+                }
                 _ => None,
             },
             _ => None,

@@ -113,7 +113,13 @@ fn pages() -> Vec<(String, String)> {
             let text = read(&format!("docs/{name}"));
             pages.push((name, text));
         }
-        for page in ["guarantees", "from-pika", "from-lapin"] {
+        for page in [
+            "guarantees",
+            "ordered",
+            "transactional",
+            "from-pika",
+            "from-lapin",
+        ] {
             let name = format!("amqp/{page}{twin}");
             let text = read(&format!("docs/{name}"));
             pages.push((name, text));

@@ -194,6 +194,104 @@ async fn real_amqp_cli_streams_are_read_from_their_beginning() {
     client.close().await;
 }
 
+/// An ordered topic is made, sent to by key, described, received from in order, and deleted; a name that was mistyped makes none.
+#[test]
+#[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
+fn real_amqp_cli_ordered_topics_keep_the_order_of_their_keys() {
+    let name = unique("cli");
+    let topic = format!("{name}/3");
+    let send = |key: &str, to: &str| {
+        let line = ["send", "--topic", to, "--ordering-key", key, "--json"];
+        run(&[&line[..], &["{i}", "--count", "10", "-p", "a=1"]].concat())
+    };
+    let missing = send("k", &topic);
+    assert_eq!(code(&missing), 1, "{}", err(&missing));
+    assert!(json(&missing)[0]["error"].to_string().contains("create"));
+    created_as(&topic);
+    let differs = send("k", &name);
+    assert_eq!(code(&differs), 1, "{}", err(&differs));
+    let told = json(&differs)[0]["error"].to_string();
+    assert!(told.contains("3 partitions, and 8"), "{told}");
+    let receipts = ["red", "blue"].map(|key| json(&send(key, &topic)));
+    for of_key in &receipts {
+        assert!(of_key.iter().all(|one| one["queue"] == of_key[0]["queue"]));
+    }
+    let told = json(&run(&["describe", &topic, "--json"]));
+    let queues: Vec<_> = told.iter().map(|it| it["queue"].clone()).collect();
+    let names = ["p000", "p001", "p002", "parked"].map(|it| format!("{name}.{it}"));
+    assert_eq!(queues, names);
+    let there: u64 = told.iter().filter_map(|it| it["visible"].as_u64()).sum();
+    assert_eq!(there, 20);
+    let received = json(&receive(&topic, &["--ordered", "--count", "20", "--json"]));
+    for (key, of_key) in ["red", "blue"].into_iter().zip(&receipts) {
+        let ours = received.iter().filter(|it| it["key"] == key);
+        let ours: Vec<_> = ours.collect();
+        assert!(
+            ours.iter()
+                .map(|it| &it["id"])
+                .eq(of_key.iter().map(|it| &it["id"]))
+        );
+        for (number, message) in ours.into_iter().enumerate() {
+            assert_eq!(message["body"], number.to_string());
+            assert_eq!(message["topic"], topic);
+            assert_eq!(message["queue"], of_key[0]["queue"]);
+            assert_eq!(message["properties"], serde_json::json!({"a": "1"}));
+        }
+    }
+    deleted(&topic);
+    let gone = receive(&topic, &["--ordered", "--count", "1"]);
+    assert_eq!(code(&gone), 1, "{}", err(&gone));
+}
+
+/// In both ways that there are; what can be cancelled has a handle, and is, once.
+#[test]
+#[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
+fn real_amqp_cli_messages_for_later_come_later_and_are_cancelled() {
+    let queue = created("cli");
+    let send = |body: &str, more: &[&str]| {
+        let line = ["send", "--topic", &queue, body, "--json"];
+        let sent = run(&[&line[..], more].concat());
+        assert_eq!(code(&sent), 0, "{}", err(&sent));
+        json(&sent).remove(0)
+    };
+    let soon = ["--deliver-after", "3s"];
+    let taken = send("taken", &["--deliver-after", "1h", "--cancellable"]);
+    let begun = now();
+    let plain = send("ladder", &soon);
+    assert!(plain.get("handle").is_none(), "{plain}");
+    let kept = send("timer", &[&soon[..], &["--cancellable"]].concat());
+    let past = send("past", &["--deliver-at", "2020-01-01T00:00:00Z"]);
+    assert_eq!(past["at_once"], true);
+    let cancel = |sent: &serde_json::Value| {
+        let cancelled = run(&["cancel", sent["handle"].as_str().unwrap()]);
+        (code(&cancelled), out(&cancelled))
+    };
+    assert_eq!(cancel(&taken), (0, "cancelled\n".to_owned()));
+    assert_eq!(cancel(&taken), (1, "too late\n".to_owned()));
+    assert_eq!(out(&receive(&queue, &["--count", "1"])), "past\n");
+    let received = out(&receive(&queue, &["--count", "2"]));
+    assert!(begun.elapsed() >= Duration::from_secs(3), "{received}");
+    let mut bodies: Vec<_> = received.lines().collect();
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["ladder", "timer"]);
+    assert_eq!(cancel(&kept), (1, "too late\n".to_owned()));
+    let nobody = run(&["send", "--topic", "a/b", "x", "--deliver-after", "1s"]);
+    assert_eq!(code(&nobody), 2, "{}", err(&nobody));
+    let both = [&soon[..], &["--ordering-key", "k"]].concat();
+    let both = run(&[&["send", "--topic", "t/2", "x"][..], &both].concat());
+    assert_eq!(code(&both), 2, "{}", err(&both));
+    let absent = run(&[
+        "send",
+        "--topic",
+        &unique("no"),
+        "x",
+        "--deliver-after",
+        "1s",
+    ]);
+    assert_eq!(code(&absent), 1, "{}", err(&absent));
+    deleted(&queue);
+}
+
 #[test]
 #[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
 fn real_amqp_cli_queues_come_and_go_and_what_does_not_exist_is_said() {
@@ -319,10 +417,14 @@ fn line_of(child: &mut Child) -> String {
 /// A new queue, made by the command.
 fn created(what: &str) -> String {
     let queue = unique(what);
-    let made = run(&["create", &queue]);
-    assert_eq!(code(&made), 0, "{}", err(&made));
-    assert!(out(&made).is_empty() && err(&made).contains(&queue));
+    created_as(&queue);
     queue
+}
+
+fn created_as(name: &str) {
+    let made = run(&["create", name]);
+    assert_eq!(code(&made), 0, "{}", err(&made));
+    assert!(out(&made).is_empty() && err(&made).contains(name));
 }
 
 fn deleted(queue: &str) {

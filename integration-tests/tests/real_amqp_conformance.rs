@@ -38,6 +38,14 @@ suite! {
     real_amqp_conformance_dropped Dropped
     real_amqp_conformance_dead_letter DeadLetter
     real_amqp_conformance_close_hands_back CloseHandsBack
+    real_amqp_conformance_committed Committed
+    real_amqp_conformance_rolled_back RolledBack
+    real_amqp_conformance_scheduled_on_time ScheduledOnTime
+    real_amqp_conformance_scheduled_past ScheduledPast
+    real_amqp_conformance_scheduled_cancel ScheduledCancel
+    real_amqp_conformance_ordered_by_key OrderedByKey
+    real_amqp_conformance_ordered_in_turn OrderedInTurn
+    real_amqp_conformance_ordered_dead_letter OrderedDeadLetter
 }
 
 suite! {
@@ -52,6 +60,14 @@ suite! {
     real_amqp_conformance_tls_dropped Dropped
     real_amqp_conformance_tls_dead_letter DeadLetter
     real_amqp_conformance_tls_close_hands_back CloseHandsBack
+    real_amqp_conformance_tls_committed Committed
+    real_amqp_conformance_tls_rolled_back RolledBack
+    real_amqp_conformance_tls_scheduled_on_time ScheduledOnTime
+    real_amqp_conformance_tls_scheduled_past ScheduledPast
+    real_amqp_conformance_tls_scheduled_cancel ScheduledCancel
+    real_amqp_conformance_tls_ordered_by_key OrderedByKey
+    real_amqp_conformance_tls_ordered_in_turn OrderedInTurn
+    real_amqp_conformance_tls_ordered_dead_letter OrderedDeadLetter
 }
 
 suite! {
@@ -66,6 +82,14 @@ suite! {
     real_amqp_conformance_quorum_dropped Dropped
     real_amqp_conformance_quorum_dead_letter DeadLetter
     real_amqp_conformance_quorum_close_hands_back CloseHandsBack
+    real_amqp_conformance_quorum_committed Committed
+    real_amqp_conformance_quorum_rolled_back RolledBack
+    real_amqp_conformance_quorum_scheduled_on_time ScheduledOnTime
+    real_amqp_conformance_quorum_scheduled_past ScheduledPast
+    real_amqp_conformance_quorum_scheduled_cancel ScheduledCancel
+    real_amqp_conformance_quorum_ordered_by_key OrderedByKey
+    real_amqp_conformance_quorum_ordered_in_turn OrderedInTurn
+    real_amqp_conformance_quorum_ordered_dead_letter OrderedDeadLetter
 }
 
 suite! {
@@ -78,6 +102,8 @@ suite! {
     real_amqp_conformance_stream_retry Retry
     real_amqp_conformance_stream_retry_after RetryAfter
     real_amqp_conformance_stream_dropped Dropped
+    real_amqp_conformance_stream_committed Committed
+    real_amqp_conformance_stream_rolled_back RolledBack
 }
 
 /// A check that nobody runs would look like one that passes.

@@ -32,5 +32,7 @@ mod samples;
 mod scheduled;
 #[path = "real_amqp_interop/traces.rs"]
 mod traces;
+#[path = "real_amqp_interop/transactions.rs"]
+mod transactions;
 #[path = "real_amqp_interop/world.rs"]
 mod world;

@@ -227,7 +227,8 @@ async fn real_amqp_transactional_another_publisher_takes_over() {
     assert_eq!(delivery.text(), Some("theirs"));
     delivery.ack().await.unwrap();
     assert_eq!(asked.attempts("theirs"), [1]);
-    let error = timeout(WAIT, theirs.commit()).await.unwrap().unwrap_err();
+    // Its client is closed: it is told so at once.
+    let error = timeout(SOON, theirs.commit()).await.unwrap().unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotSent, "{error}");
     let slot = format!("mq.tx.{group}.0");
     until(WAIT, "the slot is given back", async || {

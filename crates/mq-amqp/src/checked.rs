@@ -214,9 +214,7 @@ impl TransactionalPublisher {
         };
         let _ = timeout(PATIENCE, decided).await;
         shared.end();
-        let mut own = shared.own.subscribe();
-        let given_back = own.wait_for(|own| !matches!(own, Own::Live(lane) if lane.is_live()));
-        let _ = timeout(PATIENCE, given_back).await;
+        let _ = timeout(PATIENCE, shared.cut_off()).await;
     }
 }
 
@@ -250,6 +248,13 @@ impl Shared {
                 return Err(closed("begin", "transactional publisher"));
             }
         }
+    }
+
+    /// Waits until no slot will be held here any more.
+    async fn cut_off(&self) {
+        let mut own = self.own.subscribe();
+        // There is a sender as long as there is this.
+        let _ = own.wait_for(|own| matches!(own, Own::Ended(_))).await;
     }
 
     fn why_away(&self) -> Option<Error> {

@@ -24,6 +24,7 @@ use crate::rpc::RpcClient;
 use crate::scheduled::SchedulerBuilder;
 use crate::topology::{Registry, replay};
 use crate::trace;
+use crate::tx::TxChannelBuilder;
 
 /// A client of one virtual host. Cheap to clone; all clones share its connections: one to publish on, made with the first publisher, and one
 /// for everything else, so that a broker which blocks publishers does not stop consumers.
@@ -135,6 +136,15 @@ impl Client {
     /// Options of what delivers messages later.
     pub fn scheduler(&self) -> SchedulerBuilder {
         SchedulerBuilder::new(self.clone())
+    }
+
+    /// Options of a channel whose publishes, and decisions over what it receives, are committed together.
+    pub fn tx_channel(&self) -> TxChannelBuilder {
+        TxChannelBuilder::new(self.clone())
+    }
+
+    pub(crate) fn teller(&self) -> broadcast::Sender<Event> {
+        self.shared.events.clone()
     }
 
     /// What happens to the connections, from now on. Who does not read for long misses some.

@@ -59,6 +59,12 @@ pub(crate) trait Lane: Send + Sync {
     fn all_taken(&self) -> bool {
         true
     }
+    /// Whether the lane itself has written what this answers: else it is a call's.
+    fn has_asked(&self, _answer: &Method) -> bool {
+        false
+    }
+    /// The server closes the channel because of a method, by its class and its own number; [`lost`](Self::lost) follows.
+    fn blamed(&self, _method: (u16, u16)) {}
     /// The channel is no more; what was written and not answered may have been applied.
     fn lost(&self, why: &Error);
     /// Whether it publishes: while the server is blocked it is not asked for more.

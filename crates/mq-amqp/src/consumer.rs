@@ -23,6 +23,7 @@ use std::task::{Context, Poll};
 use futures_util::stream::Stream;
 
 pub use self::core::Counts;
+pub(crate) use self::core::{Arrival, CHUNK, has_offset};
 use self::core::{Core, Ticket};
 pub use self::delivery::{Acker, Delivery, Received, Settle, Settling};
 pub use self::options::ConsumerBuilder;

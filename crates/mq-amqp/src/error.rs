@@ -73,11 +73,10 @@ fn judge(code: ReplyCode, text: &str) -> Judgement {
             Retry::Never,
             Some("check user and password, and the user's permissions in this virtual host"),
         ),
-        // rabbitmq-server: rabbit_amqqueue.erl, "home node '~s' of durable ~s is down or inaccessible"
-        ReplyCode::NOT_FOUND if text.contains("down or inaccessible") => (
+        ReplyCode::NOT_FOUND if is_away(text) => (
             ErrorKind::Busy,
             Retry::Later,
-            Some("the node that has the queue is away; it is there again when that node is"),
+            Some("the queue is there, and its node or process is away or starting"),
         ),
         ReplyCode::NOT_FOUND => (
             ErrorKind::NotFound,
@@ -109,6 +108,20 @@ fn judge(code: ReplyCode, text: &str) -> Judgement {
     }
 }
 
+/// Whether a queue that the server does not find is one that it knows. What it does not know is "no queue 'name' in vhost 'name'".
+// rabbitmq-server: rabbit_amqqueue.erl, priv_absent
+fn is_away(text: &str) -> bool {
+    let told = words(ReplyCode::NOT_FOUND, text);
+    let away = [
+        "is down or inaccessible",
+        "process is stopped by supervisor",
+        "has crashed and failed to restart",
+        "due to timeout",
+        "may be stopping or being demoted",
+    ];
+    !told.starts_with("no ") && away.iter().any(|words| told.contains(words))
+}
+
 // rabbitmq-server: rabbit_reader.erl and rabbit_access_control.erl, "vhost ~ts not found", "access to vhost '~ts' refused for user '~ts'"
 fn not_allowed(text: &str) -> Judgement {
     if text.contains("vhost") && text.contains("not found") {
@@ -127,17 +140,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_whose_node_is_away_is_not_gone() {
-        let away = "NOT_FOUND - home node 'rabbit@b' of durable queue 'q' in vhost '/' is down or inaccessible";
-        let error = refused(404, away);
-        assert_eq!(
-            (error.kind(), error.retry()),
-            (ErrorKind::Busy, Retry::Later)
-        );
-        let error = refused(404, "NOT_FOUND - no queue 'q' in vhost '/'");
-        assert_eq!(
-            (error.kind(), error.retry()),
-            (ErrorKind::NotFound, Retry::Never)
-        );
+    fn a_queue_that_is_away_is_not_gone() {
+        let judged = |text: &str| {
+            let error = refused(404, &format!("NOT_FOUND - {text}"));
+            (error.kind(), error.retry())
+        };
+        for text in [
+            "home node 'rabbit@b' of durable queue 'q' in vhost '/' is down or inaccessible",
+            "queue 'q' in vhost '/' process is stopped by supervisor",
+            "queue 'q' in vhost '/' has crashed and failed to restart",
+            "failed to perform operation on queue 'q' in vhost '/' due to timeout",
+            "failed to perform operation on queue 'q' in vhost '/': its master replica {q,rabbit@b} may be stopping or being demoted",
+        ] {
+            assert_eq!(judged(text), (ErrorKind::Busy, Retry::Later), "{text}");
+        }
+        for text in [
+            "no queue 'q' in vhost '/'",
+            "no queue 'lost due to timeout' in vhost '/'",
+        ] {
+            assert_eq!(judged(text), (ErrorKind::NotFound, Retry::Never), "{text}");
+        }
     }
 }

@@ -23,6 +23,7 @@ mod rpc;
 mod scheduled;
 mod topology;
 mod trace;
+mod tx;
 
 pub use mq_core::{Endpoint, ErrorKind, Outcome, Propagator, Retry, Secret};
 
@@ -49,3 +50,4 @@ pub use self::publisher::{
 pub use self::rpc::{Call, RpcClient};
 pub use self::scheduled::{Cancel, Deliver, ScheduledHandle, Scheduler, SchedulerBuilder};
 pub use self::topology::{Binding, DeadLetterStrategy, Exchange, Overflow, Queue, QueueInfo};
+pub use self::tx::{CommitError, Publish, Tx, TxChannel, TxChannelBuilder, TxDelivery, Unroutable};

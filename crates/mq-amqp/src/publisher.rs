@@ -10,13 +10,13 @@ mod attend;
 mod core;
 pub(crate) mod encode;
 mod failed;
+mod ids;
 mod send;
 pub(crate) mod words;
 
 use std::fmt;
 use std::future::{Future, IntoFuture as _};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytestring::ByteString;
@@ -24,6 +24,7 @@ use futures_util::stream::{Stream, StreamExt as _};
 
 use self::core::Core;
 pub use self::failed::{SendError, Unheard};
+pub(crate) use self::ids::Ids;
 pub use self::send::{Confirm, Enqueue, Send};
 use crate::Message;
 use crate::checked::{CheckedMessage, TransactionalPublisherBuilder, Verdict};
@@ -51,16 +52,7 @@ struct Handle {
     core: Arc<Core>,
     /// Keeps the client's connections.
     client: Client,
-    /// What the ids of this publisher's messages begin with.
-    prefix: u64,
-    ids: AtomicU64,
-}
-
-impl Handle {
-    fn new_id(&self) -> ByteString {
-        let number = self.ids.fetch_add(1, Ordering::Relaxed);
-        format!("{:016x}-{number:x}", self.prefix).into()
-    }
+    ids: Ids,
 }
 
 impl Drop for Handle {
@@ -176,8 +168,7 @@ impl PublisherBuilder {
             handle: Arc::new(Handle {
                 core,
                 client: self.client,
-                prefix: fastrand::u64(..),
-                ids: AtomicU64::new(1),
+                ids: Ids::new(),
             }),
             timeout: self.timeout,
             mandatory: self.mandatory,
@@ -252,7 +243,7 @@ impl Publisher {
     }
 
     pub(crate) fn new_id(&self) -> ByteString {
-        self.handle.new_id()
+        self.handle.ids.next()
     }
 
     pub(crate) const fn is_mandatory(&self) -> bool {

@@ -27,7 +27,7 @@ mod transaction;
 
 use futures_util::{Stream, StreamExt as _};
 
-pub use self::amqp::Amqp;
+pub use self::amqp::{Amqp, OfTopic};
 pub use self::cmq::{Cmq, InOrder, OfQueue};
 pub use self::control::CmqControl;
 pub(crate) use self::control::NO_MESSAGES;
@@ -147,7 +147,7 @@ impl Broker {
         match self {
             Self::RocketMq(broker) => broker.cancel(handle).await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::no_cancel()),
-            Self::Amqp(_) => Err(amqp::no_schedule()),
+            Self::Amqp(broker) => broker.cancel(handle).await,
         }
     }
 
@@ -161,7 +161,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.consume(consume).await.map(Subscription::RocketMq),
             Self::Cmq(broker) => broker.consume(consume).await,
             Self::CmqControl(_) => Err(control::no_messages()),
-            Self::Amqp(broker) => broker.consume(consume).await.map(Subscription::Amqp),
+            Self::Amqp(broker) => broker.consume(consume).await,
         }
     }
 

@@ -13,6 +13,7 @@ mod amqp;
 mod cmq;
 mod dev;
 mod dialect;
+mod rocketmq;
 
 pub(crate) use self::dev::{Demo, Dev, DevBroker, DevCmq, PushTo};
 
@@ -59,7 +60,7 @@ impl Typed {
     pub(crate) fn read(
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let dialects = [cmq::CMQ, amqp::AMQP];
+        let dialects = [rocketmq::ROCKETMQ, cmq::CMQ, amqp::AMQP];
         let command = Self::command();
         let mut command = dialects
             .iter()
@@ -190,6 +191,9 @@ pub(crate) struct Send {
     /// Deliver it after the broker's delay of this level, 1 to 18; on brokers of 4.x too
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=18), conflicts_with = "deliver_at")]
     pub(crate) deliver_level: Option<u8>,
+    /// Have a time of delivery that can be cancelled, exact to the millisecond: the message waits in a queue of its own, good for thousands
+    #[arg(long)]
+    pub(crate) cancellable: bool,
     /// At most N messages a second
     #[arg(long, value_name = "N/s")]
     pub(crate) rate: Option<String>,

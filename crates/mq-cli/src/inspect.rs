@@ -50,7 +50,7 @@ pub(crate) async fn describe(
     match broker.describe(topic).await? {
         Description::Ranges(queues) => ranges(topic, &queues, json, output),
         Description::Counts(queues) => counts(&queues, json, output),
-        Description::Ready(queue) => ready(&queue, json, output),
+        Description::Ready(queues) => ready(&queues, json, output),
     }
 }
 
@@ -91,15 +91,19 @@ fn counts(queues: &[QueueCount], json: bool, output: &mut Output) -> Result<Exit
     Ok(total(messages, queues.len()))
 }
 
-fn ready(queue: &QueueReady, json: bool, output: &mut Output) -> Result<Exit, Failure> {
+fn ready(queues: &[QueueReady], json: bool, output: &mut Output) -> Result<Exit, Failure> {
     if json {
-        output.json(&line(&ReadyLine::new(queue)))?;
+        for queue in queues {
+            output.json(&line(&ReadyLine::new(queue)))?;
+        }
         return Ok(Exit::Done);
     }
-    let numbers = [queue.visible, queue.consumers].map(|number| number.to_string());
-    let [visible, consumers] = numbers;
-    let head = ["QUEUE", "VISIBLE", "CONSUMERS"].map(str::to_owned);
-    print(&[head, [queue.queue.clone(), visible, consumers]], output)?;
+    let mut rows = vec![["QUEUE", "VISIBLE", "CONSUMERS"].map(str::to_owned)];
+    rows.extend(queues.iter().map(|queue| {
+        let [visible, consumers] = [queue.visible, queue.consumers].map(|it| it.to_string());
+        [queue.queue.clone(), visible, consumers]
+    }));
+    print(&rows, output)?;
     Ok(Exit::Done)
 }
 

@@ -180,6 +180,12 @@ fn plan_send(typed: args::Send) -> Result<Send, Failure> {
     template.tag = typed.tag;
     template.when = when(typed.deliver_after.as_deref(), typed.deliver_at.as_deref())?
         .or_else(|| typed.deliver_level.map(When::Level));
+    template.cancellable = typed.cancellable;
+    if template.cancellable && template.when.is_none() {
+        return Err(usage(
+            "--cancellable is for what is delivered later: add --deliver-after or --deliver-at",
+        ));
+    }
     for pair in &typed.properties {
         let (name, value) = pair
             .split_once('=')
@@ -510,6 +516,10 @@ pub(crate) mod tests {
                 "cannot be used with",
             ),
             ("send --topic t x --deliver-level 19", "1..=18"),
+            (
+                "send --topic t x --deliver-after 1s --cancellable",
+                "can be cancelled anyway",
+            ),
             (
                 "send --topic t x --deliver-level 3 --deliver-after 1s",
                 "cannot be used with",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mq_amqp::{Client, ClientBuilder, Queue};
 
 use super::unique;
-use crate::brokers::rabbitmq::{shared, variable};
+use crate::brokers::rabbitmq::{VHOST, shared, variable};
 
 /// What kind of queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,19 @@ pub async fn queue_of(kind: Kind, what: &str) -> String {
     name
 }
 
+/// A new ordered topic of 4 partitions with queues of this kind, written as the command has it. It stays with the node.
+pub async fn lanes_of(kind: Kind, what: &str) -> String {
+    let client = connect().await;
+    let topic = client.ordered_topic(unique(what)).partitions(4);
+    let topic = match kind {
+        Kind::Quorum => topic.quorum(),
+        _ => topic,
+    };
+    let name = topic.declare().await.unwrap().name().to_owned();
+    client.close().await;
+    format!("{name}/4")
+}
+
 /// Has the node close the connections whose name begins so.
 pub async fn cut(name: &str) {
     let mut cut = 0;
@@ -105,6 +118,19 @@ pub async fn control(args: &[&str]) -> String {
         String::from_utf8(said.stdout).unwrap()
     });
     asking.await.unwrap()
+}
+
+/// How many messages of a queue no consumer has, and how many one has and has not settled, as the node lists them.
+pub async fn ready_and_unacked(queue: &str) -> (u64, u64) {
+    let counts = ["name", "messages_ready", "messages_unacknowledged"];
+    let listed = control(&[&["list_queues", "-p", VHOST][..], &counts].concat()).await;
+    let found = listed.lines().find_map(|line| {
+        let mut columns = line.split('\t');
+        let name = columns.next()?;
+        let mut count = || columns.next()?.parse().ok();
+        (name == queue).then(|| Some((count()?, count()?)))?
+    });
+    found.unwrap_or_else(|| panic!("no counts of {queue} in {listed}"))
 }
 
 /// How long queues stay that nobody uses.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use mq_amqp::{
-    Binding, Client, Endpoint, Event, Exchange, Message, Outcome, Overflow, Publisher, Queue,
-    Received, RetryPolicy, Secret, Settle,
+    Binding, Client, Endpoint, Event, Exchange, Message, OrderedPublisher, OrderedTopic, Outcome,
+    Overflow, Publisher, Queue, Received, RetryPolicy, Secret, Settle,
 };
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -184,5 +184,107 @@ async fn from_lapin(client: Client) -> Result {
             Err(_) => delivery.settle(Settle::Retry).await?,
         }
     }
+    Ok(())
+}
+
+async fn tx(client: Client) -> Result {
+    let mut channel = client
+        .tx_channel()
+        .consume("orders")
+        .prefetch(10)
+        .build()
+        .await?;
+    let mut tx = channel.begin().await?;
+    if let Some(order) = tx.recv().await? {
+        tx.publish("", Message::new("bills", order.body().clone()))
+            .await?;
+        tx.ack(&order)?;
+    }
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn tx_told(tx: mq_amqp::Tx<'_>) -> Result {
+    match tx.commit().await {
+        Ok(()) => {}
+        Err(failed) if !failed.unroutable.is_empty() => {
+            for unrouted in failed.unroutable {
+                println!("{:?} to {}", unrouted.message, unrouted.exchange);
+            }
+        }
+        Err(failed) if failed.outcome() != Outcome::Unknown => println!("{failed}"),
+        Err(failed) => return Err(failed.into()),
+    }
+    Ok(())
+}
+
+async fn look_up(_: &str) -> mq_amqp::Verdict {
+    mq_amqp::Verdict::Unknown
+}
+
+async fn pay(_: &str) -> Result {
+    Ok(())
+}
+
+async fn check_back(client: Client) -> Result {
+    let publisher = client
+        .publisher("orders")
+        .checker(
+            "payments",
+            |message| async move { look_up(message.id()).await },
+        )
+        .build()
+        .await?;
+    let transaction = publisher.begin(Message::new("paid", "order 7")).await?;
+    pay(transaction.id()).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn ordered(client: Client) -> Result {
+    let topic = client
+        .ordered_topic("orders")
+        .partitions(8)
+        .declare()
+        .await?;
+    let publisher = topic.publisher().build().await?;
+    // The routing key is the key.
+    publisher.send(Message::new("order-42", "paid")).await?;
+    ordered_again(publisher, Vec::new(), Vec::new()).await?;
+    ordered_handlers(topic.clone()).await?;
+    for partition in 0..topic.partitions() {
+        client.delete_queue(&topic.queue(partition)).await?;
+    }
+    client.delete_exchange(topic.name()).await?;
+    Ok(())
+}
+
+async fn ordered_again(
+    publisher: OrderedPublisher,
+    steps: Vec<(String, String)>,
+    mut again: Vec<Message>,
+) -> Result {
+    let mut under_way = Vec::new();
+    for (order, step) in steps {
+        let message = Message::new(order, step);
+        under_way.push(publisher.enqueue(message).await?);
+    }
+    for confirm in under_way {
+        if let Err(failed) = confirm.await {
+            again.push(*failed.message);
+        }
+    }
+    Ok(())
+}
+
+async fn ordered_handlers(topic: OrderedTopic) -> Result {
+    let policy = RetryPolicy::in_place(Duration::from_secs(1), Duration::from_secs(60));
+    let consumer = topic.consumer().retry(policy.attempts(10)).build().await?;
+    consumer
+        .run(|message| async move {
+            work(&message).await?;
+            Ok::<_, MyError>(Settle::Ack)
+        })
+        .await?;
     Ok(())
 }

@@ -14,7 +14,7 @@ use super::slots::{self, Held};
 use super::{Own, Shared, checks};
 use crate::conn::{Link, now};
 use crate::consumer::attend::begin;
-use crate::error::Result;
+use crate::error::{Error, Result, closed};
 
 /// Takes a slot and leaves the rest to a task.
 ///
@@ -38,13 +38,22 @@ async fn attend(shared: Arc<Shared>, link: Link, first: Held) {
     );
 }
 
-/// Keeps a slot of its own.
+/// Keeps a slot of its own, and says when there will be none any more.
 async fn keep(shared: &Shared, link: &Link, first: Held) {
+    let why = hold(shared, link, first).await;
+    shared.own.send_replace(Own::Ended(why));
+}
+
+async fn hold(shared: &Shared, link: &Link, first: Held) -> Error {
+    let closed = || closed("begin", "transactional publisher");
     let mut held = first;
     loop {
         tokio::select! {
             () = held.lost() => {}
-            () = shared.ending() => return held.release().await,
+            () = shared.ending() => {
+                held.release().await;
+                return closed();
+            }
         }
         let before = held.lane.queue.clone();
         held.forget();
@@ -52,12 +61,9 @@ async fn keep(shared: &Shared, link: &Link, first: Held) {
         tokio::select! {
             again = again(shared, link, &before) => match again {
                 Ok(again) => held = again,
-                Err(why) => {
-                    shared.own.send_replace(Own::Ended(why));
-                    return;
-                }
+                Err(why) => return why,
             },
-            () = shared.ending() => return,
+            () = shared.ending() => return closed(),
         }
         shared.own.send_replace(Own::Live(Arc::clone(&held.lane)));
     }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Shared;
 use super::half::{Half, since_epoch};
-use super::halves::Doing;
+use super::halves::{Doing, Place};
 use super::outgoing::{Failed, Outgoing};
 use crate::consumer::returns::REASON;
 use crate::error::{Error, Result};
@@ -23,8 +23,7 @@ pub(super) async fn commit(shared: &Shared, half: &Half, deadline: Instant) -> R
     let mut outcome = Outcome::NotSent;
     loop {
         let _turn = shared.turn().await;
-        let held = timeout_at(deadline, shared.halves.hold(&half.id, Doing::Ending)).await;
-        let Ok(Some(place)) = held else {
+        let Some(place) = held(shared, half, deadline).await else {
             return Err(not_held(outcome, COMMIT));
         };
         let outgoing = Outgoing {
@@ -60,14 +59,25 @@ pub(super) async fn commit(shared: &Shared, half: &Half, deadline: Instant) -> R
 
 /// Forgets the half.
 pub(super) async fn rollback(shared: &Shared, half: &Half, deadline: Instant) -> Result<()> {
-    let held = timeout_at(deadline, shared.halves.hold(&half.id, Doing::Ending)).await;
-    let Ok(Some(place)) = held else {
+    let Some(place) = held(shared, half, deadline).await else {
         return Err(not_held(Outcome::NotSent, ROLLBACK));
     };
     // First this: a copy of it that comes now is not asked about.
     shared.halves.end(&half.id);
     place.lane.ack(place.tag);
     Ok(())
+}
+
+/// Waits for the half to be here, as long as it may come.
+async fn held(shared: &Shared, half: &Half, deadline: Instant) -> Option<Place> {
+    let holding = async {
+        tokio::select! {
+            biased;
+            place = shared.halves.hold(&half.id, Doing::Ending) => place,
+            () = shared.cut_off() => None,
+        }
+    };
+    timeout_at(deadline, holding).await.ok().flatten()
 }
 
 /// Writes a half again, in the place of the one that is held.

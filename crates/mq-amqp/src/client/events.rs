@@ -50,9 +50,10 @@ pub enum Event {
         /// Its name now.
         new: String,
     },
-    /// Something could not be declared again after a reconnect; the rest was.
+    /// Something could not be declared again after a reconnect; the rest was. Or a consumer could not begin again, and the connection stands: it is
+    /// tried on, after up to 5 s each time, and this is told once for each outage.
     NotRestored {
-        /// What, as `queue "name"`.
+        /// What, as `queue "name"` or `consumer of queue "name"`.
         what: String,
         /// Why.
         error: Error,

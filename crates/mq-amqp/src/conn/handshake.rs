@@ -15,7 +15,7 @@ use crate::error::{Error, Result, refused};
 use crate::proto::{
     ConnectionOpen, ConnectionStart, ConnectionStartOk, ConnectionTune, ConnectionTuneOk,
     FRAME_MIN, Frame, FrameDecoder, Hidden, Kind, Malformed, Method, PROTOCOL_HEADER, ReplyCode,
-    Table, put_frame,
+    Table, Value, put_frame,
 };
 
 /// An open connection, before a driver has it.
@@ -80,8 +80,7 @@ impl Talk {
             Ok(Method::ConnectionTune(tune)) => tune,
             Ok(Method::ConnectionSecure(_)) => return Err(more_wanted(mechanism)),
             Ok(other) => return Err(unexpected(&other)),
-            // What a server does that was not told of `authentication_failure_close`.
-            Err(error) if error.kind() == ErrorKind::Disconnected => {
+            Err(error) if error.kind() == ErrorKind::Disconnected && !tells_of_refusals(&start) => {
                 return Err(login_refused(error));
             }
             Err(error) => return Err(error),
@@ -182,6 +181,15 @@ fn choose(start: &ConnectionStart, options: &Options) -> Result<Mechanism> {
             .hint("choose another mechanism (auth_mechanism in the URL)")
             .build()
     })
+}
+
+/// Whether it says so when it refuses a login. Of one that does, a connection that breaks then is just that: it was killed, for example.
+// rabbitmq-server: rabbit_reader.erl, server_capabilities, auth_fail
+fn tells_of_refusals(start: &ConnectionStart) -> bool {
+    let Some(Value::Table(capabilities)) = start.server_properties.get("capabilities") else {
+        return false;
+    };
+    capabilities.get("authentication_failure_close") == Some(&Value::Bool(true))
 }
 
 /// 0 is no limit of the server's; ours is one in any case.
@@ -288,13 +296,13 @@ fn more_wanted(mechanism: Mechanism) -> Error {
     Error::builder(ErrorKind::Unsupported, message).build()
 }
 
+/// The likely reason, and no certain one: a login that was taken before is tried again.
 fn login_refused(cause: Error) -> Error {
     Error::builder(
         ErrorKind::Auth,
         "the server closed the connection when it heard user and password",
     )
-    .code(ReplyCode::ACCESS_REFUSED)
-    .retry(Retry::Never)
+    .retry(Retry::Later)
     .hint("check user and password")
     .source(cause)
     .build()

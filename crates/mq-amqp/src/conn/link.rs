@@ -179,7 +179,7 @@ impl Keeper {
             tokio::time::sleep(pause).await;
             match self.dial().await {
                 Ok(connection) => return Ok(connection),
-                Err(error) if error.kind() == ErrorKind::Auth || is_final(&error) => {
+                Err(error) if is_final(&error) => {
                     return Err(error);
                 }
                 Err(error) => {
@@ -210,7 +210,7 @@ impl Keeper {
                     return Ok(connection);
                 }
                 // Another host of the cluster has the same users and virtual hosts.
-                Err(error) if error.kind() == ErrorKind::Auth || is_final(&error) => {
+                Err(error) if is_final(&error) => {
                     return Err(error);
                 }
                 Err(error) => failures.push(error),
@@ -255,7 +255,10 @@ async fn asked(closing: &mut watch::Receiver<bool>) {
 /// What is the same at every host and at every time.
 fn is_final(error: &Error) -> bool {
     error.retry() == Retry::Never
-        && matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported)
+        && matches!(
+            error.kind(),
+            ErrorKind::Auth | ErrorKind::NotFound | ErrorKind::Unsupported
+        )
 }
 
 fn none_reached(mut failures: Vec<Error>) -> Error {

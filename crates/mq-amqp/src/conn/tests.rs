@@ -1,10 +1,12 @@
 //! The client against a scripted server, which does what no broker does.
 
+mod again;
 mod callers;
 mod consuming;
 mod flushing;
 mod frames;
 mod limits;
+mod logins;
 mod messages;
 mod moments;
 mod mute;
@@ -13,3 +15,5 @@ mod recovery;
 mod requests;
 mod returns;
 mod secrets;
+mod transactions;
+mod transactions_lost;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 use mq_core::{ErrorKind, Retry};
+use tokio::sync::broadcast;
 use tokio::time::{sleep, sleep_until, timeout};
 
 use super::core::{Core, Phase};
-use crate::client::Client;
+use crate::client::{Client, Event};
 use crate::conn::{Channel, Connection, Lane, Link, now};
 use crate::error::{Error, Result};
 use crate::proto::{BasicCancel, BasicConsume, BasicQos, Incoming, Method};
@@ -29,6 +30,7 @@ pub(super) async fn start(
         core: Arc::clone(core),
         registry: client.registry_of(),
         link: client.consuming().clone(),
+        events: client.teller(),
         consume,
         prefetch,
     };
@@ -47,6 +49,7 @@ struct Attend {
     core: Arc<Core>,
     registry: Arc<Registry>,
     link: Link,
+    events: broadcast::Sender<Event>,
     consume: BasicConsume,
     prefetch: u16,
 }
@@ -130,7 +133,7 @@ impl Attend {
 
     /// Consumes again; gives up where that can't help.
     async fn again(&self) -> Result<Open, Option<Error>> {
-        let mut pause = SHORTEST;
+        let (mut pause, mut told) = (SHORTEST, false);
         loop {
             let connection = tokio::select! {
                 up = self.link.up() => up.map_err(|why| Some(why).filter(|why| why.kind() != ErrorKind::Closed))?,
@@ -142,11 +145,20 @@ impl Attend {
             };
             match opening {
                 Ok(open) => return Ok(open),
-                Err(error) if error.retry() == Retry::Never && error.code().is_some() => {
+                // What ended the whole connection may be another's doing.
+                Err(error)
+                    if error.retry() == Retry::Never
+                        && error.code().is_some()
+                        && !connection.is_gone() =>
+                {
                     return Err(Some(error));
                 }
                 Err(error) => {
                     tracing::debug!(queue = %self.core.queue, %error, "could not consume again");
+                    // With a connection lost all is made again, and that is told by itself.
+                    if !connection.is_gone() && !std::mem::replace(&mut told, true) {
+                        self.tell(error);
+                    }
                 }
             }
             tokio::select! {
@@ -154,6 +166,14 @@ impl Attend {
                 () = self.closing() => return Err(None),
             }
         }
+    }
+
+    /// Nobody else would: the consumer lives, and nothing comes.
+    fn tell(&self, error: Error) {
+        let what = format!("consumer of queue \"{}\"", self.core.queue);
+        tracing::warn!(%what, %error, "not restored yet");
+        // Nobody has to listen.
+        drop(self.events.send(Event::NotRestored { what, error }));
     }
 
     async fn closing(&self) {

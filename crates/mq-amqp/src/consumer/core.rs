@@ -20,6 +20,7 @@ use mq_core::{ErrorKind, Outcome};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+pub(crate) use self::lane::{CHUNK, has_offset};
 pub(super) use self::receive::Ticket;
 use self::receive::Waiting;
 use super::ledger::{Decision, Ledger};
@@ -29,12 +30,24 @@ use crate::proto::{BasicDeliver, Content};
 
 /// A message as it came.
 #[derive(Debug, Clone)]
-pub(super) struct Arrival {
-    pub(super) epoch: u64,
-    pub(super) deliver: BasicDeliver,
-    pub(super) content: Content,
+pub(crate) struct Arrival {
+    pub(crate) epoch: u64,
+    pub(crate) deliver: BasicDeliver,
+    pub(crate) content: Content,
     /// How often it was handed out here before.
-    pub(super) handed: u32,
+    pub(crate) handed: u32,
+}
+
+impl Arrival {
+    /// One that is handed out for the first time, on a channel without epochs.
+    pub(crate) const fn new(deliver: BasicDeliver, content: Content) -> Self {
+        Self {
+            epoch: 0,
+            deliver,
+            content,
+            handed: 0,
+        }
+    }
 }
 
 pub(super) struct Core {

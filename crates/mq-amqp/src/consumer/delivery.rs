@@ -49,7 +49,7 @@ pub struct Received {
 }
 
 impl Received {
-    fn new(arrival: &Arrival) -> Self {
+    pub(crate) fn new(arrival: &Arrival) -> Self {
         let (mut properties, undecoded) =
             match Properties::decode(arrival.content.properties.clone()) {
                 Ok(properties) => (properties, None),
@@ -70,12 +70,7 @@ impl Received {
 
     /// An answer to a request.
     pub(crate) fn reply_of(deliver: BasicDeliver, content: Content) -> Self {
-        Self::new(&Arrival {
-            epoch: 0,
-            deliver,
-            content,
-            handed: 0,
-        })
+        Self::new(&Arrival::new(deliver, content))
     }
 
     /// An answer to this request, to be sent by a publisher to the default exchange; `None` if no answer is waited for.

@@ -137,7 +137,7 @@ impl OrderedConsumer {
         let turn = lanes.iter().cycle().skip(first).take(lanes.len());
         let (found, ..) = select_all(turn.map(|lane| lane.next().boxed())).await;
         if found.is_err() {
-            self.shared.stop();
+            self.shared.leave();
         }
         found
     }
@@ -162,8 +162,16 @@ impl OrderedConsumer {
 }
 
 impl Shared {
-    pub(super) fn stop(&self) {
+    fn stop(&self) {
         self.close.send_replace(true);
+    }
+
+    /// Hands out nothing more, and gives every partition to others as soon as what is held of it is settled.
+    pub(super) fn leave(&self) {
+        self.stop();
+        for lane in &self.lanes {
+            lane.consumer.leave();
+        }
     }
 
     pub(super) async fn close(&self) {
@@ -174,10 +182,7 @@ impl Shared {
 
 impl Drop for OrderedConsumer {
     fn drop(&mut self) {
-        self.shared.stop();
-        for lane in &self.shared.lanes {
-            lane.consumer.leave();
-        }
+        self.shared.leave();
     }
 }
 

@@ -85,6 +85,11 @@ impl OrderedDelivery {
         self.received.attempt()
     }
 
+    /// The queue of its partition.
+    pub fn queue(&self) -> &str {
+        self.lane.consumer.queue()
+    }
+
     /// The message, without what settles it.
     pub const fn received(&self) -> &Received {
         &self.received

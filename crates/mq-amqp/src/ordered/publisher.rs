@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -79,6 +79,7 @@ impl OrderedPublisherBuilder {
                 producer: format!("{:032x}", fastrand::u128(..)).into(),
                 window: self.window,
                 room: Arc::new(Semaphore::new(window)),
+                closing: AtomicBool::new(false),
                 timeout: self.timeout,
                 state: Mutex::default(),
             }),
@@ -106,6 +107,8 @@ struct Shared {
     numbers: Vec<AtomicU64>,
     window: u32,
     room: Arc<Semaphore>,
+    /// Nothing more is taken; what waits for room still gets it.
+    closing: AtomicBool,
     timeout: Duration,
     state: Mutex<State>,
 }
@@ -146,6 +149,9 @@ impl OrderedPublisher {
     /// Outcome `NotSent`: kind `Timeout` if there was no room in time, `Closed` after [`close`](Self::close).
     pub async fn enqueue(&self, message: Message) -> Result<OrderedConfirm, SendError> {
         let shared = &self.shared;
+        if shared.closing.load(Ordering::Relaxed) {
+            return Err(SendError::new(closed("send", "publisher"), message));
+        }
         let deadline = now() + shared.timeout.min(LONGEST);
         let room = Arc::clone(&shared.room).acquire_owned();
         let room = match timeout_at(deadline, room).await {
@@ -188,12 +194,15 @@ impl OrderedPublisher {
         Err(unheard)
     }
 
-    /// Waits as [`flush`](Self::flush) does, and takes nothing more, from any clone.
+    /// Takes nothing more, from any clone, and waits as [`flush`](Self::flush) does.
+    ///
+    /// Cancel safe, but not undone: from the first poll on nothing more is taken. What is under way goes on.
     ///
     /// # Errors
     ///
     /// As [`flush`](Self::flush).
     pub async fn close(self) -> Result<(), Unheard> {
+        self.shared.closing.store(true, Ordering::Relaxed);
         let flushed = self.flush().await;
         self.shared.room.close();
         flushed

@@ -40,8 +40,8 @@ impl OrderedConsumer {
         let mut ended = Ok(());
         while let Some(one) = lanes.join_next().await {
             if let Ok(Err(why)) = one {
-                // The others end after what they have begun.
-                self.shared.stop();
+                // The others end after what they have begun, and their partitions are for who is next.
+                self.shared.leave();
                 ended = ended.and(Err(why));
             }
         }

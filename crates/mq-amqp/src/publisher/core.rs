@@ -22,7 +22,6 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use self::state::{Resolved, Slot, State, Waiting, remove};
-
 use super::encode::Head;
 use super::words::unroutable;
 use super::{Receipt, SendError, Unheard};
@@ -350,22 +349,23 @@ impl Core {
             .and_then(|properties| properties.message_id);
         let mut state = self.state();
         let candidates = state.flight.iter_mut().filter(|slot| {
-            let message = slot.message.as_ref().filter(|_| slot.may_come_back());
+            let message = slot
+                .message
+                .as_ref()
+                .filter(|_| slot.may_come_back(&told.exchange));
             message.is_some_and(|message| {
                 message.message_id() == id.as_deref() && message.routing_key() == &*told.routing_key
             })
         });
         // An id of the user's may not be the only one of its kind. The first of those that are alike to the last byte will do; and if a server
         // has changed something on the way, the likest one.
-        let slot = candidates
-            .filter(|_| told.exchange == self.exchange)
-            .reduce(|first, next| {
-                if next.likeness(content) > first.likeness(content) {
-                    next
-                } else {
-                    first
-                }
-            });
+        let slot = candidates.reduce(|first, next| {
+            if next.likeness(content) > first.likeness(content) {
+                next
+            } else {
+                first
+            }
+        });
         if let Some(slot) = slot {
             slot.returned = Some(unroutable(told));
         } else {

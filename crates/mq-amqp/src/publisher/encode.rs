@@ -28,6 +28,13 @@ impl Head {
         self.header().get(BEFORE_PROPERTIES..).unwrap_or_default()
     }
 
+    /// Where it is published to.
+    pub(crate) fn exchange(&self) -> &[u8] {
+        let rest = self.bytes.get(BEFORE_EXCHANGE..).unwrap_or_default();
+        let (length, rest) = rest.split_first().unwrap_or((&0, &[]));
+        rest.get(..usize::from(*length)).unwrap_or_default()
+    }
+
     pub(crate) const fn mandatory(&self) -> bool {
         self.mandatory
     }
@@ -58,6 +65,8 @@ pub(crate) fn head(message: &Message, exchange: &str, mandatory: bool) -> Result
 }
 
 const BASIC: u16 = 60;
+/// Class, method and a reserved field.
+const BEFORE_EXCHANGE: usize = 2 + 2 + 2;
 /// Class, weight and the body's size.
 const BEFORE_PROPERTIES: usize = 2 + 2 + 8;
 

@@ -121,10 +121,7 @@ struct UnderWay {
 /// Takes the message into the line at the first poll, and waits for room.
 async fn admit(publisher: &Publisher, mut message: Message) -> Result<UnderWay, SendError> {
     let core = &publisher.handle.core;
-    let id = &mut message.properties_mut().message_id;
-    if id.is_none() {
-        *id = Some(publisher.handle.new_id());
-    }
+    publisher.handle.ids.mark(&mut message);
     if let Some(propagator) = publisher.handle.client.propagator() {
         trace::inject(propagator, &mut message);
     }

@@ -13,9 +13,9 @@ use super::handle::{Made, ScheduledHandle, Way};
 use super::set_up::DELAYED;
 use super::{Scheduler, Sent, Shared, ladder, set_up};
 use crate::conn::now;
-use crate::error::{Result, invalid};
+use crate::error::{Error, ReplyCode, Result, invalid};
 use crate::topology::{Piece, Queue};
-use crate::{Message, SendError};
+use crate::{Message, Receipt, SendError};
 
 /// A message to deliver later: await it for the receipt. Made by [`Scheduler::deliver_after`] and [`Scheduler::deliver_at`].
 #[must_use = "nothing is sent until it is awaited"]
@@ -94,10 +94,12 @@ async fn deliver(asked: Deliver) -> Sent {
     plan.stamp(&mut message);
     let sent = match plan.send(shared, message).await {
         // Somebody has deleted the ladder, or the broker is another one.
-        Err(failed) if plan.lacks_the_ladder(&failed) => plan.again(shared, failed).await,
+        Err(stopped) if plan.lacks_the_way(shared, &stopped).await => {
+            plan.again(shared, stopped.failed).await
+        }
         sent => sent,
     };
-    match sent {
+    match sent.map_err(|stopped| stopped.failed) {
         Ok(receipt) => {
             let handle = plan.handle(receipt.unique_id());
             Ok(receipt.of_scheduled(handle))
@@ -168,9 +170,13 @@ impl Plan {
         }
     }
 
-    async fn send(&self, shared: &Shared, mut message: Message) -> Sent {
+    async fn send(&self, shared: &Shared, mut message: Message) -> Result<Receipt, Stopped> {
         if let Err(error) = self.prepare(shared).await {
-            return Err(SendError::new(error, message));
+            let failed = SendError::new(error, message);
+            return Err(Stopped {
+                asked: Asked::Binding,
+                failed,
+            });
         }
         let (exchange, key) = match &self.way {
             Way::AtOnce => (ByteString::new(), self.target.clone()),
@@ -185,7 +191,12 @@ impl Plan {
         // That exchange leads nowhere at first, and says so.
         let mandatory = self.way != Way::Exchange;
         let publisher = shared.publisher.to(exchange);
-        publisher.send(message).mandatory(mandatory).await
+        let sent = publisher.send(message).mandatory(mandatory).await;
+        let asked = match self.way {
+            Way::AtOnce => Asked::Target,
+            _ => Asked::Way,
+        };
+        sent.map_err(|failed| Stopped { asked, failed })
     }
 
     /// Makes what leads to the target, and what the message waits in if that is its own.
@@ -225,16 +236,22 @@ impl Plan {
             .dead_letter_routing_key(self.word.clone())
     }
 
-    fn lacks_the_ladder(&self, failed: &SendError) -> bool {
-        let target = failed.error.message().contains("no queue");
-        self.way != Way::AtOnce && failed.kind() == ErrorKind::NotFound && !target
+    /// Whether what is missing is what leads to the target, and not that itself.
+    async fn lacks_the_way(&self, shared: &Shared, stopped: &Stopped) -> bool {
+        match stopped.asked {
+            _ if !is_missing(&stopped.failed.error) => false,
+            Asked::Target => false,
+            Asked::Way => true,
+            Asked::Binding => shared.client.queue(&self.target).await.is_ok(),
+        }
     }
 
-    async fn again(&self, shared: &Shared, failed: SendError) -> Sent {
+    async fn again(&self, shared: &Shared, failed: SendError) -> Result<Receipt, Stopped> {
         shared.bound().clear();
         if let Err(error) = set_up::whole_ladder(&shared.client, shared.quorum).await {
             tracing::warn!(%error, "the ladder of scheduled messages is gone, and can't be made");
-            return Err(failed);
+            let asked = Asked::Way;
+            return Err(Stopped { asked, failed });
         }
         self.send(shared, *failed.message).await
     }
@@ -247,6 +264,29 @@ impl Plan {
             way: self.way.clone(),
         })
     }
+}
+
+/// A send that failed.
+struct Stopped {
+    asked: Asked,
+    failed: SendError,
+}
+
+/// What the broker was asked for: it tells by that, not by its words, what it is that is not there.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    /// To lead the last exchange to the target: each of them may be missing.
+    Binding,
+    /// To take the message on its way.
+    Way,
+    /// To put it into its target.
+    Target,
+}
+
+/// An exchange or queue is not there (404), or no queue takes a message (312). A virtual host that is gone is another code.
+fn is_missing(error: &Error) -> bool {
+    let codes = [ReplyCode::NOT_FOUND, ReplyCode::NO_ROUTE];
+    error.kind() == ErrorKind::NotFound && error.code().is_some_and(|code| codes.contains(code))
 }
 
 /// What would have a message come early, or elsewhere too.
@@ -345,6 +385,28 @@ mod tests {
         let headers = message.properties().headers.as_ref().unwrap();
         let names: Vec<_> = headers.iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["own", DUE, DELAY]);
+    }
+
+    #[test]
+    fn what_is_missing_is_told_by_its_code_and_not_by_words() {
+        let words = "no queue 'q' in vhost '/'";
+        for (kind, code, missing) in [
+            (ErrorKind::NotFound, Some(ReplyCode::NOT_FOUND), true),
+            (ErrorKind::NotFound, Some(ReplyCode::NO_ROUTE), true),
+            // A virtual host that is gone.
+            (ErrorKind::NotFound, Some(ReplyCode::NOT_ALLOWED), false),
+            (ErrorKind::NotFound, None, false),
+            // A node that is away.
+            (ErrorKind::Busy, Some(ReplyCode::NOT_FOUND), false),
+            (ErrorKind::Auth, Some(ReplyCode::ACCESS_REFUSED), false),
+        ] {
+            let error = Error::builder(kind, words);
+            let error = match code {
+                Some(code) => error.code(code).build(),
+                None => error.build(),
+            };
+            assert_eq!(is_missing(&error), missing, "{kind:?} {code:?}");
+        }
     }
 
     #[test]

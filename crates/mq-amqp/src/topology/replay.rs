@@ -44,9 +44,9 @@ pub(crate) async fn replay(
         };
         match again(registry, &used, &item, &tell).await {
             Ok(()) => channel = Some(used),
-            Err(error) if connection.is_gone() || error.kind() == ErrorKind::Timeout => {
-                return Err(error);
-            }
+            // Whatever the broker has said of this one before.
+            Err(_) if connection.is_gone() => return Err(connection.lost().await),
+            Err(error) if error.kind() == ErrorKind::Timeout => return Err(error),
             // The broker has closed the channel with it.
             Err(error) => tell(Replayed::Refused {
                 what: describe(&item),

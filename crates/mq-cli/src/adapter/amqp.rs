@@ -4,37 +4,56 @@
 //!  QUEUE                   a queue, by the default exchange
 //!  EXCHANGE/ROUTING.KEY    an exchange: only to send
 //!  /QUEUE                  a queue whose name has a / in it
+//!  NAME[/PARTITIONS]       with an ordering key, or to receive in order: an ordered topic, of 8 partitions if it isn't said
 //! ```
 
+mod lanes;
+mod later;
+mod made;
 mod place;
 mod properties;
 mod receive;
+mod transaction;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use futures_util::{Stream, StreamExt as _};
-use mq_amqp::{Client, ClientBuilder, Error as AmqpError, ErrorKind, Message, Publisher, Queue};
+use mq_amqp::{
+    Client, ClientBuilder, Error as AmqpError, ErrorKind, Message, Publisher, Queue, Scheduler,
+    SendError, TransactionalPublisher, Unheard,
+};
 use mq_core::{Clock as _, SystemClock};
 use tokio::sync::OnceCell;
 
+pub use self::lanes::OfTopic;
+pub(super) use self::lanes::settle_ordered;
+use self::lanes::{Lanes, Publishing};
+use self::made::Made;
 use self::place::Place;
 pub(super) use self::receive::{recv, settle};
-use super::{
-    Error, Failed, Features, Options, Outgoing, QueueReady, Result, Sent, Unchanged, When,
-};
+use super::cmq::part;
+use super::{Error, Failed, Features, Options, Outgoing, QueueReady, Result, Sent, Unchanged};
 
 /// A client of AMQP. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Amqp {
     client: Client,
-    /// One an exchange, made when it is first needed.
-    publishers: Publishers,
+    /// One an exchange.
+    publishers: Made<Publisher>,
+    /// One an ordered topic.
+    in_order: Made<Publishing>,
+    scheduler: Arc<OnceCell<Scheduler>>,
+    /// One an exchange.
+    transactions: Made<TransactionalPublisher>,
     options: Arc<Options>,
 }
 
-type Publishers = Arc<Mutex<BTreeMap<String, Arc<OnceCell<Publisher>>>>>;
+/// A send that failed, and the id that its message got.
+struct Stopped {
+    error: Error,
+    id: Option<String>,
+}
 
 pub(super) const FEATURES: Features = Features {
     tags: false,
@@ -44,11 +63,11 @@ pub(super) const FEATURES: Features = Features {
     groups: false,
     from_earliest: true,
     compression: false,
-    ordered: false,
-    transactional: false,
-    scheduled: false,
-    cancel: false,
-    exact_times: false,
+    ordered: true,
+    transactional: true,
+    scheduled: true,
+    cancel: true,
+    exact_times: true,
     keys: false,
     properties: true,
     binary: true,
@@ -60,7 +79,10 @@ impl Amqp {
     pub(super) async fn connect(builder: ClientBuilder, options: Options) -> Result<Self> {
         Ok(Self {
             client: builder.connect().await?,
-            publishers: Arc::default(),
+            publishers: Made::default(),
+            in_order: Made::default(),
+            scheduler: Arc::default(),
+            transactions: Made::default(),
             options: Arc::new(options),
         })
     }
@@ -71,52 +93,38 @@ impl Amqp {
     }
 
     pub(super) async fn send(&self, message: Outgoing) -> Result<Sent, Failed> {
-        let (publisher, place, ready) = match self.ready(&message).await {
-            Ok(ready) => ready,
-            Err(error) => {
-                return Err(Failed {
-                    error,
-                    message: Box::new(message),
-                    id: None,
-                });
-            }
+        let sent = match (check(&message), &message.ordering_key, message.when) {
+            (Err(error), ..) => Err(error.into()),
+            (_, Some(key), _) => self.send_in_order(&message, key).await,
+            (_, None, Some(when)) => self.schedule(&message, when).await,
+            (_, None, None) => self.publish(&message).await,
         };
-        match publisher.send(ready).await {
-            Ok(receipt) => Ok(Sent {
-                id: receipt.unique_id().to_owned(),
-                topic: message.destination,
-                // Into which queues an exchange has led it, the broker does not say.
-                queue: place.into_queue().unwrap_or_default(),
-                offset: None,
-                durable: true,
-                handle: None,
-                at_once: false,
-            }),
-            Err(failed) => Err(Failed {
-                id: failed.message.message_id().map(str::to_owned),
-                error: failed.error.into(),
-                message: Box::new(message),
-            }),
-        }
+        sent.map_err(|Stopped { error, id }| Failed {
+            error,
+            message: Box::new(message),
+            id,
+        })
     }
 
-    /// By whom a message is sent, and as what.
-    async fn ready(&self, message: &Outgoing) -> Result<(Publisher, Place, Message)> {
-        check(message)?;
+    async fn publish(&self, message: &Outgoing) -> Result<Sent, Stopped> {
         let place = Place::parse(&message.destination)?;
         let publisher = self.publisher(place.exchange()).await?;
-        let mut ready = Message::new(place.routing_key().to_owned(), message.body.clone())
-            .timestamp(SystemClock.wall());
-        for (name, value) in message.properties.iter() {
-            ready = ready.header(name.to_owned(), value.to_owned());
-        }
-        Ok((publisher, place, ready))
+        let ready = outgoing(message, place.routing_key());
+        let receipt = publisher.send(ready).await?;
+        Ok(Sent {
+            id: receipt.unique_id().to_owned(),
+            topic: message.destination.clone(),
+            // Into which queues an exchange has led it, the broker does not say.
+            queue: place.into_queue().unwrap_or_default(),
+            offset: None,
+            durable: true,
+            handle: None,
+            at_once: false,
+        })
     }
 
     async fn publisher(&self, exchange: &str) -> Result<Publisher> {
-        // All who wait for it go on together, and so in their order.
-        let cell = Arc::clone(self.publishers().entry(exchange.to_owned()).or_default());
-        let made = cell.get_or_try_init(|| async {
+        let made = self.publishers.get(exchange, || async {
             let options = &self.options;
             let mut builder = self.client.publisher(exchange.to_owned());
             builder = builder.window(options.max_in_flight);
@@ -125,13 +133,7 @@ impl Amqp {
             }
             builder.build().await
         });
-        Ok(made.await?.clone())
-    }
-
-    fn publishers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<OnceCell<Publisher>>>> {
-        self.publishers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        Ok(made.await?)
     }
 
     /// One by one, as the protocol has it, and all under way together.
@@ -156,14 +158,20 @@ impl Amqp {
         sends.buffered(most)
     }
 
-    pub(super) async fn describe(&self, name: &str) -> Result<QueueReady> {
-        let queue = Place::queue(name)?;
-        let told = self.client.queue(&queue).await?;
-        Ok(QueueReady {
-            queue: told.name,
-            visible: told.messages,
-            consumers: told.consumers,
-        })
+    pub(super) async fn describe(&self, name: &str) -> Result<Vec<QueueReady>> {
+        let queues = match Lanes::explicit(name) {
+            Some(lanes) => Lanes::queues(&self.topic(&lanes).await?),
+            None => vec![Place::queue(name)?],
+        };
+        let asked = queues.iter().map(async |queue| {
+            let told = self.client.queue(queue).await?;
+            Ok(QueueReady {
+                queue: told.name,
+                visible: told.messages,
+                consumers: told.consumers,
+            })
+        });
+        join_all(asked).await.into_iter().collect()
     }
 
     /// Says what was made.
@@ -173,7 +181,12 @@ impl Amqp {
         queues: Option<u32>,
     ) -> Result<Vec<String>, Unchanged> {
         if queues.is_some() {
-            return Err(unchanged(invalid("an AMQP queue is one queue")));
+            let told = "an AMQP queue is one queue; NAME/PARTITIONS is an ordered topic";
+            return Err(unchanged(invalid(told)));
+        }
+        if let Some(lanes) = Lanes::explicit(name) {
+            self.declare(&lanes).await?;
+            return Ok(vec![lanes.to_string()]);
         }
         let queue = Place::queue(name).map_err(unchanged)?;
         self.client
@@ -184,6 +197,18 @@ impl Amqp {
 
     /// Says what is gone.
     pub(super) async fn delete_topic(&self, name: &str) -> Result<Vec<String>, Unchanged> {
+        if let Some(lanes) = Lanes::explicit(name) {
+            // Also that it has so many partitions: else some would stay.
+            let topic = self.topic(&lanes).await?;
+            self.client.delete_exchange(topic.name()).await?;
+            let mut gone = vec![topic.name().to_owned()];
+            for queue in Lanes::queues(&topic) {
+                let deleted = self.client.delete_queue(&queue).await;
+                deleted.map_err(|error| part(error, &gone))?;
+                gone.push(queue);
+            }
+            return Ok(vec![lanes.to_string()]);
+        }
         let queue = Place::queue(name).map_err(unchanged)?;
         // To delete what is not there is no error of the broker's, and looks like a mistyped name.
         let there = self.client.queue(&queue).await;
@@ -193,17 +218,39 @@ impl Amqp {
     }
 
     pub(super) async fn close(&self) -> Result<()> {
-        let made: Vec<_> = self.publishers().values().map(Arc::clone).collect();
-        let mut first = Ok(());
-        for publisher in made.iter().filter_map(|cell| cell.get()) {
-            if let Err(unheard) = publisher.flush().await {
-                let failed = unheard.last.into_iter().next();
-                first = first.and(failed.map_or(Ok(()), |failed| Err(failed.error.into())));
-            }
+        let mut flushed = Vec::new();
+        for publisher in self.publishers.all() {
+            flushed.push(publisher.flush().await);
+        }
+        for publishing in self.in_order.all() {
+            flushed.push(publishing.publisher.flush().await);
+        }
+        if let Some(scheduler) = self.scheduler.get() {
+            flushed.push(scheduler.flush().await);
+        }
+        for publisher in self.transactions.all() {
+            publisher.close().await;
         }
         self.client.close().await;
-        first
+        let mut failed = flushed.into_iter().filter_map(first_of);
+        failed.next().map_or(Ok(()), Err)
     }
+}
+
+/// What nobody heard of yet.
+fn first_of(flushed: Result<(), Unheard>) -> Option<Error> {
+    let failed = flushed.err()?.last.into_iter().next()?;
+    Some(failed.error.into())
+}
+
+/// As the client has it.
+fn outgoing(message: &Outgoing, routing_key: &str) -> Message {
+    let mut ready = Message::new(routing_key.to_owned(), message.body.clone());
+    ready = ready.timestamp(SystemClock.wall());
+    for (name, value) in message.properties.iter() {
+        ready = ready.header(name.to_owned(), value.to_owned());
+    }
+    ready
 }
 
 /// What AMQP's messages don't have, refused.
@@ -214,25 +261,25 @@ fn check(message: &Outgoing) -> Result<()> {
     if message.tag.is_some() {
         return Err(unsupported("AMQP's messages have no tags"));
     }
-    if message.ordering_key.is_some() {
-        return Err(unsupported(NO_ORDER));
+    if message.cancellable && message.when.is_none() {
+        return Err(invalid("only what is scheduled can be cancelled"));
     }
-    match message.when {
-        Some(When::At(_) | When::After(_) | When::Level(_)) => Err(no_schedule()),
-        None => Ok(()),
+    Ok(())
+}
+
+impl From<Error> for Stopped {
+    fn from(error: Error) -> Self {
+        Self { error, id: None }
     }
 }
 
-pub(super) fn no_transactions(message: Outgoing) -> Failed {
-    Failed {
-        error: unsupported("this version has no transactions over AMQP"),
-        message: Box::new(message),
-        id: None,
+impl From<SendError> for Stopped {
+    fn from(failed: SendError) -> Self {
+        Self {
+            id: failed.message.message_id().map(str::to_owned),
+            error: failed.error.into(),
+        }
     }
-}
-
-pub(super) fn no_schedule() -> Error {
-    unsupported("this version schedules nothing over AMQP")
 }
 
 pub(super) fn no_groups() -> Error {
@@ -259,5 +306,3 @@ pub(super) fn unchanged(error: Error) -> Unchanged {
         partial: false,
     }
 }
-
-const NO_ORDER: &str = "this version keeps no order of keys over AMQP";

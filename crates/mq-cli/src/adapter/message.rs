@@ -12,7 +12,7 @@ use mq_core::Properties;
 #[must_use]
 pub struct Outgoing {
     /// The topic or queue, without the client's namespace. For CMQ `QUEUE`, `QUEUE/SHARDS`, or `topic:NAME[/ROUTING.KEY]`;
-    /// for AMQP `QUEUE`, `EXCHANGE/ROUTING.KEY`, or `/QUEUE`.
+    /// for AMQP `QUEUE`, `EXCHANGE/ROUTING.KEY`, or `/QUEUE`, and `TOPIC[/PARTITIONS]` with an ordering key.
     pub destination: String,
     /// The content.
     pub body: Bytes,
@@ -26,6 +26,8 @@ pub struct Outgoing {
     pub properties: Properties,
     /// When it is to be delivered; default at once.
     pub when: Option<When>,
+    /// What is scheduled can be cancelled, where that has its price; elsewhere all of it can, or nothing.
+    pub cancellable: bool,
 }
 
 /// When a message is to be delivered.
@@ -155,6 +157,12 @@ impl Outgoing {
     /// Has it delivered then.
     pub const fn when(mut self, when: When) -> Self {
         self.when = Some(when);
+        self
+    }
+
+    /// Asks for a handle that cancels it, where that has its price.
+    pub const fn cancellable(mut self) -> Self {
+        self.cancellable = true;
         self
     }
 }

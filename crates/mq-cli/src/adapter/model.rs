@@ -107,8 +107,8 @@ pub enum Description {
     Ranges(Vec<QueueRange>),
     /// Queues without.
     Counts(Vec<QueueCount>),
-    /// One queue, of which is known what can be received.
-    Ready(QueueReady),
+    /// Queues of which is known what can be received.
+    Ready(Vec<QueueReady>),
 }
 
 /// How far a group is behind in one queue.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mq_rocketmq::{Client, ClientBuilder, ConsumerBuilder, ScheduledHandle};
 
-use super::{Result, amqp, cmq, control};
+use super::{Result, cmq, control};
 
 /// A service URL that was read and found good.
 #[derive(Debug, Clone)]
@@ -131,7 +131,7 @@ impl Target {
             Self::RocketMq(_) => Ok(handle.parse::<ScheduledHandle>().map(drop)?),
             Self::Cmq(_) | Self::CmqTcp(_) => Err(cmq::no_cancel()),
             Self::CmqControl(_) => Err(control::no_messages()),
-            Self::Amqp(_) => Err(amqp::no_schedule()),
+            Self::Amqp(_) => Ok(handle.parse::<mq_amqp::ScheduledHandle>().map(drop)?),
         }
     }
 }

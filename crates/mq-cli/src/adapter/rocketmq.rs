@@ -328,6 +328,8 @@ pub(super) fn given_back(failed: SendError) -> Failed {
                 Some(Schedule::After(delay)) => Some(When::After(delay)),
                 _ => None,
             },
+            // All of it can be.
+            cancellable: false,
         }),
         id: message.unique_id().map(str::to_owned),
         error: failed.error.into(),

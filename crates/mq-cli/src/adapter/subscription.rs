@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt as _;
 
-use super::{InOrder, Incoming, OfQueue, Result, Settle, amqp, cmq, rocketmq};
+use super::{InOrder, Incoming, OfQueue, OfTopic, Result, Settle, amqp, cmq, rocketmq};
 
 /// A member of a consumer group, or whatever the protocol has in its place.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub enum Subscription {
     CmqOrdered(Box<InOrder>),
     /// Of one AMQP queue.
     Amqp(mq_amqp::Consumer),
+    /// Of an ordered topic over AMQP.
+    AmqpOrdered(Box<OfTopic>),
 }
 
 /// A received message that is not settled yet. Dropped unsettled, it is delivered again by the protocol's retry policy.
@@ -41,6 +43,8 @@ pub enum Acker {
     CmqOrdered(Box<mq_cmq::ordered::OrderedDelivery>),
     /// Of one AMQP queue.
     Amqp(mq_amqp::Acker),
+    /// Of an ordered topic over AMQP.
+    AmqpOrdered(Box<mq_amqp::OrderedDelivery>),
 }
 
 impl Subscription {
@@ -55,6 +59,7 @@ impl Subscription {
             Self::Cmq(consumer) => consumer.recv().await,
             Self::CmqOrdered(consumer) => consumer.recv().await,
             Self::Amqp(consumer) => amqp::recv(consumer).await,
+            Self::AmqpOrdered(consumer) => consumer.recv().await,
         }
     }
 
@@ -65,6 +70,7 @@ impl Subscription {
             Self::Cmq(consumer) => consumer.close().await,
             Self::CmqOrdered(consumer) => consumer.close().await,
             Self::Amqp(consumer) => consumer.close().await,
+            Self::AmqpOrdered(consumer) => consumer.close().await,
         }
     }
 }
@@ -92,6 +98,7 @@ impl Acker {
             Self::Cmq(acker) => cmq::settle(acker, decision).boxed(),
             Self::CmqOrdered(delivery) => cmq::settle_ordered(*delivery, decision).boxed(),
             Self::Amqp(acker) => amqp::settle(acker, decision).boxed(),
+            Self::AmqpOrdered(delivery) => amqp::settle_ordered(*delivery, decision).boxed(),
         }
     }
 }

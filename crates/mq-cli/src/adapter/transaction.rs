@@ -3,7 +3,7 @@
 use mq_rocketmq::Verdict;
 
 use super::rocketmq::{RocketMq, given_back, outgoing};
-use super::{Broker, Failed, Outgoing, Result, amqp, control};
+use super::{Broker, Failed, Outgoing, Result, control};
 
 /// A transaction under way, with its message at the broker, which shows it to nobody yet. Dropped, the message is not delivered.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub enum Transaction {
     RocketMq(Box<mq_rocketmq::Transaction>),
     /// Over CMQ's TCP protocol: a half message, which the server forgets when it has asked about it in vain.
     Cmq(Box<mq_cmq::Prepared>),
+    /// Over AMQP: a half message in a queue of this process, where it stays if it is dropped: nobody's checker knows it.
+    Amqp(Box<mq_amqp::Transaction>),
 }
 
 impl Broker {
@@ -30,7 +32,7 @@ impl Broker {
             }
             Self::Cmq(broker) => Ok(Transaction::Cmq(Box::new(broker.begin(message).await?))),
             Self::CmqControl(_) => Err(control::not_sent(message)),
-            Self::Amqp(_) => Err(amqp::no_transactions(message)),
+            Self::Amqp(broker) => Ok(Transaction::Amqp(Box::new(broker.begin(message).await?))),
         }
     }
 }
@@ -45,6 +47,7 @@ impl Transaction {
         match self {
             Self::RocketMq(transaction) => Ok(transaction.commit().await?),
             Self::Cmq(prepared) => Ok(prepared.commit().await?),
+            Self::Amqp(transaction) => Ok(transaction.commit().await?),
         }
     }
 
@@ -57,6 +60,7 @@ impl Transaction {
         match self {
             Self::RocketMq(transaction) => Ok(transaction.rollback().await?),
             Self::Cmq(prepared) => Ok(prepared.rollback().await?),
+            Self::Amqp(transaction) => Ok(transaction.rollback().await?),
         }
     }
 }

@@ -10,8 +10,7 @@ pub(super) const AMQP: Dialect = Dialect {
     other_about: &OTHER_ABOUT,
 };
 
-const NO_COMMANDS: [(&str, &str); 4] = [
-    ("cancel", NO_SCHEDULE),
+const NO_COMMANDS: [(&str, &str); 3] = [
     (
         "topics",
         "AMQP can't list queues; the broker's own tools can, as rabbitmqctl list_queues",
@@ -23,21 +22,22 @@ const NO_COMMANDS: [(&str, &str); 4] = [
     ),
 ];
 
-const NO_FLAGS: [(&str, &str, &str); 16] = [
+const NO_FLAGS: [(&str, &str, &str); 12] = [
     (
         "send",
         "key",
         "AMQP's messages have no keys: -p sets a header",
     ),
-    ("send", "ordering_key", NO_ORDER),
     (
         "send",
         "tag",
         "AMQP's messages have no tags: write a routing key, as exchange/routing.key",
     ),
-    ("send", "deliver_after", NO_SCHEDULE),
-    ("send", "deliver_at", NO_SCHEDULE),
-    ("send", "deliver_level", NO_SCHEDULE),
+    (
+        "send",
+        "deliver_level",
+        "AMQP has no delay levels: use --deliver-after",
+    ),
     ("send", "compress", "AMQP's bodies go as they are"),
     (
         "recv",
@@ -49,31 +49,58 @@ const NO_FLAGS: [(&str, &str, &str); 16] = [
         "filter",
         "AMQP filters where a queue is bound to an exchange",
     ),
-    ("recv", "ordered", NO_ORDER),
     ("bench", "group", "AMQP has no consumer groups"),
     (
         "bench",
         "batch",
         "AMQP sends messages one by one: --in-flight says how many at a time",
     ),
-    ("bench", "ordered", NO_ORDER),
-    ("create", "queues", "NAME is one queue"),
+    ("bench", "ordered", "bench sends no ordering keys"),
+    (
+        "create",
+        "queues",
+        "NAME is one queue; NAME/PARTITIONS is an ordered topic",
+    ),
     ("create", "group", "AMQP has no consumer groups"),
     ("delete", "group", "AMQP has no consumer groups"),
 ];
 
-const OTHER_HELP: [(&str, &str, &str); 10] = [
+const OTHER_HELP: [(&str, &str, &str); 14] = [
     (
         "send",
         "topic",
-        "A queue, or exchange/routing.key; /NAME is a queue whose name has a / in it",
+        "A queue, or exchange/routing.key; /NAME is a queue whose name has a / in it. With --ordering-key an ordered topic, NAME/PARTITIONS",
+    ),
+    (
+        "send",
+        "ordering_key",
+        "Keep the order of the messages that have the same one: they go to one partition of the ordered topic, one after the other",
+    ),
+    (
+        "send",
+        "deliver_after",
+        "Deliver it to its queue so long from now, such as 5s, 1h30m or 2d, rounded up to 100 ms; the first time makes the ladder, 28 queues",
+    ),
+    (
+        "send",
+        "deliver_at",
+        "Deliver it to its queue at this time, such as 2026-11-20T12:00:00Z, rounded up to 100 ms",
     ),
     (
         "send",
         "properties",
         "A header, as text; may be given several times",
     ),
-    ("recv", "topic", QUEUE),
+    (
+        "recv",
+        "topic",
+        "A queue; /NAME if its name has a / in it. With --ordered an ordered topic, NAME/PARTITIONS",
+    ),
+    (
+        "recv",
+        "ordered",
+        "In order: the next message of a partition comes when the one before it is acknowledged",
+    ),
     (
         "recv",
         "from",
@@ -90,9 +117,9 @@ const OTHER_HELP: [(&str, &str, &str); 10] = [
         "A queue, or with send exchange/routing.key",
     ),
     ("bench", "in_flight", "How many sends may be under way"),
-    ("create", "name", QUEUE),
-    ("delete", "name", QUEUE),
-    ("describe", "name", QUEUE),
+    ("create", "name", ANY),
+    ("delete", "name", ANY),
+    ("describe", "name", ANY),
 ];
 
 const OTHER_ABOUT: [(&str, &str); 4] = [
@@ -106,11 +133,13 @@ const OTHER_ABOUT: [(&str, &str); 4] = [
     ),
     (
         "create",
-        "Create a queue, durable and classic; one that is there like that stays",
+        "Create a queue, durable and classic, or an ordered topic; one that is there like that stays",
     ),
-    ("delete", "Delete a queue with its messages"),
+    (
+        "delete",
+        "Delete a queue or ordered topic with its messages",
+    ),
 ];
 
-const QUEUE: &str = "A queue; /NAME if its name has a / in it";
-const NO_SCHEDULE: &str = "this version schedules nothing over AMQP";
-const NO_ORDER: &str = "this version keeps no order of keys over AMQP; one receiver gets what a queue holds in its order";
+const ANY: &str =
+    "A queue; /NAME if its name has a / in it; NAME/PARTITIONS for an ordered topic, as orders/8";

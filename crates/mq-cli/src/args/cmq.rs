@@ -19,13 +19,18 @@ const NO_COMMANDS: [(&str, &str); 3] = [
     ),
 ];
 
-const NO_FLAGS: [(&str, &str, &str); 11] = [
+const NO_FLAGS: [(&str, &str, &str); 12] = [
     ("send", "key", "CMQ's messages have no keys"),
     ("send", "properties", "CMQ's messages have no properties"),
     (
         "send",
         "deliver_level",
         "CMQ has no delay levels: use --deliver-after",
+    ),
+    (
+        "send",
+        "cancellable",
+        "a message that was sent can't be taken back",
     ),
     ("send", "compress", "CMQ's bodies are text"),
     (

@@ -84,6 +84,17 @@ impl Node {
             .map(drop)
     }
 
+    /// Has it write down which quorum queues it has. By itself it does so up to 3 s later, and not while they are busy: killed before, it knows no more
+    /// where their messages are, makes an empty one in the place of each, and no leader for it.
+    ///
+    /// # Errors
+    /// Those of [`Node::ctl`].
+    // rabbitmq/ra: ra_directory.erl, register_name, init (auto_save); rabbitmq-server: rabbit_quorum_queue.erl, recover
+    pub fn write_down_quorum_queues(&self) -> Result<()> {
+        let tables = "[ok = dets:sync(Table) || Table <- dets:all()].";
+        self.ctl(&["eval", tables]).map(drop)
+    }
+
     /// Has it believe that its memory is short, so that it blocks who publishes, or has enough again.
     ///
     /// # Errors

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mq_cli::adapter::{Broker, Consume, From, Outgoing, Settle, Subscription};
+use mq_cli::adapter::{Broker, Consume, From, Outgoing, Sent, Settle, Subscription};
 
-use super::{ack, end, next, number, send_numbers};
+use super::{ack, end, next, number};
 use crate::conformance::Subject;
 use crate::harness::unique;
 
@@ -44,17 +44,28 @@ pub(super) async fn ordered_by_key(subject: Subject) {
     end(broker, [subscription]).await;
 }
 
-pub(super) async fn ordered_in_turn(subject: Subject) {
-    let (broker, topic) = (subject.connect().await, subject.topic("turn").await);
-    let sent = send_numbers(&broker, &topic, 0..40).await;
-    let subscription = in_order(&broker, &topic, None).await;
-    let mut wanted: BTreeMap<String, Vec<Option<i64>>> = BTreeMap::new();
-    for one in &sent {
-        wanted
-            .entry(one.queue.clone())
-            .or_default()
-            .push(one.offset);
+/// Messages for every queue of a topic: with a key each where nothing else leads to them.
+async fn spread(subject: Subject, broker: &Broker, topic: &str, count: usize) -> Vec<Sent> {
+    let mut sent = Vec::new();
+    for number in 0..count {
+        let mut message = Outgoing::new(topic, number.to_string());
+        if subject.has_lanes_of_keys() {
+            message = message.ordering_key(format!("key-{number}"));
+        }
+        sent.push(broker.send(message).await.expect("stored"));
     }
+    sent
+}
+
+pub(super) async fn ordered_in_turn(subject: Subject) {
+    let (broker, topic) = (subject.connect().await, subject.lanes("turn").await);
+    let sent = spread(subject, &broker, &topic, 40).await;
+    let subscription = in_order(&broker, &topic, None).await;
+    let mut wanted: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for one in sent {
+        wanted.entry(one.queue).or_default().push(one.id);
+    }
+    assert!(wanted.len() > 1, "all are in one queue");
     // One of each queue is held, and no more come.
     let mut held = Vec::new();
     for _ in 0..wanted.len() {
@@ -62,16 +73,16 @@ pub(super) async fn ordered_in_turn(subject: Subject) {
     }
     let early = tokio::time::timeout(Duration::from_millis(300), subscription.recv()).await;
     assert!(early.is_err(), "a second one of a queue");
-    let mut seen: BTreeMap<String, Vec<Option<i64>>> = BTreeMap::new();
+    let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut failed = None;
     while seen.values().map(Vec::len).sum::<usize>() < 40 {
         let delivery = match held.pop() {
             Some(delivery) => delivery,
             None => next(&subscription).await,
         };
-        let (queue, offset) = (delivery.message.queue.clone(), delivery.message.offset);
+        let (queue, id) = (delivery.message.queue.clone(), delivery.message.id.clone());
         // The first one of the first queue fails once, and is the next of its queue.
-        let place = (queue.clone(), offset);
+        let place = (queue.clone(), id.clone());
         if failed.as_ref().is_none_or(|(of, _)| *of == queue) {
             let count = delivery.message.redelivery_count;
             if failed.is_none() {
@@ -83,7 +94,7 @@ pub(super) async fn ordered_in_turn(subject: Subject) {
             let again = failed == Some(place);
             assert_eq!(count, u32::from(again));
         }
-        seen.entry(queue).or_default().push(offset);
+        seen.entry(queue).or_default().push(id);
         ack(delivery).await;
     }
     assert_eq!(seen, wanted);
@@ -91,8 +102,8 @@ pub(super) async fn ordered_in_turn(subject: Subject) {
 }
 
 pub(super) async fn ordered_dead_letter(subject: Subject) {
-    let (broker, topic) = (subject.connect().await, subject.topic("park").await);
-    let sent = send_numbers(&broker, &topic, 0..20).await;
+    let (broker, topic) = (subject.connect().await, subject.lanes("park").await);
+    let sent = spread(subject, &broker, &topic, 20).await;
     let subscription = in_order(&broker, &topic, Some(1)).await;
     let bad = &sent[0];
     let mut seen = Vec::new();

@@ -174,6 +174,7 @@ impl Channels {
                 if !matches!(slot.phase, Phase::Closing { .. })
                     && let Some(slot) = place.take()
                 {
+                    slot.lane.blamed((told.class_id, told.method_id));
                     slot.lost(&refused(told.reply_code, &told.reply_text));
                 }
             }
@@ -198,7 +199,7 @@ impl Channels {
                     out.method(id, &answer.into());
                 }
             }
-            incoming if is_reply(&incoming) => slot.replied(incoming)?,
+            incoming if slot.is_reply(&incoming) => slot.replied(incoming)?,
             incoming => {
                 slot.lane.incoming(incoming)?;
                 return Ok(Some(Key {
@@ -229,6 +230,20 @@ impl Channels {
 }
 
 impl Slot {
+    /// What answers a call; all else is the lane's.
+    fn is_reply(&self, incoming: &Incoming) -> bool {
+        let (Incoming::Method(method) | Incoming::Content(method, _)) = incoming;
+        let told = matches!(
+            method,
+            Method::BasicDeliver(_)
+                | Method::BasicReturn(_)
+                | Method::BasicAck(_)
+                | Method::BasicNack(_)
+                | Method::BasicCancel(_)
+        );
+        !told && !self.lane.has_asked(method)
+    }
+
     /// An answer, which is to be that of the oldest call.
     fn replied(&mut self, told: Incoming) -> Result<(), Malformed> {
         let (Incoming::Method(method) | Incoming::Content(method, _)) = &told;
@@ -275,19 +290,6 @@ fn close(slot: &mut Slot, id: u16, closed: Option<oneshot::Sender<()>>, out: &mu
         method_id: 0,
     };
     out.method(id, &method.into());
-}
-
-/// What answers a call; all else is the lane's.
-const fn is_reply(incoming: &Incoming) -> bool {
-    let (Incoming::Method(method) | Incoming::Content(method, _)) = incoming;
-    !matches!(
-        method,
-        Method::BasicDeliver(_)
-            | Method::BasicReturn(_)
-            | Method::BasicAck(_)
-            | Method::BasicNack(_)
-            | Method::BasicCancel(_)
-    )
 }
 
 /// An answer to nothing that was asked.

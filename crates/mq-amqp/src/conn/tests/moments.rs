@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Everything that a client does, each once.
-const MOMENTS: [&str; 15] = [
+const MOMENTS: [&str; 18] = [
     "connection.ConnectionOpen",
     "channel.ChannelOpen",
     "exchange.ExchangeDeclare",
@@ -26,6 +26,9 @@ const MOMENTS: [&str; 15] = [
     "confirm.ConfirmSelect",
     "basic.BasicPublish",
     "basic.BasicCancel",
+    "tx.TxSelect",
+    "tx.TxCommit",
+    "tx.TxRollback",
     "channel.ChannelClose",
     "connection.ConnectionClose",
 ];
@@ -45,6 +48,16 @@ async fn everything(peer: &Peer, client: &Client) -> Result<(), Error> {
     }
     within(consumer.close()).await;
     within(publisher.close()).await.map_err(|_| closed())?;
+    let mut channel = client.tx_channel().build().await?;
+    for commits in [true, false] {
+        let tx = channel.begin().await?;
+        tx.publish("", Message::new("q", "x")).await?;
+        if commits {
+            tx.commit().await?;
+        } else {
+            tx.rollback().await?;
+        }
+    }
     Ok(())
 }
 
@@ -105,7 +118,7 @@ async fn the_connection_is_closed_at_any_moment() {
 /// A channel that is closed takes its call along and nothing else; what publishes and consumes opens another one.
 #[tokio::test]
 async fn a_channel_is_closed_at_any_moment() {
-    for moment in &MOMENTS[1..13] {
+    for moment in &MOMENTS[1..16] {
         for instead in [true, false] {
             let peer = once(moment, instead, |channel| channel_close(channel, 541)).await;
             let client = peer.connect().await;
@@ -182,7 +195,12 @@ async fn the_connection_is_blocked_at_any_moment() {
         let helping = async {
             loop {
                 tokio::time::sleep(Duration::from_millis(20)).await;
-                peer.say(&blocked(false)).await;
+                // No server says it in a handshake.
+                for said in peer.said() {
+                    if said.name == "connection.ConnectionOpen" {
+                        peer.tell(said.connection, &blocked(false)).await;
+                    }
+                }
             }
         };
         tokio::select! {

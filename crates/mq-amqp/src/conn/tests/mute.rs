@@ -95,6 +95,9 @@ fn calls() -> Calls {
         ("confirm.ConfirmSelect", |client| {
             to(async move { client.publisher("").build().await })
         }),
+        ("tx.TxSelect", |client| {
+            to(async move { client.tx_channel().build().await })
+        }),
         ("basic.BasicQos", |client| {
             to(async move { client.consumer("q").build().await })
         }),
@@ -141,7 +144,7 @@ async fn each_call_ends_at_its_time_when_there_is_no_connection() {
         let error = result.unwrap_err();
         // A publisher dials a connection of its own.
         let wanted = match name {
-            "confirm.ConfirmSelect" => ErrorKind::Connect,
+            "confirm.ConfirmSelect" | "tx.TxSelect" => ErrorKind::Connect,
             _ => ErrorKind::Timeout,
         };
         let dials = error.kind() == ErrorKind::Connect && wanted == ErrorKind::Timeout;

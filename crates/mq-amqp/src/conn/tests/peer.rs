@@ -2,7 +2,7 @@
 
 mod words;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,7 @@ pub(crate) struct Said {
     pub(crate) channel: u16,
     /// The method's name; `header` and `heartbeat` for what is none.
     pub(crate) name: &'static str,
-    /// Of a message: its number on its channel, from 1 on.
+    /// Of a message: its number on its channel, from 1 on; 0 in a transaction.
     pub(crate) tag: u64,
     /// `None` for the protocol header and for heartbeats.
     pub(crate) incoming: Option<Incoming>,
@@ -244,6 +244,8 @@ struct Conversation<'a> {
     shared: &'a Shared,
     inbound: BytesMut,
     channels: HashMap<u16, (Assembler, u64)>,
+    /// Those in transactional mode.
+    transactional: HashSet<u16>,
     /// The protocol header has come.
     greeted: bool,
     /// Nothing is read until then.
@@ -258,6 +260,7 @@ impl<'a> Conversation<'a> {
             shared,
             inbound: BytesMut::new(),
             channels: HashMap::new(),
+            transactional: HashSet::new(),
             greeted: false,
             deaf: None,
         }
@@ -331,13 +334,19 @@ impl<'a> Conversation<'a> {
         let mut tag = 0;
         let name = match &incoming {
             Some(Incoming::Content(method, _)) => {
-                *published += 1;
-                tag = *published;
+                if !self.transactional.contains(&channel) {
+                    *published += 1;
+                    tag = *published;
+                }
                 method.name()
             }
             Some(Incoming::Method(method)) => {
                 if matches!(method, Method::ChannelOpen(_)) {
                     *published = 0;
+                    self.transactional.remove(&channel);
+                }
+                if matches!(method, Method::TxSelect(_)) {
+                    self.transactional.insert(channel);
                 }
                 method.name()
             }

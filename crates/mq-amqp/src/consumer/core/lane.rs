@@ -116,10 +116,10 @@ impl Core {
 
 /// A stream's messages come by whole chunks, whatever the prefetch, and a chunk counts its entries with 16 bits.
 // rabbitmq-server 3.10: rabbit_stream_queue.erl, stream_entries; osiris_log.erl, the chunk header's NumEntries
-const CHUNK: usize = 65_536;
+pub(crate) const CHUNK: usize = 65_536;
 
 /// Whether it has the header that each delivery of a stream has.
-fn has_offset(content: &Content) -> bool {
+pub(crate) fn has_offset(content: &Content) -> bool {
     let properties = Properties::decode(content.properties.clone()).ok();
     let headers = properties.and_then(|properties| properties.headers);
     headers.is_some_and(|headers| headers.get(STREAM_OFFSET).is_some())

@@ -159,9 +159,10 @@ impl Slot {
         resolved.push((answer, result));
     }
 
-    /// Whether the server may say of it that no queue takes it.
-    pub(super) const fn may_come_back(&self) -> bool {
-        self.head.mandatory() && self.returned.is_none()
+    /// Whether the server may say of it that no queue takes it from this exchange, which needn't be the publisher's own.
+    pub(super) fn may_come_back(&self, exchange: &str) -> bool {
+        let there = self.head.exchange() == exchange.as_bytes();
+        there && self.head.mandatory() && self.returned.is_none()
     }
 
     /// Whether a content has this message's body, and whether its properties: the body counts for more, since servers may write to the headers.

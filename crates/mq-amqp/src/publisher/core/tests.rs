@@ -34,7 +34,8 @@ struct Bench {
 impl Bench {
     fn new(seed: u64) -> Self {
         Self {
-            core: Core::new("x".into(), 8, 1 << 20, None),
+            // Its messages go to another exchange, as a scheduler's do.
+            core: Core::new("own".into(), 8, 1 << 20, None),
             broker: Broker::default(),
             dice: fastrand::Rng::with_seed(seed),
             answers: BTreeMap::new(),

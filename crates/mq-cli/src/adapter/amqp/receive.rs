@@ -6,31 +6,37 @@ use std::time::{Duration, SystemTime};
 use mq_amqp::{Consumer, Error as AmqpError, Received, ReplyCode, RetryPolicy, Value};
 use mq_core::{Clock as _, SystemClock};
 
-use super::super::{Acker, Consume, Delivery, From, Incoming, Result, Settle};
+use super::super::{Acker, Consume, Delivery, From, Incoming, Result, Settle, Subscription};
 use super::properties::{OFFSET, properties};
-use super::{Amqp, NO_ORDER, Place, unsupported};
+use super::{Amqp, Place, unsupported};
 
 impl Amqp {
-    pub(in crate::adapter) async fn consume(&self, consume: &Consume) -> Result<Consumer> {
-        if consume.ordered {
-            return Err(unsupported(NO_ORDER));
-        }
+    pub(in crate::adapter) async fn consume(&self, consume: &Consume) -> Result<Subscription> {
         if consume.filter != "*" {
             let told = "AMQP filters where a queue is bound to an exchange";
             return Err(unsupported(told));
         }
+        if consume.ordered {
+            let consumer = self.consume_in_order(consume).await?;
+            return Ok(Subscription::AmqpOrdered(Box::new(consumer)));
+        }
+        let consumer = self.consume_queue(consume).await?;
+        Ok(Subscription::Amqp(consumer))
+    }
+
+    async fn consume_queue(&self, consume: &Consume) -> Result<Consumer> {
         let queue = Place::queue(&consume.topic)?;
         if consume.from == From::Earliest {
             // Only a stream is begun somewhere. AMQP does not tell what a queue is, and others refuse the argument.
-            match self.begin(&queue, consume, Some("first")).await {
+            match self.begin_at(&queue, consume, Some("first")).await {
                 Err(error) if error.code() == Some(&ReplyCode::PRECONDITION_FAILED) => {}
                 begun => return Ok(begun?),
             }
         }
-        Ok(self.begin(&queue, consume, None).await?)
+        Ok(self.begin_at(&queue, consume, None).await?)
     }
 
-    async fn begin(
+    async fn begin_at(
         &self,
         queue: &str,
         consume: &Consume,
@@ -62,7 +68,7 @@ pub(in crate::adapter) async fn recv(consumer: &Consumer) -> Result<Option<Deliv
     }))
 }
 
-fn incoming(received: &Received, queue: &str) -> Incoming {
+pub(super) fn incoming(received: &Received, queue: &str) -> Incoming {
     let told = received.message().properties();
     let born_at = told.timestamp.map(Duration::from_secs);
     Incoming {
@@ -86,12 +92,16 @@ pub(in crate::adapter) fn settle(
     decision: Settle,
 ) -> impl Future<Output = Result<()>> + Send {
     // The decision is recorded here, not when the future is polled.
-    let settling = acker.settle(match decision {
+    let settling = acker.settle(translated(decision));
+    async move { Ok(settling.await?) }
+}
+
+pub(super) const fn translated(decision: Settle) -> mq_amqp::Settle {
+    match decision {
         Settle::Ack => mq_amqp::Settle::Ack,
         Settle::Retry => mq_amqp::Settle::Retry,
         Settle::RetryAfter(delay) => mq_amqp::Settle::RetryAfter(delay),
         Settle::DeadLetter => mq_amqp::Settle::DeadLetter,
         Settle::Release => mq_amqp::Settle::Release,
-    });
-    async move { Ok(settling.await?) }
+    }
 }

@@ -15,6 +15,8 @@ pub(super) fn usual(said: &Said) -> BytesMut {
     let reply: Method = match &said.incoming {
         None if said.name == "header" => start("PLAIN AMQPLAIN"),
         None => return BytesMut::new(),
+        // Nothing is confirmed in a transaction.
+        Some(Incoming::Content(..)) if said.tag == 0 => return BytesMut::new(),
         Some(Incoming::Content(..)) => BasicAck {
             delivery_tag: said.tag,
             multiple: false,
@@ -56,7 +58,11 @@ pub(super) fn usual(said: &Said) -> BytesMut {
                 consumer_tag: cancel.consumer_tag.clone(),
             }
             .into(),
+            Method::BasicRecover(_) => BasicRecoverOk {}.into(),
             Method::ConfirmSelect(_) => ConfirmSelectOk {}.into(),
+            Method::TxSelect(_) => TxSelectOk {}.into(),
+            Method::TxCommit(_) => TxCommitOk {}.into(),
+            Method::TxRollback(_) => TxRollbackOk {}.into(),
             _ => return BytesMut::new(),
         },
     };
@@ -147,11 +153,16 @@ pub(crate) fn nack(channel: u16, tag: u64, multiple: bool) -> BytesMut {
 }
 
 pub(crate) fn channel_close(channel: u16, code: u16) -> BytesMut {
+    channel_close_for(channel, code, (0, 0))
+}
+
+/// Because of a method of the client's.
+pub(crate) fn channel_close_for(channel: u16, code: u16, method: (u16, u16)) -> BytesMut {
     let method = ChannelClose {
         reply_code: code,
         reply_text: "a test".into(),
-        class_id: 0,
-        method_id: 0,
+        class_id: method.0,
+        method_id: method.1,
     };
     frame(channel, method)
 }

@@ -62,11 +62,21 @@ final class Calls {
             case "Get" -> get(given);
             case "Call" -> ask(given);
             case "Serve" -> serve(given);
+            case "Partition" -> new JSONObject().put("partition", partition(given.getString("key"), given.getLong("partitions")));
             case "Transact" -> transact(given);
             case "UpdateSecret" -> new JSONObject().put("updated", refresh.action.call());
             case "Close" -> close();
             default -> throw new UnsupportedOperationException(action);
         };
+    }
+
+    // As docs/amqp/ordered.md shows it.
+    static long partition(String key, long partitions) {
+        long hash = 0xcbf29ce484222325L;
+        for (byte each : key.getBytes(StandardCharsets.UTF_8)) {
+            hash = (hash ^ (each & 0xff)) * 0x100000001b3L;
+        }
+        return Long.remainderUnsigned(hash, partitions);
     }
 
     private Channel channel() throws IOException {
