@@ -128,7 +128,8 @@ async fn real_own_amqp_scheduled_thousands_of_timers_are_kept_and_taken_back() {
     full.tell("made", &empty, count, begun);
     assert_eq!(queues(&world).await, all + count);
     let each = full.erlang.saturating_sub(empty.erlang) / count as u64;
-    assert!(each < MOST_EACH, "{each} B each");
+    // Far above what was measured; of few, most is what the node takes for other things.
+    assert!(each < size(1_000_000, 200_000), "{each} B each");
     // What they cost that only wait.
     let begun = now();
     tokio::time::sleep(Duration::from_secs(size(1, 30))).await;
@@ -197,6 +198,3 @@ async fn real_own_amqp_scheduled_timers_that_are_due_at_once() {
     }
     world.client.close().await;
 }
-
-/// Far above what was measured, in bytes.
-const MOST_EACH: u64 = 200_000;
