@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use mq_amqp::{
-    Binding, Cancel, Client, Endpoint, Event, Exchange, Message, OrderedPublisher, OrderedTopic, Outcome,
-    Overflow, Publisher, Queue, Received, RetryPolicy, Secret, Settle,
+    Binding, Cancel, Client, Endpoint, Event, Exchange, Message, OrderedPublisher, OrderedTopic,
+    Outcome, Overflow, Publisher, Queue, Received, RetryPolicy, Secret, Settle,
 };
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
