@@ -117,6 +117,7 @@ fn pages() -> Vec<(String, String)> {
             "guarantees",
             "ordered",
             "transactional",
+            "scheduled",
             "from-pika",
             "from-lapin",
         ] {

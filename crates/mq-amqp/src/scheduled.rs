@@ -42,9 +42,11 @@ use crate::{Message, Receipt, SendError};
 /// If its queue is gone when it is due, it goes to the queue `mq.delay.v1.undelivered`, where `x-mq-reason` says so to consumers of this crate, and
 /// `x-death` to others. That is also so of a queue that was deleted and made again since, unless something was scheduled for it after that.
 ///
+/// Its queue may be classic or a quorum queue, and no stream: a broker before 3.12 loses, without a word, what it dead-letters to a stream.
+///
 /// A delay is counted from when the broker has the message: one that is sent again after a lost connection counts anew, and may then come twice,
-/// under the same id. A broker that is killed, not stopped, just when a message passes from one queue to the next, may repeat it, or lose it
-/// unless the ladder is of [quorum queues](SchedulerBuilder::quorum); so may a cluster of which a node stops.
+/// under the same id. A broker that is killed, not stopped, just when a message passes from one queue to the next, may lose it, or repeat
+/// it, unless the ladder is of [quorum queues](SchedulerBuilder::quorum), which may repeat it alone; so may a cluster of which a node stops.
 ///
 /// ```no_run
 /// # async fn run(client: mq_amqp::Client) -> Result<(), Box<dyn std::error::Error>> {

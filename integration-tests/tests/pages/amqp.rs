@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use mq_amqp::{
-    Binding, Client, Endpoint, Event, Exchange, Message, OrderedPublisher, OrderedTopic, Outcome,
-    Overflow, Publisher, Queue, Received, RetryPolicy, Secret, Settle,
+    Binding, Cancel, Client, Endpoint, Event, Exchange, Message, OrderedPublisher, OrderedTopic,
+    Outcome, Overflow, Publisher, Queue, Received, RetryPolicy, Secret, Settle,
 };
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -71,6 +71,26 @@ async fn retries(client: Client) -> Result {
             Ok::<_, MyError>(Settle::Ack)
         })
         .await?;
+    Ok(())
+}
+
+async fn scheduled(client: Client) -> Result {
+    let scheduler = client.scheduler().build().await?;
+    let message = Message::new("reminders", "call back");
+    scheduler
+        .deliver_after(message, Duration::from_secs(3600))
+        .await?;
+
+    let message = Message::new("orders.unpaid", "order 17");
+    let due = Duration::from_secs(900);
+    let receipt = scheduler.deliver_after(message, due).cancellable().await?;
+    let handle = receipt.scheduled().expect("it was scheduled").to_string();
+
+    match scheduler.cancel(&handle.parse()?).await? {
+        Cancel::Cancelled => {}
+        Cancel::TooLate => {}
+        _ => {}
+    }
     Ok(())
 }
 

@@ -52,8 +52,10 @@ impl Deliver {
         }
     }
 
-    /// It waits in a queue of its own, exact to the millisecond, and [`Scheduler::cancel`] can take it back. Default no. Such a queue costs the
-    /// broker some 41 KB of memory and a declaration: good for thousands at a time, not for millions. It goes by itself after the message has.
+    /// It waits in a queue of its own, exact to the millisecond, and [`Scheduler::cancel`] can take it back. Default no.
+    ///
+    /// Such a queue costs a node about 65 KB of memory, an open file, and 3 ms of CPU to make: good for 10 000 at a time, where the node may open so many
+    /// files, and not for more. It goes by itself two minutes after the message has. A thousand that are due in the same millisecond took a node 3 s.
     pub const fn cancellable(mut self) -> Self {
         self.cancellable = true;
         self

@@ -13,7 +13,12 @@ pub(super) async fn scheduled_on_time(subject: Subject) {
     let subscription = earliest(&broker, &topic, &unique("group")).await;
     // Sent the latest first, in both forms.
     let features = broker.features();
-    let step = if features.exact_times { 500 } else { 1000 };
+    // A busy RabbitMQ takes a while to make a queue for a message.
+    let step = if features.exact_times && !subject.is_amqp() {
+        500
+    } else {
+        1000
+    };
     let delays = [4, 3, 2, 1].map(|steps| Duration::from_millis(steps * step));
     let mut due = Vec::new();
     for (index, delay) in delays.into_iter().enumerate() {
