@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn bill(channel: &mut TxChannel, bills: &str, attempt: u32) -> Result<(), Box<dyn Error>> {
     let mut tx = channel.begin().await?;
     let Some(order) = tx.recv().await? else {
-        return Ok(());
+        return Ok(tx.commit().await?);
     };
     let text = format!("a bill for {}", order.text().unwrap_or_default());
     tx.publish("", Message::new(bills.to_owned(), text)).await?;

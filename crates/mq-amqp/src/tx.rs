@@ -57,7 +57,8 @@ pub struct TxChannel {
 }
 
 impl TxChannel {
-    /// Begins a transaction. If the last channel was lost, another one is opened.
+    /// Begins a transaction. If the last channel was lost, another one is opened. An auto-delete queue is gone with the last one, unless others consume it: then this is
+    /// an error of kind `NotFound`.
     ///
     /// The last transaction's rollback is waited for, if it was dropped.
     ///
@@ -170,7 +171,8 @@ impl Tx<'_> {
     }
 
     /// The next message of the queue; `None` when this transaction has received as many as the [prefetch](TxChannelBuilder::prefetch) lets come, or
-    /// when its channel does not consume. It waits for ever where nothing comes.
+    /// when its channel does not consume. It waits for ever where nothing comes. A message larger than
+    /// [`max_message_size`](crate::ClientBuilder::max_message_size) counts as received: it is refused with the commit, and comes again after a rollback.
     ///
     /// What is neither acknowledged nor rejected nor released by the commit stays with the channel: the next transaction receives it first, as another attempt.
     ///

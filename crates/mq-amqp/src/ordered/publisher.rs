@@ -187,6 +187,10 @@ impl OrderedPublisher {
     pub async fn flush(&self) -> Result<(), Unheard> {
         // Closed, nothing new comes, and what is under way is waited for by who closed it.
         let _all = self.shared.room.acquire_many(self.shared.window).await;
+        self.unheard()
+    }
+
+    fn unheard(&self) -> Result<(), Unheard> {
         let unheard = std::mem::take(&mut self.shared.state().unheard);
         if unheard.count == 0 {
             return Ok(());
@@ -203,9 +207,10 @@ impl OrderedPublisher {
     /// As [`flush`](Self::flush).
     pub async fn close(self) -> Result<(), Unheard> {
         self.shared.closing.store(true, Ordering::Relaxed);
-        let flushed = self.flush().await;
+        // Held until there is no room any more: who looked before it was closed waits behind.
+        let _all = self.shared.room.acquire_many(self.shared.window).await;
         self.shared.room.close();
-        flushed
+        self.unheard()
     }
 }
 

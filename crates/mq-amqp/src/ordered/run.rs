@@ -21,7 +21,7 @@ impl OrderedConsumer {
     ///
     /// # Errors
     ///
-    /// What ended the consumer: see [`recv`](Self::recv).
+    /// What ended the consumer: see [`recv`](Self::recv). A panic of the [propagator](crate::ClientBuilder::propagator) is passed on.
     ///
     /// # Cancel safety
     ///
@@ -38,14 +38,26 @@ impl OrderedConsumer {
             lanes.spawn(work(Arc::clone(lane), Arc::clone(&handler)));
         }
         let mut ended = Ok(());
+        let mut panicked = None;
         while let Some(one) = lanes.join_next().await {
-            if let Ok(Err(why)) = one {
-                // The others end after what they have begun, and their partitions are for who is next.
-                self.shared.leave();
-                ended = ended.and(Err(why));
+            // The others end after what they have begun, and their partitions are for who is next.
+            match one {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => {
+                    self.shared.leave();
+                    ended = ended.and(Err(why));
+                }
+                // Not in a handler: a propagator has.
+                Err(join) => {
+                    self.shared.leave();
+                    panicked = join.try_into_panic().ok().or(panicked);
+                }
             }
         }
-        ended
+        match panicked {
+            Some(panic) => std::panic::resume_unwind(panic),
+            None => ended,
+        }
     }
 }
 

@@ -212,6 +212,10 @@ impl Plan {
         if !fresh {
             let binding = ladder::binding(self.target.clone(), &self.word);
             pieces.push(Piece::Binding(binding));
+            if self.way == Way::Exchange {
+                // It goes with either of the two, and what the plugin's exchange can't lead on is gone without a word.
+                pieces.push(Piece::Binding(set_up::from_the_plugin()));
+            }
         }
         if let Way::Timer(name) = &self.way {
             pieces.push(Piece::Queue(self.timer(name)));
@@ -250,7 +254,11 @@ impl Plan {
 
     async fn again(&self, shared: &Shared, failed: SendError) -> Result<Receipt, Stopped> {
         shared.bound().clear();
-        if let Err(error) = set_up::whole_ladder(&shared.client, shared.quorum).await {
+        let made = match set_up::whole_ladder(&shared.client, shared.quorum).await {
+            Ok(()) if shared.plugin => set_up::plugin(&shared.client).await,
+            made => made,
+        };
+        if let Err(error) = made {
             tracing::warn!(%error, "the ladder of scheduled messages is gone, and can't be made");
             let asked = Asked::Way;
             return Err(Stopped { asked, failed });

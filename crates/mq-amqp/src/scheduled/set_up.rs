@@ -38,6 +38,10 @@ pub(super) async fn plugin(client: &Client) -> Result<()> {
     let made = another.lay(&[Piece::Exchange(delayed)]).await;
     another.close().await;
     made?;
-    let on = Binding::exchange(OUT).to(DELAYED);
-    client.lay(&[Piece::Binding(on)]).await
+    client.lay(&[Piece::Binding(from_the_plugin())]).await
+}
+
+/// What the plugin's exchange lets go takes the ladder's last step.
+pub(super) fn from_the_plugin() -> Binding {
+    Binding::exchange(OUT).to(DELAYED)
 }

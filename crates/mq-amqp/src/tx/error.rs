@@ -13,7 +13,8 @@ use crate::error::Error;
 pub struct CommitError {
     /// What failed.
     pub error: Error,
-    /// What no queue took, in the order in which it was published.
+    /// What no queue took, in the order in which it was published, of a commit that was answered: the rest is applied. Empty where it is not known what became of
+    /// the rest.
     pub unroutable: Vec<Unroutable>,
 }
 

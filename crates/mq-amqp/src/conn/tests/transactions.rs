@@ -307,6 +307,38 @@ async fn what_comes_back_is_given_back_as_it_was() {
     assert_eq!(peer.count("channel.ChannelOpen"), 1);
 }
 
+/// What came back is told as all that is missing by a commit that was answered alone: else who takes it for that loses the rest.
+#[tokio::test]
+async fn what_came_back_is_not_told_of_a_commit_that_failed() {
+    let sent = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&sent);
+    let peer = Peer::start(move |said| match said.name {
+        "basic.BasicPublish" => {
+            seen.lock().unwrap().push(said.clone());
+            Then::Usual
+        }
+        COMMIT => {
+            let mut words = returned(&seen.lock().unwrap()[0]);
+            words.extend_from_slice(&channel_close_for(said.channel, 406, (90, 20)));
+            Then::Say(words)
+        }
+        _ => Then::Usual,
+    })
+    .await;
+    let client = peer.connect().await;
+    let mut channel = channel(&client).await;
+    let tx = channel.begin().await.unwrap();
+    for body in ["nowhere", "refused"] {
+        tx.publish("x", Message::new("key", body)).await.unwrap();
+    }
+    let failed = within(tx.commit()).await.unwrap_err();
+    assert_eq!(
+        (failed.kind(), failed.outcome()),
+        (ErrorKind::Rejected, Outcome::Unknown)
+    );
+    assert_eq!(failed.unroutable, []);
+}
+
 #[tokio::test]
 async fn a_server_without_transactions_is_told_as_such() {
     for code in [540, 503] {

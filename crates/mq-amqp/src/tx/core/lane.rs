@@ -180,7 +180,12 @@ fn came_back(state: &mut State, told: &BasicReturn, content: &Content) -> Result
             && published.message.message_id() == id.as_deref()
     };
     let same = |published: &Published| fits(published) && *published.message.body() == content.body;
-    let at = state.written.iter().position(same);
+    let all = |published: &Published| {
+        same(published) && published.head.properties() == content.properties
+    };
+    // Ids are the user's, and may not be the only ones of their kind: the likest is taken.
+    let at = state.written.iter().position(all);
+    let at = at.or_else(|| state.written.iter().position(same));
     let at = at.or_else(|| state.written.iter().position(fits));
     let Some(published) = at.and_then(|at| state.written.remove(at)) else {
         let reason = "a message came back that was not published";

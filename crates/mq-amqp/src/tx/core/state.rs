@@ -170,8 +170,8 @@ impl State {
         }
         if matches!(self.phase, Phase::Committing | Phase::Asked) {
             let error = why.clone().into_builder().operation("commit").build();
-            let returned = std::mem::take(&mut self.returned);
-            self.told = Some(Err(CommitError::new(error, returned)));
+            // Those of a commit that was answered alone are all that is missing.
+            self.told = Some(Err(CommitError::new(error, Vec::new())));
         }
         self.clear();
         self.ready.clear();
