@@ -32,9 +32,7 @@ impl Half {
         let mut properties = self.message.properties().clone();
         let headers = properties.headers.get_or_insert_default();
         for (theirs, ours) in COPIES_TO {
-            if let Some(keys) = headers.remove(theirs) {
-                headers.insert(ours, keys);
-            }
+            headers.rename(theirs, ours);
         }
         headers.insert(ID, self.id.clone());
         headers.insert(EXCHANGE, self.exchange.clone());
@@ -74,9 +72,7 @@ impl Half {
         properties.expiration = text(headers.remove(EXPIRATION));
         properties.delivery_mode = mode;
         for (theirs, ours) in COPIES_TO {
-            if let Some(keys) = headers.remove(ours) {
-                headers.insert(theirs, keys);
-            }
+            headers.rename(ours, theirs);
         }
         properties.headers = Some(headers).filter(|headers| !headers.is_empty());
         Ok(Self {
@@ -111,9 +107,7 @@ pub(super) fn stray(
     let mut properties = Properties::decode(content.properties.clone())?;
     let headers = properties.headers.get_or_insert_default();
     for (theirs, ours) in COPIES_TO {
-        if let Some(keys) = headers.remove(theirs) {
-            headers.insert(ours, keys);
-        }
+        headers.rename(theirs, ours);
     }
     headers.insert(EXCHANGE, deliver.exchange.clone());
     headers.insert(KEY, deliver.routing_key.clone());

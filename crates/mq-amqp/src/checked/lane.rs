@@ -14,7 +14,7 @@ use bytestring::ByteString;
 use mq_core::Outcome;
 use tokio::sync::{Notify, oneshot};
 
-use super::outgoing::{Answer, Failed, Outgoing, blames};
+use super::outgoing::{Answer, Failed, Outgoing};
 use crate::Message;
 use crate::conn::{Connection, Key, Lane, Outbox};
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ use crate::proto::{
     Properties,
 };
 use crate::publisher::encode::{self, Head};
-use crate::publisher::words::{headers_too_large, nacked, unroutable};
+use crate::publisher::words::{blames, headers_too_large, nacked, unroutable};
 
 /// Takes what a slot's queue delivers. Must not block.
 pub(super) trait Taker: Send + Sync {

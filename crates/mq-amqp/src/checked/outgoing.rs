@@ -1,7 +1,6 @@
 //! What a slot's channel publishes, and what comes of it.
 
 use bytestring::ByteString;
-use mq_core::{ErrorKind, Outcome};
 use tokio::sync::oneshot;
 
 use crate::Message;
@@ -30,9 +29,4 @@ pub(super) struct Outgoing {
     pub(super) message: Message,
     pub(super) exchange: ByteString,
     pub(super) mandatory: bool,
-}
-
-/// Whether the server closed the channel because of something that was published.
-pub(super) fn blames(why: &Error) -> bool {
-    why.outcome() == Outcome::Rejected && why.kind() != ErrorKind::Disconnected
 }

@@ -188,9 +188,7 @@ pub(crate) fn make_copy(
     let headers = properties.headers.get_or_insert_default();
     // It would go to all of these queues once more.
     for (theirs, ours) in COPIES_TO {
-        if let Some(keys) = headers.remove(theirs) {
-            headers.insert(ours, keys);
-        }
+        headers.rename(theirs, ours);
     }
     headers.insert(ATTEMPTS, Value::I64(attempts.into()));
     headers.insert(FROM_EXCHANGE, exchange);
@@ -224,9 +222,7 @@ pub(super) fn restore(properties: &mut Properties) {
         && headers.get(ROUND).is_some()
     {
         for (theirs, ours) in COPIES_TO {
-            if let Some(keys) = headers.remove(ours) {
-                headers.insert(theirs, keys);
-            }
+            headers.rename(ours, theirs);
         }
     }
 }

@@ -254,6 +254,13 @@ impl Table {
         Some(self.0.remove(at).1)
     }
 
+    /// Gives a value that is there another name, in the place of what has that.
+    pub(crate) fn rename(&mut self, from: &str, to: &'static str) {
+        if let Some(value) = self.remove(from) {
+            self.insert(to, value);
+        }
+    }
+
     /// Names and values, in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (&**name, value))

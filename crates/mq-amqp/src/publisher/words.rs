@@ -65,3 +65,8 @@ pub(crate) fn timed_out(timeout: Option<Duration>, outcome: Outcome, blocked: bo
             .build(),
     }
 }
+
+/// Whether the server closed the channel because of something that was published.
+pub(crate) fn blames(why: &Error) -> bool {
+    why.outcome() == Outcome::Rejected && why.kind() != ErrorKind::Disconnected
+}

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use mq_core::{ErrorKind, Outcome};
+use mq_core::Outcome;
 
 use super::Core;
 use super::state::{Resolved, Slot};
 use crate::conn::{Lane, Outbox};
 use crate::error::Error;
 use crate::proto::{FRAME_OVERHEAD, Incoming, Malformed, Method};
-use crate::publisher::words::headers_too_large;
+use crate::publisher::words::{blames, headers_too_large};
 
 impl Lane for Core {
     fn fill(&self, channel: u16, out: &mut Outbox) -> bool {
@@ -125,9 +125,4 @@ impl Lane for Core {
     fn publishes(&self) -> bool {
         true
     }
-}
-
-/// Whether the server closed the channel because of something that was published.
-fn blames(why: &Error) -> bool {
-    why.outcome() == Outcome::Rejected && why.kind() != ErrorKind::Disconnected
 }
