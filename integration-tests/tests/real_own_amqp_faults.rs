@@ -13,30 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use integration_tests::brokers::rabbitmq::Node;
+use integration_tests::harness::amqp::{connect_to, on, own_node};
 use integration_tests::harness::{now, size, unique, until, within};
 use mq_amqp::{Client, ErrorKind, Event, Message, Outcome, Publisher, Queue, Receipt, Settle};
-use tokio::task::spawn_blocking;
 
 const WAIT: Duration = Duration::from_secs(120);
-
-async fn node() -> Arc<Node> {
-    let started = spawn_blocking(Node::start).await.unwrap();
-    Arc::new(started.unwrap())
-}
-
-async fn on(node: &Arc<Node>, act: impl FnOnce(&Node) + Send + 'static) {
-    let node = Arc::clone(node);
-    spawn_blocking(move || act(&node)).await.unwrap();
-}
-
-async fn connect(node: &Node) -> Client {
-    Client::from_url(node.url())
-        .unwrap()
-        .connect()
-        .await
-        .unwrap()
-}
 
 /// Everything that is in a queue, by id, with how often.
 async fn drain(client: &Client, queue: &str, count: usize) -> BTreeMap<String, u32> {
@@ -100,8 +81,8 @@ async fn publish_until(
 #[ignore = "needs RabbitMQ (Debian's packages)"]
 async fn real_own_amqp_what_was_confirmed_is_there_after_cuts_and_kills() {
     const WINDOW: usize = 100;
-    let node = node().await;
-    let client = connect(&node).await;
+    let node = own_node().await;
+    let client = connect_to(node.url()).await;
     let (queue, count) = (unique("confirmed"), size(5_000, 100_000));
     client
         .declare_queue(Queue::classic(queue.clone()))
@@ -163,8 +144,8 @@ async fn real_own_amqp_what_was_confirmed_is_there_after_cuts_and_kills() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ (Debian's packages)"]
 async fn real_own_amqp_a_memory_alarm_holds_publishers_and_nobody_else() {
-    let node = node().await;
-    let client = connect(&node).await;
+    let node = own_node().await;
+    let client = connect_to(node.url()).await;
     let queue = unique("blocked");
     client
         .declare_queue(Queue::classic(queue.clone()))
@@ -209,8 +190,8 @@ async fn real_own_amqp_a_memory_alarm_holds_publishers_and_nobody_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ (Debian's packages)"]
 async fn real_own_amqp_consumers_go_on_and_late_settlements_are_stale() {
-    let node = node().await;
-    let client = connect(&node).await;
+    let node = own_node().await;
+    let client = connect_to(node.url()).await;
     let (queue, count) = (unique("consumed"), size(2_000, 50_000));
     client
         .declare_queue(Queue::classic(queue.clone()))
@@ -263,8 +244,8 @@ async fn real_own_amqp_consumers_go_on_and_late_settlements_are_stale() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ (Debian's packages)"]
 async fn real_own_amqp_slower_than_the_ack_timeout() {
-    let node = node().await;
-    let client = connect(&node).await;
+    let node = own_node().await;
+    let client = connect_to(node.url()).await;
     let queue = unique("slow");
     client
         .declare_queue(Queue::classic(queue.clone()))
@@ -311,7 +292,7 @@ async fn real_own_amqp_slower_than_the_ack_timeout() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ (Debian's packages)"]
 async fn real_own_amqp_a_frozen_node_is_noticed_and_found_again() {
-    let node = node().await;
+    let node = own_node().await;
     let client = Client::from_url(node.url()).unwrap();
     let client = client.heartbeat(Duration::from_secs(2)).connect().await;
     let client = client.unwrap();

@@ -12,27 +12,13 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use integration_tests::brokers::rabbitmq::Node;
+use integration_tests::harness::amqp::{connect_to, on, own_node};
 use integration_tests::harness::{Child, role, size, unique, until, within};
 use mq_amqp::{Client, Error, Message, OrderedConsumer, OrderedPublisher, OrderedTopic, Settle};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 const WAIT: Duration = Duration::from_secs(600);
 const KEYS: usize = 8;
-
-async fn node() -> Arc<Node> {
-    let started = spawn_blocking(Node::start).await.unwrap();
-    Arc::new(started.unwrap())
-}
-
-async fn on(node: &Arc<Node>, act: impl FnOnce(&Node) + Send + 'static) {
-    let node = Arc::clone(node);
-    spawn_blocking(move || act(&node)).await.unwrap();
-}
-
-async fn connect(url: &str) -> Client {
-    Client::from_url(url).unwrap().connect().await.unwrap()
-}
 
 async fn topic(client: &Client, name: &str) -> OrderedTopic {
     topic_of(client, name, false).await
@@ -126,8 +112,8 @@ fn handle(consumer: &Arc<OrderedConsumer>, seen: &Arc<Seen>) -> JoinHandle<()> {
 
 /// All connections closed three times, the node killed twice, under two consumers of one topic. CI: 8 keys × 500; full: 1 000 000 messages.
 async fn cuts_and_restarts(quorum: bool) {
-    let node = node().await;
-    let (client, other) = (connect(node.url()).await, connect(node.url()).await);
+    let node = own_node().await;
+    let (client, other) = (connect_to(node.url()).await, connect_to(node.url()).await);
     let (name, each) = (unique("ordered"), size(500, 125_000));
     let first = topic_of(&client, &name, quorum).await;
     let second = topic_of(&other, &name, quorum).await;
@@ -196,8 +182,8 @@ async fn real_own_amqp_ordered_quorum_keys_stay_in_order_through_cuts_and_restar
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ (Debian's packages)"]
 async fn real_own_amqp_ordered_a_copy_of_what_was_settled_is_dropped() {
-    let node = node().await;
-    let client = connect(node.url()).await;
+    let node = own_node().await;
+    let client = connect_to(node.url()).await;
     let topic = topic(&client, &unique("copies")).await;
     let publisher = topic.publisher().build().await.unwrap();
     for number in 0..3 {
@@ -235,7 +221,7 @@ async fn real_own_amqp_ordered_a_copy_of_what_was_settled_is_dropped() {
 /// The child says what it handles, before it acknowledges it.
 async fn child(argument: &str) {
     let (url, name) = argument.split_once(' ').unwrap();
-    let client = connect(url).await;
+    let client = connect_to(url).await;
     let topic = topic(&client, name).await;
     let consumer = topic.consumer().build().await.unwrap();
     Child::say("ready", "");
@@ -254,8 +240,8 @@ async fn real_own_amqp_ordered_another_takes_over_from_a_consumer_that_is_killed
         return child(&argument).await;
     }
     let this = "real_own_amqp_ordered_another_takes_over_from_a_consumer_that_is_killed";
-    let node = node().await;
-    let client = connect(node.url()).await;
+    let node = own_node().await;
+    let client = connect_to(node.url()).await;
     let (name, each) = (unique("killed"), size(500, 125_000));
     let topic = topic(&client, &name).await;
     let argument = format!("{} {name}", node.url());

@@ -9,32 +9,16 @@
 )]
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
 use integration_tests::brokers::rabbitmq::Node;
+use integration_tests::harness::amqp::{connect_to, on, own_node};
 use integration_tests::harness::{now, size, unique, wall, within};
 use mq_amqp::{Cancel, Client, Consumer, ErrorKind, Message, Queue};
-use tokio::task::spawn_blocking;
 
 const WAIT: Duration = Duration::from_secs(120);
-
-async fn node() -> Arc<Node> {
-    let started = spawn_blocking(Node::start).await.unwrap();
-    Arc::new(started.unwrap())
-}
-
-async fn on(node: &Arc<Node>, act: impl FnOnce(&Node) + Send + 'static) {
-    let node = Arc::clone(node);
-    spawn_blocking(move || act(&node)).await.unwrap();
-}
-
-async fn connect(node: &Node) -> Client {
-    let client = Client::from_url(node.url()).unwrap();
-    client.connect().await.unwrap()
-}
 
 async fn receive(consumer: &Consumer, count: usize) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
@@ -52,8 +36,8 @@ async fn receive(consumer: &Consumer, count: usize) -> BTreeSet<String> {
 /// Messages that wait in both ways, through an end of the node: each comes, once, and none early; what was taken back stays away, and what
 /// waits can still be taken back.
 async fn through(least: u64, stop: impl FnOnce(&Node) + Send + 'static) {
-    let node = node().await;
-    let client = connect(&node).await;
+    let node = own_node().await;
+    let client = connect_to(node.url()).await;
     let (queue, count) = (unique("survive"), size(100, 2_000));
     let declared = client.declare_queue(Queue::classic(queue.clone()));
     declared.await.unwrap();
@@ -115,8 +99,8 @@ async fn real_own_amqp_scheduled_messages_that_wait_survive_a_kill() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ (Debian's packages)"]
 async fn real_own_amqp_scheduled_on_quorum_queues_and_on_a_ladder_that_was_deleted() {
-    let node = node().await;
-    let client = connect(&node).await;
+    let node = own_node().await;
+    let client = connect_to(node.url()).await;
     let queue = unique("quorum");
     let declared = client.declare_queue(Queue::quorum(queue.clone()));
     declared.await.unwrap();
@@ -149,8 +133,8 @@ async fn real_own_amqp_scheduled_on_quorum_queues_and_on_a_ladder_that_was_delet
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ (Debian's packages)"]
 async fn real_own_amqp_scheduled_on_a_ladder_of_which_a_part_was_deleted() {
-    let node = node().await;
-    let client = connect(&node).await;
+    let node = own_node().await;
+    let client = connect_to(node.url()).await;
     let queue = unique("parts");
     let declared = client.declare_queue(Queue::classic(queue.clone()));
     declared.await.unwrap();
@@ -193,8 +177,8 @@ async fn waiting(client: &Client) -> u32 {
 
 /// Kills the node while messages pass from queue to queue, and counts what came: how many are lost, and how many came more than once. None is early.
 async fn killed_on_the_ladder(quorum: bool) -> (usize, usize) {
-    let node = node().await;
-    let client = connect(&node).await;
+    let node = own_node().await;
+    let client = connect_to(node.url()).await;
     let (queue, count) = (unique("killed"), size(500, 5_000));
     let declared = client.declare_queue(Queue::quorum(queue.clone()));
     declared.await.unwrap();

@@ -9,16 +9,15 @@
 )]
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::iter;
 use integration_tests::brokers::rabbitmq::Node;
+use integration_tests::harness::amqp::{control_by, own_node};
 use integration_tests::harness::{Meter, now, size, soak, unique, until, wall, within};
 use mq_amqp::{Cancel, Client, Consumer, Message, Queue, ScheduledHandle, Scheduler};
-use tokio::task::spawn_blocking;
 
 const WAIT: Duration = Duration::from_secs(300);
 /// How many calls are made at a time.
@@ -34,9 +33,12 @@ struct World {
 
 impl World {
     async fn start() -> Self {
-        let node = spawn_blocking(Node::start).await.unwrap().unwrap();
-        let node = Arc::new(node);
-        control(&node, &["set_vm_memory_high_watermark", "absolute", "4GB"]).await;
+        let node = own_node().await;
+        control_by(
+            node.control(),
+            &["set_vm_memory_high_watermark", "absolute", "4GB"],
+        )
+        .await;
         let client = Client::from_url(node.url()).unwrap();
         let client = client.connect().await.unwrap();
         let queue = unique("timers");
@@ -62,7 +64,7 @@ impl World {
     }
 
     async fn look(&self) -> Reading {
-        let said = control(&self.node, &["eval", "erlang:memory(total)."]).await;
+        let said = control_by(self.node.control(), &["eval", "erlang:memory(total)."]).await;
         Reading {
             erlang: said.trim().parse().unwrap(),
             node: Meter::of(self.node.pid().unwrap()),
@@ -98,19 +100,9 @@ impl Reading {
     }
 }
 
-async fn control(node: &Node, args: &'static [&'static str]) -> String {
-    let control = node.control();
-    let asking = spawn_blocking(move || {
-        let said = Command::new(control).arg("-q").args(args).output().unwrap();
-        assert!(said.status.success(), "rabbitmqctl {args:?} failed");
-        String::from_utf8(said.stdout).unwrap()
-    });
-    asking.await.unwrap()
-}
-
 /// How many timer queues there are.
 async fn queues(world: &World) -> usize {
-    let said = control(&world.node, &["eval", "rabbit_amqqueue:count()."]).await;
+    let said = control_by(world.node.control(), &["eval", "rabbit_amqqueue:count()."]).await;
     said.trim().parse().unwrap()
 }
 

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use integration_tests::brokers::rabbitmq::{Node, VHOST};
+use integration_tests::brokers::rabbitmq::VHOST;
+use integration_tests::harness::amqp::{connect_to, on, own_node};
 use integration_tests::harness::{size, unique, until, within};
 use mq_amqp::{Client, CommitError, ErrorKind, Event, Message, Outcome, Queue, TxChannel};
 use tokio::sync::Notify;
@@ -20,21 +21,6 @@ use tokio::task::spawn_blocking;
 const WAIT: Duration = Duration::from_secs(120);
 /// So many messages a transaction.
 const BATCH: usize = 10;
-
-async fn node() -> Arc<Node> {
-    let started = spawn_blocking(Node::start).await.unwrap();
-    Arc::new(started.unwrap())
-}
-
-async fn on(node: &Arc<Node>, act: impl FnOnce(&Node) + Send + 'static) {
-    let node = Arc::clone(node);
-    spawn_blocking(move || act(&node)).await.unwrap();
-}
-
-async fn connect(node: &Node) -> Client {
-    let client = Client::from_url(node.url()).unwrap();
-    client.connect().await.unwrap()
-}
 
 async fn declare(client: &Client, quorum: bool) -> (String, String) {
     let (source, target) = (unique("source"), unique("target"));
@@ -143,9 +129,9 @@ async fn judge(client: &Client, source: &str, target: &str, count: usize) -> usi
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ (Debian's packages)"]
 async fn real_own_amqp_tx_moves_everything_through_cuts() {
-    let node = node().await;
+    let node = own_node().await;
     for quorum in [false, true] {
-        let client = connect(&node).await;
+        let client = connect_to(node.url()).await;
         let (source, target) = declare(&client, quorum).await;
         let count = size(2_000, 50_000);
         fill(&client, &source, count).await;
@@ -179,8 +165,8 @@ async fn real_own_amqp_tx_moves_everything_through_cuts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ (Debian's packages)"]
 async fn real_own_amqp_tx_loses_nothing_when_the_node_is_killed() {
-    let node = node().await;
-    let client = connect(&node).await;
+    let node = own_node().await;
+    let client = connect_to(node.url()).await;
     let (source, target) = declare(&client, false).await;
     let count = size(2_000, 50_000);
     fill(&client, &source, count).await;
@@ -209,8 +195,8 @@ async fn real_own_amqp_tx_loses_nothing_when_the_node_is_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ (Debian's packages)"]
 async fn real_own_amqp_tx_that_is_blocked_is_not_applied_later() {
-    let node = node().await;
-    let client = connect(&node).await;
+    let node = own_node().await;
+    let client = connect_to(node.url()).await;
     let (source, target) = declare(&client, false).await;
     fill(&client, &source, 1).await;
     let channel = client.tx_channel().consume(source.clone());

@@ -1,11 +1,14 @@
 //! RabbitMQ as this run shares it.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mq_amqp::{Client, ClientBuilder, Queue};
+use tokio::task::spawn_blocking;
 
 use super::unique;
-use crate::brokers::rabbitmq::{VHOST, shared, variable};
+use crate::brokers::rabbitmq::{Node, VHOST, shared, variable};
 
 /// What kind of queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,9 +112,15 @@ pub async fn cut(name: &str) {
 
 /// What `rabbitmqctl` says of the node that this run shares.
 pub async fn control(args: &[&str]) -> String {
+    let control = variable("CTL").unwrap_or_else(|why| panic!("{why}"));
+    control_by(control, args).await
+}
+
+/// What this `rabbitmqctl` says of its node.
+pub async fn control_by(control: impl Into<PathBuf>, args: &[&str]) -> String {
     let args: Vec<_> = args.iter().map(|arg| (*arg).to_owned()).collect();
-    let asking = tokio::task::spawn_blocking(move || {
-        let control = variable("CTL").unwrap_or_else(|why| panic!("{why}"));
+    let control = control.into();
+    let asking = spawn_blocking(move || {
         let mut command = std::process::Command::new(control);
         let said = command.arg("-q").args(&args).output().unwrap();
         assert!(said.status.success(), "rabbitmqctl {args:?} failed");
@@ -131,6 +140,23 @@ pub async fn ready_and_unacked(queue: &str) -> (u64, u64) {
         (name == queue).then(|| Some((count()?, count()?)))?
     });
     found.unwrap_or_else(|| panic!("no counts of {queue} in {listed}"))
+}
+
+/// A node of the test's own.
+pub async fn own_node() -> Arc<Node> {
+    let started = spawn_blocking(Node::start).await.unwrap();
+    Arc::new(started.unwrap())
+}
+
+/// Does this to a node, which blocks.
+pub async fn on(node: &Arc<Node>, act: impl FnOnce(&Node) + Send + 'static) {
+    let node = Arc::clone(node);
+    spawn_blocking(move || act(&node)).await.unwrap();
+}
+
+/// A client of the node of this URL.
+pub async fn connect_to(url: &str) -> Client {
+    Client::from_url(url).unwrap().connect().await.unwrap()
 }
 
 /// How long queues stay that nobody uses.

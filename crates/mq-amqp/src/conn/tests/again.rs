@@ -2,7 +2,7 @@
 
 use super::peer::{Peer, Said, Then, connection_close, frame, until, within};
 use crate::proto::{ChannelClose, Incoming, Method};
-use crate::{ErrorKind, Event};
+use crate::{Consumer, Delivery, ErrorKind, Event};
 
 fn not_found(said: &Said, text: &'static str) -> Then {
     let close = ChannelClose {
@@ -12,6 +12,14 @@ fn not_found(said: &Said, text: &'static str) -> Then {
         method_id: 20,
     };
     Then::Say(frame(said.channel, close))
+}
+
+/// Its consumer begins for the fourth time, and has a message.
+async fn at_the_fourth_time(peer: &Peer, consumer: &Consumer) -> Delivery {
+    until("a consumer again", || peer.count("basic.BasicConsume") == 4).await;
+    let delivery = peer.receive(consumer).await.unwrap().unwrap();
+    assert_eq!(delivery.text(), Some("x"));
+    delivery
 }
 
 /// The words of a RabbitMQ that has the queue, and no process of it yet.
@@ -39,9 +47,7 @@ async fn a_queue_that_is_starting_ends_no_consumer() {
     let client = peer.connect().await;
     let consumer = client.consumer("q").build().await.unwrap();
     peer.hang_up().await;
-    until("a consumer again", || peer.count("basic.BasicConsume") == 4).await;
-    let delivery = peer.receive(&consumer).await.unwrap().unwrap();
-    assert_eq!(delivery.text(), Some("x"));
+    let _delivery = at_the_fourth_time(&peer, &consumer).await;
 }
 
 /// A server that answers nothing to one consumer: it is told once, and the consumer goes on when there is an answer.
@@ -63,9 +69,7 @@ async fn a_consumer_that_does_not_come_back_is_told_once() {
     let mut events = client.events();
     let consumer = client.consumer("q").build().await.unwrap();
     peer.hang_up().await;
-    until("a consumer again", || peer.count("basic.BasicConsume") == 4).await;
-    let delivery = peer.receive(&consumer).await.unwrap().unwrap();
-    assert_eq!(delivery.text(), Some("x"));
+    let delivery = at_the_fourth_time(&peer, &consumer).await;
     within(client.close()).await;
     drop((delivery, consumer, client));
     let mut told = Vec::new();
@@ -98,9 +102,7 @@ async fn what_ends_the_connection_ends_no_consumer() {
     let client = peer.connect().await;
     let consumer = client.consumer("q").build().await.unwrap();
     peer.hang_up().await;
-    until("a consumer again", || peer.count("basic.BasicConsume") == 4).await;
-    let delivery = peer.receive(&consumer).await.unwrap().unwrap();
-    assert_eq!(delivery.text(), Some("x"));
+    let _delivery = at_the_fourth_time(&peer, &consumer).await;
 }
 
 /// A partition's queue is gone for good: it is told once, and the other partitions are for other consumers, also while this one is kept.
