@@ -341,17 +341,19 @@ async fn real_amqp_transactional_a_commit_that_goes_nowhere_says_so_and_harms_no
         .to(exchange.clone())
         .key("paid");
     client.bind(bound).await.unwrap();
-    let good = publisher(&client, &group, Verdict::Unknown).await;
     let checks = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&checks);
-    let building = client
-        .publisher(exchange.clone())
-        .checker(group.clone(), move |_| {
+    // Either may come to ask: while one has lost its channel, the other takes its slot over.
+    let asking = async |exchange: &str| {
+        let count = Arc::clone(&checks);
+        let building = client.publisher(exchange.to_owned());
+        let building = building.checker(group.clone(), move |_| {
             count.fetch_add(1, Ordering::Relaxed);
             async { Verdict::Rollback }
         });
-    let building = building.first_check_after(SOON);
-    let bad = building.build().await.unwrap();
+        let building = building.first_check_after(SOON).takeover_after(SOON);
+        building.build().await.unwrap()
+    };
+    let (good, bad) = (asking("").await, asking(&exchange).await);
     let unroutable = bad.begin(Message::new("nobody", "1")).await.unwrap();
     let error = unroutable.commit().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
@@ -388,6 +390,34 @@ async fn real_amqp_transactional_a_commit_that_goes_nowhere_says_so_and_harms_no
     }
     good.close().await;
     bad.close().await;
+    client.close().await;
+}
+
+/// A checker that commits what costs the channel is asked as often as any, and no faster, and then the message is put aside.
+#[tokio::test]
+#[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
+async fn real_amqp_transactional_what_can_never_be_sent_is_put_aside() {
+    let client = connect().await;
+    let (group, asked) = (unique("group"), Asked::default());
+    let missing = unique("missing");
+    let note = asked.clone();
+    let checker = move |message: CheckedMessage| {
+        note.note(&message);
+        async { Verdict::Commit }
+    };
+    let building = client.publisher(missing).checker(group.clone(), checker);
+    let building = building.first_check_after(SOON).check_interval(SOON);
+    let publisher = building.max_checks(3).build().await.unwrap();
+    drop(publisher.begin(Message::new("key", "lost")).await.unwrap());
+    let discard = format!("mq.tx.{group}.discard");
+    until(WAIT, "it is put aside", async || {
+        client.queue(&discard).await.unwrap().messages == 1
+    })
+    .await;
+    assert_eq!(asked.attempts("lost"), [1, 2, 3]);
+    let long = publisher.begin(Message::new("k".repeat(256), "x")).await;
+    assert_eq!(long.unwrap_err().kind(), ErrorKind::Invalid);
+    publisher.close().await;
     client.close().await;
 }
 

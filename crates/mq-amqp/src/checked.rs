@@ -207,6 +207,8 @@ impl TransactionalPublisher {
     pub async fn close(self) {
         let shared = &self.handle.shared;
         shared.closing.send_replace(true);
+        // Who waits for room waits no longer.
+        shared.room.close();
         let decided = async {
             while shared.halves.guarded() > 0 {
                 sleep(SOON).await;

@@ -48,6 +48,7 @@ async fn hold(shared: &Shared, link: &Link, first: Held) -> Error {
     let closed = || closed("begin", "transactional publisher");
     let mut held = first;
     loop {
+        let since = now();
         tokio::select! {
             () = held.lost() => {}
             () = shared.ending() => {
@@ -57,6 +58,10 @@ async fn hold(shared: &Shared, link: &Link, first: Held) -> Error {
         }
         let before = held.lane.queue.clone();
         held.forget();
+        if now() < since + SHORTEST {
+            // Whatever costs the channel at once is not to be done as fast as the broker can.
+            sleep(SHORTEST).await;
+        }
         shared.own.send_replace(Own::Away(None));
         tokio::select! {
             again = again(shared, link, &before) => match again {
@@ -71,11 +76,15 @@ async fn hold(shared: &Shared, link: &Link, first: Held) -> Error {
 
 /// The slot that it had, where what it has begun is, or any other one.
 async fn again(shared: &Shared, link: &Link, before: &ByteString) -> Result<Held> {
-    let mut pause = SHORTEST;
+    let (mut pause, since) = (SHORTEST, now());
     loop {
         let connection = link.up().await?;
         let taken = match slots::take(shared, &connection, before.clone()).await {
-            Err(error) if slots::is_taken(&error) => slots::take_one(shared, &connection).await,
+            // By this publisher itself: the broker may not have heard yet that its channel is gone.
+            Err(error) if slots::is_taken(&error) && now() < since + SOON => Err(error),
+            Err(error) if slots::is_taken(&error) || error.kind() == ErrorKind::Busy => {
+                slots::take_one(shared, &connection).await
+            }
             taken => taken,
         };
         match taken {
@@ -149,6 +158,8 @@ async fn serve(shared: &Shared, link: &Link, name: ByteString) {
     }
 }
 
+/// So long it waits for the slot that it had.
+const SOON: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(5);
 /// How often it is looked whether a slot that was taken over is empty.

@@ -16,7 +16,8 @@ use super::half::{Half, since_epoch};
 use super::outgoing::{Failed, Outgoing};
 use super::{Handle, Transaction, TransactionalPublisher, Verdict};
 use crate::error::{Error, Result, closed, invalid};
-use crate::publisher::SendError;
+use crate::proto::Value;
+use crate::publisher::{SendError, encode};
 use crate::{Message, trace};
 
 /// The beginning of a transaction: await it. Made by [`TransactionalPublisher::begin`].
@@ -70,7 +71,7 @@ async fn begin(begin: Begin) -> Result<Transaction, SendError> {
     let handle = Arc::clone(&publisher.handle);
     let shared = &handle.shared;
     let deadline = now_and(timeout.unwrap_or(shared.timeout));
-    if let Err(error) = check(&handle, &message) {
+    if let Err(error) = check(&publisher, &message) {
         return Err(SendError::new(error, message));
     }
     let id = publisher.plain().new_id();
@@ -80,6 +81,9 @@ async fn begin(begin: Begin) -> Result<Transaction, SendError> {
     let properties = message.properties_mut();
     properties.message_id.get_or_insert_with(|| id.clone());
     let room = timeout_at(deadline, Arc::clone(&shared.room).acquire_owned()).await;
+    if let Ok(Err(_)) = room {
+        return Err(SendError::new(ended(), message));
+    }
     let Ok(Ok(room)) = room else {
         let what = format!(
             "{} transactions are under way, as many as may be",
@@ -99,15 +103,42 @@ async fn begin(begin: Begin) -> Result<Transaction, SendError> {
     shared.halves.begin(half.clone(), room);
     // From here on it is ended, or left to the checker.
     let transaction = Transaction::new(Arc::clone(&handle), half);
+    if *shared.closing.borrow() {
+        return Err(SendError::new(ended(), transaction.message().clone()));
+    }
     match store(&handle, &transaction, deadline).await {
         Ok(()) => Ok(transaction),
         Err(error) => Err(SendError::new(error, transaction.message().clone())),
     }
 }
 
-fn check(handle: &Handle, message: &Message) -> Result<()> {
-    if *handle.shared.closing.borrow() {
-        return Err(closed(BEGIN, "transactional publisher"));
+fn ended() -> Error {
+    closed(BEGIN, "transactional publisher")
+}
+
+/// What the commit could not send is refused before the local work is done.
+fn check(publisher: &TransactionalPublisher, message: &Message) -> Result<()> {
+    if *publisher.handle.shared.closing.borrow() {
+        return Err(ended());
+    }
+    let plain = publisher.plain();
+    encode::head(message, plain.exchange(), plain.is_mandatory())?;
+    let properties = message.properties();
+    let millis = properties.expiration.as_ref();
+    if millis.is_some_and(|millis| millis.parse::<u64>().is_err()) {
+        return Err(invalid(BEGIN, "an expiration is a number of milliseconds"));
+    }
+    let copies = |name| {
+        let headers = properties.headers.as_ref();
+        headers.and_then(|headers| headers.get(name))
+    };
+    let is_list = |keys: &Value| matches!(keys, Value::Array(_));
+    if ["CC", "BCC"]
+        .into_iter()
+        .filter_map(copies)
+        .any(|keys| !is_list(keys))
+    {
+        return Err(invalid(BEGIN, "CC and BCC are lists of routing keys"));
     }
     if message.properties().user_id.is_some() {
         let what = "a half message can't say who sends it: another user's publisher may have to";
@@ -121,7 +152,10 @@ async fn store(handle: &Handle, transaction: &Transaction, deadline: Instant) ->
     let shared = &handle.shared;
     let mut outcome = Outcome::NotSent;
     loop {
-        let _turn = shared.turn().await;
+        let Ok(turn) = timeout_at(deadline, shared.turn()).await else {
+            let what = "another message is suspected of having made the broker close the channel";
+            return Err(late(what, outcome));
+        };
         let Ok(lane) = timeout_at(deadline, shared.slot_of_its_own()).await else {
             let error = late("no slot could be taken in time", outcome).into_builder();
             return Err(match shared.why_away() {
@@ -135,13 +169,15 @@ async fn store(handle: &Handle, transaction: &Transaction, deadline: Instant) ->
             exchange: ByteString::new(),
             mandatory: true,
         });
-        match timeout_at(deadline, answer).await {
-            Ok(Ok(Ok(()))) => {
-                shared.halves.passed();
-                return Ok(());
-            }
+        let told = timeout_at(deadline, answer).await;
+        drop(turn);
+        // What was lost is suspected still.
+        if !matches!(told, Ok(Ok(Err(Failed::Lost(_))))) {
+            shared.halves.passed();
+        }
+        match told {
+            Ok(Ok(Ok(()))) => return Ok(()),
             Ok(Ok(Err(Failed::Refused(error)))) => {
-                shared.halves.passed();
                 let outcome = match outcome {
                     Outcome::Unknown => outcome,
                     _ => error.outcome(),

@@ -131,7 +131,9 @@ impl TransactionalPublisherBuilder {
             room: Arc::new(Semaphore::new(window.min(Semaphore::MAX_PERMITS))),
             window,
             turn: Mutex::new(()),
-            asking: Arc::new(Semaphore::new(self.check_concurrency.max(1))),
+            asking: Arc::new(Semaphore::new(
+                self.check_concurrency.clamp(1, Semaphore::MAX_PERMITS),
+            )),
             timeout,
             discard,
             prefetch,

@@ -41,8 +41,9 @@ pub(super) async fn ask_when_due(shared: &Arc<Shared>) {
 
 async fn check(shared: Arc<Shared>, half: Half, turn: OwnedSemaphorePermit) {
     let id = half.id.clone();
+    let verdict = ask(&shared, &half).await;
     let deadline = now_and(shared.timeout);
-    match ask(&shared, &half).await {
+    match verdict {
         Verdict::Commit => {
             if let Err(error) = commit(&shared, &half, deadline).await {
                 tracing::warn!(%id, %error, "a half message that its checker commits could not be sent; it is tried again");
@@ -88,8 +89,11 @@ pub(super) async fn renew_old(shared: &Arc<Shared>) {
         let Some(since) = now().checked_sub(shared.renew_after) else {
             continue;
         };
-        for half in shared.halves.long_held(since) {
-            renew(shared, &half).await;
+        for id in shared.halves.long_held(since) {
+            if *shared.ending.borrow() {
+                return;
+            }
+            renew(shared, &id).await;
         }
     }
 }

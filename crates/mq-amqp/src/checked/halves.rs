@@ -19,6 +19,7 @@ use mq_core::{Clock as _, SystemClock};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
+use super::end::now_and;
 use super::half::{Half, since_epoch, stray};
 use super::lane::{SlotLane, Taker};
 use super::outgoing::Outgoing;
@@ -151,13 +152,28 @@ impl Halves {
         Some(place)
     }
 
-    /// It is decided and done: what still comes of it is acknowledged.
-    pub(super) fn end(&self, id: &ByteString) {
+    /// It is decided and done: where it is held it is acknowledged, unless that was done with this delivery, and so is what still comes of it.
+    pub(super) fn end(&self, id: &ByteString, acknowledged: Option<(&SlotLane, u64)>) {
         let mut state = self.state();
-        state.entries.remove(id);
+        let entry = state.entries.remove(id);
         state.remember(id.clone());
         drop(state);
+        if let Some(entry) = entry {
+            let by_now = |it: (&SlotLane, u64)| entry.is_held_as(it.0, it.1);
+            if let Some(place) = &entry.place
+                && !acknowledged.is_some_and(by_now)
+            {
+                place.lane.ack(place.tag);
+            }
+            // Who waits to do something with it hears that it is known no more.
+            entry.arrived.notify_waiters();
+        }
         self.earlier.notify_one();
+    }
+
+    /// What it is, by now.
+    pub(super) fn half(&self, id: &ByteString) -> Option<Half> {
+        self.state().entries.get(id).map(|entry| entry.half.clone())
     }
 
     /// What is due, marked as being asked about, at most so many; and when the next one is.
@@ -193,13 +209,13 @@ impl Halves {
     }
 
     /// What has been held for so long that the broker would soon take it back.
-    pub(super) fn long_held(&self, since: Instant) -> Vec<Half> {
+    pub(super) fn long_held(&self, since: Instant) -> Vec<ByteString> {
         let state = self.state();
         let old = state.entries.values().filter(|entry| {
             let place = entry.place.as_ref();
             entry.is_quiet() && place.is_some_and(|place| place.since <= since)
         });
-        old.map(|entry| entry.half.clone()).collect()
+        old.map(|entry| entry.half.id.clone()).collect()
     }
 
     /// How many half messages a lane holds.
@@ -231,7 +247,7 @@ impl Halves {
 
     fn due(&self, half: &Half) -> Instant {
         let wall = since_epoch(SystemClock.wall());
-        now() + half.due_in(wall, self.first_check, self.check_interval)
+        now_and(half.due_in(wall, self.first_check, self.check_interval))
     }
 
     /// A half message has come; the answer is the delivery that is not needed any more.
@@ -274,7 +290,7 @@ impl Halves {
                     mandatory: true,
                 };
                 // It stays where it is if that fails.
-                drop(lane.forward(outgoing, deliver.delivery_tag, ByteString::new()));
+                drop(lane.forward(outgoing, deliver.delivery_tag, ByteString::new(), false));
             }
             Err(malformed) => {
                 tracing::error!(%queue, %malformed, "a message that can't be read stays in a slot of transactions");
@@ -299,15 +315,8 @@ impl Taker for Halves {
         }
     }
 
-    fn forwarded(&self, lane: &SlotLane, tag: u64, id: &ByteString) {
-        let mut state = self.state();
-        // Its copy may be held already, and something else be done with that.
-        let ends = |entry: &mut Entry| entry.is_held_as(lane, tag) && entry.doing == Doing::Ending;
-        let ends = state.entries.get_mut(id).is_some_and(ends);
-        drop(state);
-        if ends {
-            self.end(id);
-        }
+    fn ended(&self, lane: &SlotLane, tag: u64, id: &ByteString) {
+        self.end(id, Some((lane, tag)));
     }
 
     fn refused(&self, lane: &SlotLane, tag: u64, id: &ByteString) {

@@ -14,22 +14,21 @@ use bytestring::ByteString;
 use mq_core::Outcome;
 use tokio::sync::{Notify, oneshot};
 
-use super::outgoing::{Answer, Failed, Outgoing};
-use crate::Message;
+use super::outgoing::{Answer, Failed, Job, Outgoing, Publish, Then};
 use crate::conn::{Connection, Key, Lane, Outbox};
 use crate::error::{Error, Result};
 use crate::proto::{
     BasicAck, BasicDeliver, BasicReturn, Content, FRAME_OVERHEAD, Incoming, Malformed, Method,
     Properties,
 };
-use crate::publisher::encode::{self, Head};
+use crate::publisher::encode;
 use crate::publisher::words::{blames, headers_too_large, nacked, unroutable};
 
 /// Takes what a slot's queue delivers. Must not block.
 pub(super) trait Taker: Send + Sync {
     fn arrived(&self, lane: &Arc<SlotLane>, deliver: BasicDeliver, content: Content);
-    /// What was forwarded is confirmed, and its half message is being acknowledged.
-    fn forwarded(&self, lane: &SlotLane, tag: u64, id: &ByteString);
+    /// What was to end it is confirmed, and its half message is being acknowledged.
+    fn ended(&self, lane: &SlotLane, tag: u64, id: &ByteString);
     /// It was not taken: the half message is still held.
     fn refused(&self, lane: &SlotLane, tag: u64, id: &ByteString);
     /// All that the lane had delivered is the broker's again. One of so many messages made the server close it.
@@ -53,26 +52,13 @@ struct State {
     /// The driver was told that there is something to write.
     called: bool,
     line: VecDeque<Job>,
-    flight: VecDeque<Option<Publish>>,
+    flight: VecDeque<Option<Box<Publish>>>,
     /// The delivery tag of `flight`'s first.
     base: u64,
     cancelled: bool,
+    /// The method for which the server closes the channel.
+    blamed: Option<(u16, u16)>,
     ended: Option<Error>,
-}
-
-enum Job {
-    Publish(Publish),
-    Ack(u64),
-}
-
-struct Publish {
-    head: Head,
-    message: Message,
-    exchange: ByteString,
-    /// What is acknowledged when it is confirmed, and whose it is.
-    then: Option<(u64, ByteString)>,
-    returned: Option<Error>,
-    answer: oneshot::Sender<Result<(), Failed>>,
 }
 
 impl SlotLane {
@@ -121,11 +107,17 @@ impl SlotLane {
     }
 
     /// Publishes and then acknowledges a delivery, whoever still waits for it.
-    pub(super) fn forward(&self, outgoing: Outgoing, tag: u64, id: ByteString) -> Answer {
-        self.send(outgoing, Some((tag, id)))
+    pub(super) fn forward(
+        &self,
+        outgoing: Outgoing,
+        tag: u64,
+        id: ByteString,
+        ends: bool,
+    ) -> Answer {
+        self.send(outgoing, Some(Then { tag, id, ends }))
     }
 
-    fn send(&self, outgoing: Outgoing, then: Option<(u64, ByteString)>) -> Answer {
+    fn send(&self, outgoing: Outgoing, then: Option<Then>) -> Answer {
         let Outgoing {
             message,
             exchange,
@@ -145,14 +137,18 @@ impl SlotLane {
             let _ = answer.send(Err(Failed::Lost(unsent(why))));
             return answered;
         }
-        state.line.push_back(Job::Publish(Publish {
+        // While the broker blocks publishers nothing is written, and what nobody waits for any more would stay.
+        if state.line.len() % PRUNED == PRUNED - 1 {
+            state.line.retain(|job| !job.is_needless());
+        }
+        state.line.push_back(Job::Publish(Box::new(Publish {
             head,
             message,
             exchange,
             then,
             returned: None,
             answer,
-        }));
+        })));
         state.wake();
         answered
     }
@@ -176,9 +172,10 @@ impl SlotLane {
         state.channel = None;
         let flight = std::mem::take(&mut state.flight);
         let line = std::mem::take(&mut state.line);
+        let blamed = state.blamed;
         drop(state);
         let flight: Vec<_> = flight.into_iter().flatten().collect();
-        let blamed = blames(why);
+        let blamed = blames(why) && blamed == Some(PUBLISH);
         let alone = blamed && flight.len() == 1;
         if let Some(taker) = self.taker.upgrade() {
             let suspects = if blamed && !alone { flight.len() } else { 0 };
@@ -229,8 +226,8 @@ impl SlotLane {
                 None if ack => Ok(()),
                 None => Err(Failed::Refused(nacked())),
             };
-            if let (Ok(()), Some((tag, _))) = (&result, &publish.then) {
-                state.line.push_back(Job::Ack(*tag));
+            if let (Ok(()), Some(then)) = (&result, &publish.then) {
+                state.line.push_back(Job::Ack(then.tag));
             }
             told.push((publish.answer, publish.then, result));
         }
@@ -239,8 +236,10 @@ impl SlotLane {
         for (answer, then, result) in told {
             if result.is_err() {
                 self.tell_of_refusal(then.as_ref());
-            } else if let (Some((tag, id)), Some(taker)) = (&then, self.taker.upgrade()) {
-                taker.forwarded(self, *tag, id);
+            } else if let (Some(then), Some(taker)) = (&then, self.taker.upgrade())
+                && then.ends
+            {
+                taker.ended(self, then.tag, &then.id);
             }
             // Who waited may have gone.
             let _ = answer.send(result);
@@ -248,9 +247,9 @@ impl SlotLane {
         Ok(())
     }
 
-    fn tell_of_refusal(&self, then: Option<&(u64, ByteString)>) {
-        if let (Some((tag, id)), Some(taker)) = (then, self.taker.upgrade()) {
-            taker.refused(self, *tag, id);
+    fn tell_of_refusal(&self, then: Option<&Then>) {
+        if let (Some(then), Some(taker)) = (then, self.taker.upgrade()) {
+            taker.refused(self, then.tag, &then.id);
         }
     }
 
@@ -306,9 +305,7 @@ impl Lane for SlotLane {
                     };
                     out.method(channel, &ack.into());
                 }
-                // Nobody waits for a half message that is not stored yet.
-                Some(Job::Publish(publish))
-                    if publish.then.is_none() && publish.answer.is_closed() => {}
+                Some(job) if job.is_needless() => {}
                 Some(Job::Publish(publish)) => {
                     let (header, most) = (publish.head.header(), out.frame_max());
                     if header.len() + FRAME_OVERHEAD > most {
@@ -356,6 +353,10 @@ impl Lane for SlotLane {
         Ok(())
     }
 
+    fn blamed(&self, method: (u16, u16)) {
+        self.state().blamed = Some(method);
+    }
+
     fn lost(&self, why: &Error) {
         self.end(why);
     }
@@ -370,3 +371,8 @@ fn unsent(why: &Error) -> Error {
     let error = why.clone().into_builder().outcome(Outcome::NotSent);
     error.build()
 }
+
+/// `basic.publish`.
+const PUBLISH: (u16, u16) = (60, 40);
+/// So often it is looked for what nobody waits for.
+const PRUNED: usize = 256;

@@ -130,15 +130,14 @@ impl Bench {
                         exchange: "".into(),
                         mandatory: true,
                     };
-                    let answer = place.lane.forward(outgoing, place.tag, half.id);
+                    let answer = place.lane.forward(outgoing, place.tag, half.id, true);
                     self.to_commit.insert(id.clone());
                     self.commits.insert(id, answer);
                 }
             }
             3 if !decided && !self.to_commit.contains(&id) => {
-                if let Some(place) = self.halves.try_hold(&half.id, Doing::Ending) {
-                    self.halves.end(&half.id);
-                    place.lane.ack(place.tag);
+                if self.halves.try_hold(&half.id, Doing::Ending).is_some() {
+                    self.halves.end(&half.id, None);
                     self.rolled_back.push(id);
                 }
             }
@@ -150,7 +149,7 @@ impl Bench {
                         exchange: "".into(),
                         mandatory: true,
                     };
-                    drop(place.lane.forward(outgoing, place.tag, half.id));
+                    drop(place.lane.forward(outgoing, place.tag, half.id, false));
                 }
             }
         }
@@ -416,6 +415,7 @@ fn one_that_the_broker_blames_is_told_from_those_beside_it() {
     let mut both = [send(), send()];
     lane.fill(1, &mut Outbox::new(4096));
     let why = Error::builder(ErrorKind::NotFound, "no exchange").outcome(Outcome::Rejected);
+    lane.blamed((60, 40));
     lane.lost(&why.build());
     for answer in &mut both {
         let failed = answer.try_recv().unwrap().unwrap_err().into_error();

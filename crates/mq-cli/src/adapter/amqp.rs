@@ -160,7 +160,8 @@ impl Amqp {
 
     pub(super) async fn describe(&self, name: &str) -> Result<Vec<QueueReady>> {
         let queues = match Lanes::explicit(name) {
-            Some(lanes) => Lanes::queues(&self.topic(&lanes).await?),
+            // Looked at, not declared.
+            Some(lanes) => lanes.names(),
             None => vec![Place::queue(name)?],
         };
         let asked = queues.iter().map(async |queue| {

@@ -14,7 +14,7 @@ pub enum Transaction {
     RocketMq(Box<mq_rocketmq::Transaction>),
     /// Over CMQ's TCP protocol: a half message, which the server forgets when it has asked about it in vain.
     Cmq(Box<mq_cmq::Prepared>),
-    /// Over AMQP: a half message in a queue of this process, where it stays if it is dropped: nobody's checker knows it.
+    /// Over AMQP: a half message in a queue of this process, which is put aside after some time if it is dropped: nobody's checker knows it.
     Amqp(Box<mq_amqp::Transaction>),
 }
 

@@ -67,6 +67,13 @@ impl Lanes {
         })
     }
 
+    /// As [`queues`](Self::queues), of a topic that may not be there.
+    pub(super) fn names(&self) -> Vec<String> {
+        let name = &self.name;
+        let partitions = (0..self.partitions).map(|it| format!("{name}.p{it:03}"));
+        partitions.chain([format!("{name}.parked")]).collect()
+    }
+
     /// All queues of a topic, the one of what nobody could handle at last.
     pub(super) fn queues(topic: &OrderedTopic) -> Vec<String> {
         let partitions = (0..topic.partitions()).map(|it| topic.queue(it));
@@ -99,7 +106,8 @@ impl Amqp {
 
     /// A topic that is there. Made by whom sends or receives, each mistyped name would be one.
     pub(super) async fn topic(&self, lanes: &Lanes) -> Result<OrderedTopic, AmqpError> {
-        let there = self.client.queue(&format!("{}.parked", lanes.name)).await;
+        // The queue of what nobody could handle may be left of one that was deleted.
+        let there = self.client.queue(&format!("{}.p000", lanes.name)).await;
         there.map_err(|error| {
             let hint = format!("an ordered topic is made by: mq amqp create {lanes}");
             error.into_builder().hint(hint).build()

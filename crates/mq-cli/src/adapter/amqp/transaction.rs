@@ -32,7 +32,11 @@ impl Amqp {
         let made = self.transactions.get(exchange, || async {
             // What this process does not end, it knows nothing of later; it may be another one's, which is at work.
             let checker = |_| async { Verdict::Unknown };
-            let builder = self.client.publisher(exchange.to_owned());
+            let mut builder = self.client.publisher(exchange.to_owned());
+            builder = builder.window(self.options.max_in_flight);
+            if let Some(timeout) = self.options.send_timeout {
+                builder = builder.timeout(timeout);
+            }
             builder.checker(GROUP, checker).build().await
         });
         Ok(made.await?)
