@@ -243,6 +243,37 @@ fn real_amqp_cli_ordered_topics_keep_the_order_of_their_keys() {
     assert_eq!(code(&gone), 1, "{}", err(&gone));
 }
 
+/// Who describes makes nothing; who creates makes what is missing, of the kind of what is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
+async fn real_amqp_cli_what_is_missing_of_an_ordered_topic_is_made_by_create_alone() {
+    let (client, name) = (connect().await, unique("cli"));
+    let topic = client.ordered_topic(name.clone()).partitions(2).quorum();
+    let topic = topic.declare().await.unwrap();
+    let partitions: Vec<_> = (0..2).map(|it| topic.queue(it)).collect();
+    let (parked, written) = (topic.parking_queue(), format!("{name}/2"));
+    for gone in [&partitions[..], std::slice::from_ref(&parked)] {
+        for queue in gone {
+            client.delete_queue(queue).await.unwrap();
+        }
+        let told = tokio::task::block_in_place(|| run(&["describe", &written]));
+        assert_eq!(code(&told), 1, "{}", err(&told));
+        for queue in gone {
+            client.queue(queue).await.unwrap_err();
+        }
+        tokio::task::block_in_place(|| created_as(&written));
+        // The other kind would be refused.
+        for queue in &partitions {
+            let replicated = Queue::quorum(queue.clone()).single_active_consumer();
+            client.declare_queue(replicated).await.unwrap();
+        }
+        let replicated = Queue::quorum(parked.clone());
+        client.declare_queue(replicated).await.unwrap();
+    }
+    tokio::task::block_in_place(|| deleted(&written));
+    client.close().await;
+}
+
 /// In both ways that there are; what can be cancelled has a handle, and is, once.
 #[test]
 #[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]

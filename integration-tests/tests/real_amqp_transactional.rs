@@ -421,6 +421,29 @@ async fn real_amqp_transactional_what_can_never_be_sent_is_put_aside() {
     client.close().await;
 }
 
+/// Before anything else was put aside.
+#[tokio::test]
+#[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]
+async fn real_amqp_transactional_what_is_no_half_message_is_put_aside() {
+    let client = connect().await;
+    let group = unique("group");
+    let publisher = publisher(&client, &group, Verdict::Unknown).await;
+    let slot = format!("mq.tx.{group}.0");
+    let stray = Message::new(slot.clone(), "what is this");
+    publisher.plain().send(stray).await.unwrap();
+    let discard = client.consumer(format!("mq.tx.{group}.discard"));
+    let discard = discard.build().await.unwrap();
+    let delivery = next(&discard).await;
+    assert_eq!(delivery.text(), Some("what is this"));
+    let headers = delivery.message().properties().headers.clone().unwrap();
+    let key = headers.get("x-mq-tx-routing-key").unwrap();
+    assert_eq!(key.as_str(), Some(&*slot));
+    delivery.ack().await.unwrap();
+    publisher.close().await;
+    assert_eq!(client.queue(&slot).await.unwrap().messages, 0);
+    client.close().await;
+}
+
 /// As many as the window allows; a group has as many publishers as slots; what a broker would refuse is refused here.
 #[tokio::test]
 #[ignore = "needs RabbitMQ (MQ_AMQP_URL)"]

@@ -85,13 +85,20 @@ impl OrderedTopicBuilder {
         let declared = self.client.declare_exchange(exchange).await;
         declared.map_err(|error| self.explain(error))?;
         let parked = self.of_kind(parked(&self.name));
-        self.client.declare_queue(parked).await?;
+        // What is there may be of the other kind, and is refused: before anything is made that would be of this one.
+        let there = self.client.queue(parked.name()).await.is_ok();
+        if there {
+            self.client.declare_queue(parked.clone()).await?;
+        }
         for partition in 0..self.partitions {
             let name = queue(&self.name, partition);
             let queue = self.of_kind(name.clone()).single_active_consumer();
             self.client.declare_queue(queue).await?;
             let binding = Binding::queue(name).to(self.name.clone());
             self.client.bind(binding.key(partition.to_string())).await?;
+        }
+        if !there {
+            self.client.declare_queue(parked).await?;
         }
         Ok(OrderedTopic {
             client: self.client,

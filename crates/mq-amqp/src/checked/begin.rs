@@ -124,9 +124,10 @@ fn check(publisher: &TransactionalPublisher, message: &Message) -> Result<()> {
     let plain = publisher.plain();
     encode::head(message, plain.exchange(), plain.is_mandatory())?;
     let properties = message.properties();
-    let millis = properties.expiration.as_ref();
-    if millis.is_some_and(|millis| millis.parse::<u64>().is_err()) {
-        return Err(invalid(BEGIN, "an expiration is a number of milliseconds"));
+    let good = |millis: &ByteString| millis.parse().is_ok_and(|it: u64| it <= LONGEST_EXPIRATION);
+    if !properties.expiration.as_ref().is_none_or(good) {
+        let what = "an expiration is a number of milliseconds, of 10 years at most";
+        return Err(invalid(BEGIN, what));
     }
     let copies = |name| {
         let headers = properties.headers.as_ref();
@@ -270,3 +271,6 @@ impl<E: std::error::Error + 'static> std::error::Error for TransactError<E> {
 }
 
 const BEGIN: &str = "begin";
+/// In milliseconds; the broker closes the channel for more.
+// rabbitmq-server: rabbit_misc.erl, check_expiry
+const LONGEST_EXPIRATION: u64 = 315_360_000_000;

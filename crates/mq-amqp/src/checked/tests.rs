@@ -1,11 +1,13 @@
 //! Half messages against a model of a broker: nothing is lost, nothing is sent twice on one channel, and nothing that was decided is asked about.
 
+mod places;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use mq_core::{ErrorKind, Outcome};
+use bytes::BytesMut;
+use mq_core::ErrorKind;
 use tokio::sync::Semaphore;
 
 use super::half::Half;
@@ -72,11 +74,7 @@ impl Bench {
 
     fn open(&mut self) {
         self.serial += 1;
-        let taker: Arc<dyn Taker> = Arc::<Halves>::clone(&self.halves);
-        let weak: Weak<dyn Taker> = Arc::downgrade(&taker);
-        let lane = SlotLane::new(SLOT.into(), weak);
-        let (connection, key) = Connection::nowhere(self.serial);
-        lane.opened(&connection, key);
+        let lane = opened(&self.halves, self.serial);
         self.lane = Some(lane);
         (self.tags, self.published) = (0, 0);
     }
@@ -158,23 +156,14 @@ impl Bench {
     /// The broker reads what is written.
     fn fill(&mut self) {
         let Some(lane) = &self.lane else { return };
-        let mut out = Outbox::new(4096);
-        while lane.fill(1, &mut out) {}
-        let mut wire = BytesMut::new();
-        let mut slices = [std::io::IoSlice::new(&[]); 8];
-        let count = out.slices(&mut slices);
-        slices[..count]
-            .iter()
-            .for_each(|it| wire.extend_from_slice(it));
-        let (mut decoder, mut assembler) = (FrameDecoder::new(4096), Assembler::default());
-        while let Some(frame) = decoder.decode(&mut wire).unwrap() {
-            match assembler.take(frame, 1 << 20).unwrap() {
-                Some(Incoming::Content(Method::BasicPublish(publish), content)) => {
+        for incoming in written(lane) {
+            match incoming {
+                Incoming::Content(Method::BasicPublish(publish), content) => {
                     self.published += 1;
                     let key = publish.routing_key.to_string();
                     self.flight.push_back((self.published, key, content));
                 }
-                Some(Incoming::Method(Method::BasicAck(ack))) => {
+                Incoming::Method(Method::BasicAck(ack)) => {
                     let known = self.held.remove(&ack.delivery_tag);
                     // It would close the channel.
                     known.expect("what is acknowledged is held, once");
@@ -240,14 +229,7 @@ impl Bench {
         };
         self.tags += 1;
         self.held.insert(self.tags, content.clone());
-        let deliver = BasicDeliver {
-            consumer_tag: "c".into(),
-            delivery_tag: self.tags,
-            redelivered: false,
-            exchange: "".into(),
-            routing_key: SLOT.into(),
-        };
-        let incoming = Incoming::Content(Method::BasicDeliver(deliver), content);
+        let incoming = delivered(self.tags, content);
         lane.incoming(incoming).unwrap();
     }
 
@@ -272,6 +254,45 @@ impl Bench {
             );
         }
     }
+}
+
+/// A slot's channel that is open.
+fn opened(halves: &Arc<Halves>, serial: u64) -> Arc<SlotLane> {
+    let taker: Arc<dyn Taker> = Arc::<Halves>::clone(halves);
+    let weak: Weak<dyn Taker> = Arc::downgrade(&taker);
+    let lane = SlotLane::new(SLOT.into(), weak);
+    let (connection, key) = Connection::nowhere(serial);
+    lane.opened(&connection, key);
+    lane
+}
+
+/// What a lane has to write.
+fn written(lane: &SlotLane) -> Vec<Incoming> {
+    let mut out = Outbox::new(4096);
+    while lane.fill(1, &mut out) {}
+    let mut wire = BytesMut::new();
+    let mut slices = [std::io::IoSlice::new(&[]); 8];
+    let count = out.slices(&mut slices);
+    slices[..count]
+        .iter()
+        .for_each(|it| wire.extend_from_slice(it));
+    let (mut decoder, mut assembler) = (FrameDecoder::new(4096), Assembler::default());
+    let mut all = Vec::new();
+    while let Some(frame) = decoder.decode(&mut wire).unwrap() {
+        all.extend(assembler.take(frame, 1 << 20).unwrap());
+    }
+    all
+}
+
+fn delivered(delivery_tag: u64, content: Content) -> Incoming {
+    let deliver = BasicDeliver {
+        consumer_tag: "c".into(),
+        delivery_tag,
+        redelivered: false,
+        exchange: "".into(),
+        routing_key: SLOT.into(),
+    };
+    Incoming::Content(Method::BasicDeliver(deliver), content)
 }
 
 /// Two thousand lives, in each of which all that can happen to a slot does in any order.
@@ -396,33 +417,4 @@ fn a_check_is_due_by_the_clock_of_who_began_and_no_later_than_its_pause() {
     assert_eq!(due(&half, half.born_ms + 90_000), Duration::ZERO);
     // A clock that is behind.
     assert_eq!(due(&half, half.born_ms - 90_000), first);
-}
-
-#[test]
-fn one_that_the_broker_blames_is_told_from_those_beside_it() {
-    let halves = Arc::new(Halves::new(Duration::ZERO, Duration::ZERO, "d".into()));
-    let taker: Arc<dyn Taker> = Arc::<Halves>::clone(&halves);
-    let lane = SlotLane::new("slot".into(), Arc::downgrade(&taker));
-    let (connection, key) = Connection::nowhere(1);
-    lane.opened(&connection, key);
-    let send = || {
-        lane.publish(Outgoing {
-            message: Message::new("x", Bytes::new()),
-            exchange: "missing".into(),
-            mandatory: true,
-        })
-    };
-    let mut both = [send(), send()];
-    lane.fill(1, &mut Outbox::new(4096));
-    let why = Error::builder(ErrorKind::NotFound, "no exchange").outcome(Outcome::Rejected);
-    lane.blamed((60, 40));
-    lane.lost(&why.build());
-    for answer in &mut both {
-        let failed = answer.try_recv().unwrap().unwrap_err().into_error();
-        assert_eq!(failed.outcome(), Outcome::Unknown);
-    }
-    assert!(halves.has_suspects());
-    halves.passed();
-    halves.passed();
-    assert!(!halves.has_suspects());
 }

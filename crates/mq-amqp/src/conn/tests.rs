@@ -2,6 +2,7 @@
 
 mod again;
 mod callers;
+mod checked;
 mod consuming;
 mod flushing;
 mod frames;
