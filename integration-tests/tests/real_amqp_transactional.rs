@@ -342,7 +342,7 @@ async fn real_amqp_transactional_a_commit_that_goes_nowhere_says_so_and_harms_no
         .key("paid");
     client.bind(bound).await.unwrap();
     let checks = Arc::new(AtomicUsize::new(0));
-    // Either may come to ask: while one has lost its channel, the other takes its slot over.
+    // Either may come to ask: a slot that was left is taken over, not so soon that it is while its publisher only comes back to it.
     let asking = async |exchange: &str| {
         let count = Arc::clone(&checks);
         let building = client.publisher(exchange.to_owned());
@@ -350,8 +350,8 @@ async fn real_amqp_transactional_a_commit_that_goes_nowhere_says_so_and_harms_no
             count.fetch_add(1, Ordering::Relaxed);
             async { Verdict::Rollback }
         });
-        let building = building.first_check_after(SOON).takeover_after(SOON);
-        building.build().await.unwrap()
+        let building = building.first_check_after(SOON).build();
+        building.await.unwrap()
     };
     let (good, bad) = (asking("").await, asking(&exchange).await);
     let unroutable = bad.begin(Message::new("nobody", "1")).await.unwrap();

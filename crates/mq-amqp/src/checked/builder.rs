@@ -77,7 +77,9 @@ impl TransactionalPublisherBuilder {
         self
     }
 
-    /// How often it is asked about one message; default 15, at least 1. Then the message goes to the queue `mq.tx.<group>.discard`, with `x-mq-reason`.
+    /// How often it is asked about one message; default 15, at least 1. What no question has ended by then goes to the queue `mq.tx.<group>.discard`, with
+    /// `x-mq-reason`: also what the checker commits and cannot be sent, since no queue takes it or its exchange is gone. A question whose channel is lost
+    /// meanwhile may be asked once more.
     pub const fn max_checks(mut self, count: u32) -> Self {
         self.max_checks = count;
         self
