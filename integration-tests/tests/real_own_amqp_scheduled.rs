@@ -218,10 +218,14 @@ async fn killed_on_the_ladder(quorum: bool) -> (usize, usize) {
         times[delivery.text().unwrap().parse::<usize>().unwrap()] += 1;
         delivery.ack().await.unwrap();
     }
+    let aside = client.queue("mq.delay.v1.undelivered").await.unwrap();
     client.close().await;
     let lost = times.iter().filter(|times| **times == 0).count();
     let repeated = times.iter().filter(|times| **times > 1).count();
-    println!("of {count}: {lost} lost, {repeated} came more than once");
+    println!(
+        "of {count}: {lost} did not come, {} are undelivered, {repeated} came more than once",
+        aside.messages
+    );
     (lost, repeated)
 }
 

@@ -19,6 +19,11 @@ use tokio::sync::Notify;
 use tokio::task::spawn_blocking;
 
 const WAIT: Duration = Duration::from_secs(120);
+
+/// For all of them; the full size is 25 times as many.
+fn moving() -> Duration {
+    WAIT * size(1, 10)
+}
 /// So many messages a transaction.
 const BATCH: usize = 10;
 
@@ -48,12 +53,14 @@ async fn fill(client: &Client, queue: &str, count: usize) {
 #[derive(Debug, Default)]
 struct Ends {
     committed: usize,
+    /// How many messages were in these.
+    moved: usize,
     unknown: usize,
     not_applied: usize,
 }
 
-/// Moves what is in one queue to another, a batch a transaction; gives `None` when nothing came for a while.
-async fn shovel(channel: &mut TxChannel, target: &str) -> Option<Result<(), CommitError>> {
+/// Moves what is in one queue to another, a batch a transaction; gives how many, and `None` when nothing came for a while.
+async fn shovel(channel: &mut TxChannel, target: &str) -> Option<Result<usize, CommitError>> {
     let mut tx = match channel.begin().await {
         Ok(tx) => tx,
         Err(error) => return Some(Err(error.into())),
@@ -76,7 +83,7 @@ async fn shovel(channel: &mut TxChannel, target: &str) -> Option<Result<(), Comm
             Ok(Ok(None)) | Err(_) => break,
         }
     }
-    Some(tx.commit().await)
+    Some(tx.commit().await.map(|()| moved))
 }
 
 /// Until nothing is left; tells when it goes.
@@ -90,8 +97,9 @@ async fn shovel_all(client: &Client, source: &str, target: &str, goes: &Notify) 
     let mut ends = Ends::default();
     while let Some(told) = shovel(&mut channel, target).await {
         match told {
-            Ok(()) => {
+            Ok(moved) => {
                 ends.committed += 1;
+                ends.moved += moved;
                 goes.notify_one();
             }
             Err(failed) if failed.outcome() == Outcome::Unknown => ends.unknown += 1,
@@ -146,7 +154,7 @@ async fn real_own_amqp_tx_moves_everything_through_cuts() {
             })
         };
         let ends = within(
-            WAIT,
+            moving(),
             "an empty queue",
             shovel_all(&client, &source, &target, &goes),
         )
@@ -156,6 +164,10 @@ async fn real_own_amqp_tx_moves_everything_through_cuts() {
         println!("quorum {quorum}: {ends:?}, {twice} twice");
         assert!(ends.unknown + ends.not_applied > 0, "no cut struck");
         assert!(twice <= ends.unknown * BATCH, "{twice} of {ends:?}");
+        // Of a transaction that was told as not applied nothing is there.
+        let by_others = (count + twice).checked_sub(ends.moved);
+        let explained = by_others.is_some_and(|it| it <= ends.unknown * BATCH);
+        assert!(explained, "{twice} twice, {ends:?}");
         client.close().await;
     }
 }
@@ -182,8 +194,8 @@ async fn real_own_amqp_tx_loses_nothing_when_the_node_is_killed() {
             .await;
         })
     };
-    let moving = shovel_all(&client, &source, &target, &goes);
-    let ends = within(WAIT, "an empty queue", moving).await;
+    let all = shovel_all(&client, &source, &target, &goes);
+    let ends = within(moving(), "an empty queue", all).await;
     killing.await.unwrap();
     let twice = judge(&client, &source, &target, count).await;
     println!("{ends:?}, {twice} twice");

@@ -4,8 +4,12 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::messages::published;
-use super::peer::{HASTE, Peer, SOON, Said, Then, channel_close_for, frame, until, within};
-use crate::proto::{ChannelClose, Incoming, Method, QueueDeclareOk};
+use super::peer::{
+    CONSUMER, HASTE, Peer, SOON, Said, Then, channel_close_for, content, frame, until, within,
+};
+use crate::proto::{
+    BasicDeliver, ChannelClose, Content, Incoming, Method, Properties, QueueDeclareOk,
+};
 use crate::{
     Client, ErrorKind, Message, Outcome, TransactionalPublisher, TransactionalPublisherBuilder,
     Verdict,
@@ -129,6 +133,62 @@ async fn a_slot_that_is_missing_or_away_hides_none_behind_it() {
     };
     until("the last slot taken over", || consumed().len() > 1).await;
     assert_eq!(consumed()[..2], ["mq.tx.g.2", "mq.tx.g.6"]);
+}
+
+/// What was published, as a queue delivers it first.
+fn delivered(said: &Said, published: &Content) -> Then {
+    let method = BasicDeliver {
+        consumer_tag: CONSUMER.into(),
+        delivery_tag: 1,
+        redelivered: false,
+        exchange: "".into(),
+        routing_key: "mq.tx.g.0".into(),
+    };
+    let properties = Properties::decode(published.properties.clone()).unwrap();
+    let body = &published.body;
+    let size = body.len() as u64;
+    Then::Add(content(said.channel, method, &properties, size, body))
+}
+
+/// The connection breaks before the message is confirmed: it is published again, under the same id, when its half is back, and that is acknowledged once.
+#[tokio::test]
+async fn a_commit_that_was_lost_is_sent_again_when_its_half_is_back() {
+    let (mut half, mut whole) = (None, true);
+    let peer = Peer::start(move |said| match &said.incoming {
+        Some(Incoming::Content(Method::BasicPublish(publish), content))
+            if publish.exchange.is_empty() =>
+        {
+            half = Some(content.clone());
+            delivered(said, content)
+        }
+        Some(Incoming::Content(..)) if std::mem::take(&mut whole) => Then::HangUp,
+        Some(Incoming::Method(Method::BasicConsume(_))) => {
+            let again = half.as_ref().map(|half| delivered(said, half));
+            again.unwrap_or(Then::Usual)
+        }
+        _ => Then::Usual,
+    })
+    .await;
+    let client = peer.connect().await;
+    let publisher = publisher(&client, 1).await;
+    let transaction = within(publisher.begin(Message::new("key", "x")).into_future()).await;
+    within(transaction.unwrap().commit()).await.unwrap();
+    let ids: Vec<_> = published(&peer)
+        .into_iter()
+        .filter_map(|said| match said.incoming {
+            Some(Incoming::Content(Method::BasicPublish(publish), content))
+                if publish.exchange == "orders" =>
+            {
+                Properties::decode(content.properties).unwrap().message_id
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!((ids.len(), ids.first()), (2, ids.last()));
+    until("the half acknowledged", || {
+        peer.count("basic.BasicAck") == 1
+    })
+    .await;
 }
 
 /// Who waits for room does not wait for its time-out.
