@@ -87,7 +87,7 @@ impl Client {
     }
 
     async fn over(options: Arc<Options>) -> Result<Self> {
-        let tasks = Arc::new(Tasks::new());
+        let tasks = Arc::new(Tasks::of_this_runtime());
         let events = broadcast::Sender::new(events::KEPT);
         let registry = Arc::new(Registry::default());
         let observer = events::observer(events.clone());

@@ -16,21 +16,16 @@ mod handshake;
 mod link;
 mod options;
 mod outbox;
-mod stream;
-mod tasks;
 #[cfg(test)]
 mod tests;
-mod timer;
-#[cfg(feature = "tls")]
-mod tls;
-#[cfg(not(feature = "tls"))]
-#[path = "conn/tls_absent.rs"]
-mod tls;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mq_core::{ErrorKind, Outcome};
+#[cfg(feature = "tls")]
+pub(crate) use mq_net::TlsParts;
+pub(crate) use mq_net::{Tasks, TlsConfig, now};
 use tokio::sync::{Notify, oneshot, watch};
 
 pub(crate) use self::channel::Channel;
@@ -38,11 +33,6 @@ pub(crate) use self::link::{Link, Notice, Observer, Replay};
 pub use self::options::Mechanism;
 pub(crate) use self::options::Options;
 pub(crate) use self::outbox::Outbox;
-pub(crate) use self::tasks::Tasks;
-pub(crate) use self::timer::now;
-pub(crate) use self::tls::TlsConfig;
-#[cfg(feature = "tls")]
-pub(crate) use self::tls::TlsParts;
 use crate::error::Error;
 use crate::proto::{Incoming, Malformed, Method};
 

@@ -1,4 +1,4 @@
-//! Who may depend on whom: mq-core ← mq-\<protocol\> ← mq-dev ← mq-cli ← integration-tests; examples use protocol crates.
+//! Who may depend on whom: mq-core ← mq-net ← mq-\<protocol\> ← mq-dev ← mq-cli ← integration-tests; examples use protocol crates.
 
 use cargo_metadata::Metadata;
 
@@ -55,6 +55,7 @@ fn may(from: &str, to: &str) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd)]
 enum Layer {
     Core,
+    Net,
     Protocol,
     Dev,
     Cli,
@@ -65,6 +66,7 @@ enum Layer {
 fn layer(name: &str) -> Option<Layer> {
     Some(match name {
         "mq-core" => Layer::Core,
+        "mq-net" => Layer::Net,
         "mq-dev" => Layer::Dev,
         "mq-cli" => Layer::Cli,
         "integration-tests" => Layer::Suite,

@@ -21,14 +21,14 @@ use tokio::time::{Interval, MissedTickBehavior, Sleep, sleep};
 use self::channels::Channels;
 use super::handshake::Opened;
 use super::link::Notice;
-use super::stream::Stream;
-use super::timer::now;
+use super::now;
 use super::{Command, Connection, Inbox, Inner, Key, Options, Outbox, Reply};
 use crate::error::{Error, refused};
 use crate::proto::{
     ConnectionClose, ConnectionCloseOk, Frame, FrameDecoder, Incoming, Kind, Malformed, Method,
     ReplyCode,
 };
+use mq_net::Stream;
 
 /// Told what a server says about the connection. Must not block.
 pub(super) type OnNotice = Arc<dyn Fn(Notice) + Send + Sync>;

@@ -10,13 +10,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::Settled;
 use super::options::{Mechanism, Options};
-use super::stream::Stream;
 use crate::error::{Error, Result, refused};
 use crate::proto::{
     ConnectionOpen, ConnectionStart, ConnectionStartOk, ConnectionTune, ConnectionTuneOk,
     FRAME_MIN, Frame, FrameDecoder, Hidden, Kind, Malformed, Method, PROTOCOL_HEADER, ReplyCode,
     Table, Value, put_frame,
 };
+use mq_net::Stream;
 
 /// An open connection, before a driver has it.
 pub(super) struct Opened {

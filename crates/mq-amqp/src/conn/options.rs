@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use mq_core::{Endpoint, Propagator, Secret};
 
-use super::tls::TlsConfig;
+use super::TlsConfig;
 use crate::proto::{Table, Writer};
 
 /// How a client says who it is.

@@ -9,7 +9,7 @@ use super::stream::Stream;
 
 /// Never made.
 #[derive(Debug, Clone)]
-pub(crate) enum TlsConfig {}
+pub enum TlsConfig {}
 
 impl TlsConfig {
     #[expect(clippy::unused_async, reason = "the same face as with the feature")]

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 /// Owns the tasks of connections, publishers and consumers. Dropping it aborts them.
 #[derive(Debug)]
-pub(crate) struct Tasks {
+pub struct Tasks {
     set: Mutex<Option<JoinSet<()>>>,
     /// A delivery may be settled by a thread that is none of the runtime's.
     runtime: Handle,
@@ -16,7 +16,11 @@ pub(crate) struct Tasks {
 
 impl Tasks {
     /// Of the runtime that this is called in.
-    pub(crate) fn new() -> Self {
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime.
+    pub fn of_this_runtime() -> Self {
         Self {
             set: Mutex::new(Some(JoinSet::new())),
             runtime: Handle::current(),
@@ -24,7 +28,7 @@ impl Tasks {
     }
 
     /// Starts a task; after [`Tasks::abort`] nothing starts any more.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut set = self.set.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(set) = set.as_mut() else { return };
         // Finished tasks leave the set here, so that it doesn't grow.
@@ -33,7 +37,7 @@ impl Tasks {
     }
 
     /// Ends all tasks.
-    pub(crate) fn abort(&self) {
+    pub fn abort(&self) {
         let set = self
             .set
             .lock()

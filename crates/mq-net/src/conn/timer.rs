@@ -7,6 +7,6 @@ use tokio::time::Instant;
     clippy::disallowed_methods,
     reason = "the runtime's clock, which a test owns by pausing it"
 )]
-pub(crate) fn now() -> Instant {
+pub fn now() -> Instant {
     Instant::now()
 }

@@ -13,7 +13,11 @@ use tokio_rustls::client::TlsStream;
 use super::tls::TlsConfig;
 
 /// A connection's bytes.
-pub(super) enum Stream {
+#[derive(Debug)]
+pub struct Stream(Inner);
+
+#[derive(Debug)]
+enum Inner {
     Plain(TcpStream),
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream<TcpStream>>),
@@ -21,23 +25,34 @@ pub(super) enum Stream {
 
 impl Stream {
     /// Connects, and secures the connection where that is asked for: there is no way to a stream that is not.
-    pub(super) async fn open(endpoint: &Endpoint, tls: Option<&TlsConfig>) -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// What connecting or the TLS handshake answers; kind `InvalidData` for a certificate that is not to be trusted.
+    pub async fn open(endpoint: &Endpoint, tls: Option<&TlsConfig>) -> io::Result<Self> {
         let socket = TcpStream::connect((endpoint.host(), endpoint.port())).await?;
         socket.set_nodelay(true)?;
         // No TCP_USER_TIMEOUT: it counts a peer as gone that is alive and reads nothing, as a broker short of memory does. Heartbeats tell them apart.
         match tls {
-            None => Ok(Self::Plain(socket)),
+            None => Ok(Self(Inner::Plain(socket))),
             Some(tls) => tls.secure(socket, endpoint).await,
         }
     }
 }
 
+#[cfg(feature = "tls")]
+impl From<TlsStream<TcpStream>> for Stream {
+    fn from(stream: TlsStream<TcpStream>) -> Self {
+        Self(Inner::Tls(Box::new(stream)))
+    }
+}
+
 macro_rules! each {
     ($self:ident, $stream:ident => $do:expr) => {
-        match $self.get_mut() {
-            Stream::Plain($stream) => $do,
+        match &mut $self.get_mut().0 {
+            Inner::Plain($stream) => $do,
             #[cfg(feature = "tls")]
-            Stream::Tls($stream) => $do,
+            Inner::Tls($stream) => $do,
         }
     };
 }
