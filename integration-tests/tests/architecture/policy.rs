@@ -28,6 +28,9 @@ struct Ban {
     #[serde(rename = "crate")]
     name: String,
     reason: String,
+    /// Who may use it nevertheless, directly.
+    #[serde(default)]
+    wrappers: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,10 +80,18 @@ impl Policy {
         let mut breaches = Vec::new();
         for package in packages {
             for ban in self.bans.deny.iter().filter(|ban| ban.name == package.name) {
-                let users = package.used_by.join(", ");
+                let users = package.used_by.iter();
+                let users: Vec<_> = users.filter(|it| !ban.wrappers.contains(it)).collect();
+                // A package that nobody uses is a ban's breach, too, unless it may be used.
+                if users.is_empty() && !ban.wrappers.is_empty() {
+                    continue;
+                }
+                let users: Vec<_> = users.into_iter().map(String::as_str).collect();
                 breaches.push(format!(
-                    "{} is banned ({}); used by {users}",
-                    ban.name, ban.reason
+                    "{} is banned ({}); used by {}",
+                    ban.name,
+                    ban.reason,
+                    users.join(", ")
                 ));
             }
         }
@@ -151,6 +162,20 @@ mod tests {
         assert_eq!(
             breaches,
             ["openssl is banned (a C library); used by mq-core"]
+        );
+    }
+
+    #[test]
+    fn a_wrapper_may_use_a_banned_crate_and_nobody_else() {
+        let wrapped = r#"reason = "a C library", wrappers = ["mq-core"]"#;
+        let text = TEXT.replace(r#"reason = "a C library""#, wrapped);
+        let policy = Policy::parse(&text).unwrap();
+        let mut openssl = package("openssl", None);
+        assert!(policy.banned(std::slice::from_ref(&openssl)).is_empty());
+        openssl.used_by.push("mq-dev".into());
+        assert_eq!(
+            policy.banned(&[openssl]),
+            ["openssl is banned (a C library); used by mq-dev"]
         );
     }
 

@@ -194,7 +194,7 @@ impl<'a> Place<'a> {
 const LONGEST: usize = 400;
 
 /// Flat tables and generated code, which are read by looking up, not from top to bottom.
-const LONG: &[(&str, &str)] = &[];
+const LONG: &[(&str, &str)] = &[("crates/mq-pulsar/src/proto/api.rs", "generated")];
 
 // ordered/run.rs: a handler a partition at a time, on all cores, aborted with the call that runs them.
 // producer/transaction/checks.rs: the checker is the application's; a panic or a hang of it ends a task, not the producer.
