@@ -153,7 +153,9 @@ impl Command for SendHead {
 impl Command for Entry {
     fn write(&self, out: &mut impl Sink) {
         out.number(1, self.consumer_id);
-        put_id(out, 2, Some(self.id));
+        let id = Stored(self.id);
+        out.message(2, length(|sink| id.write(sink)));
+        id.write(out);
         if self.redelivery_count > 0 {
             out.number(3, self.redelivery_count.into());
         }
@@ -225,6 +227,17 @@ impl Command for EntryId {
         if self.partition != -1 {
             out.signed(3, self.partition.into());
         }
+    }
+}
+
+/// An id as brokers write it in a MESSAGE: with its partition also where there is none.
+struct Stored(EntryId);
+
+impl Command for Stored {
+    fn write(&self, out: &mut impl Sink) {
+        out.number(1, self.0.ledger);
+        out.number(2, self.0.entry);
+        out.signed(3, self.0.partition.into());
     }
 }
 

@@ -42,7 +42,7 @@ fn encryption_key() -> impl Strategy<Value = api::EncryptionKeys> {
     })
 }
 
-fn metadata() -> impl Strategy<Value = api::MessageMetadata> {
+fn named() -> impl Strategy<Value = api::MessageMetadata> {
     let names = (
         text(),
         of(text()),
@@ -56,6 +56,28 @@ fn metadata() -> impl Strategy<Value = api::MessageMetadata> {
         of(any::<u64>()),
         of(any::<u64>()),
     );
+    let rest = (pairs(), any::<[bool; 3]>(), of(bytes()), of(any::<i32>()));
+    (names, ids, rest).prop_map(|(names, ids, rest)| api::MessageMetadata {
+        producer_name: names.0,
+        sequence_id: ids.0,
+        publish_time: ids.1,
+        properties: key_values(rest.0),
+        replicated_from: names.1,
+        partition_key_b64_encoded: base64(names.2.as_ref(), rest.1[0]),
+        partition_key: names.2,
+        replicate_to: names.3,
+        event_time: ids.2,
+        ordering_key: rest.2,
+        marker_type: rest.3,
+        highest_sequence_id: ids.3,
+        null_value: flag(rest.1[1]),
+        uuid: names.4,
+        null_partition_key: flag(rest.1[2]),
+        ..Default::default()
+    })
+}
+
+fn metadata() -> impl Strategy<Value = api::MessageMetadata> {
     let sizes = (0..5, of(any::<u32>()), of(any::<i32>()), of(any::<i64>()));
     let encryption = (
         vec(encryption_key(), 0..3),
@@ -63,52 +85,26 @@ fn metadata() -> impl Strategy<Value = api::MessageMetadata> {
         of(bytes()),
         of(bytes()),
     );
-    let chunks = (
-        of(text()),
-        of(any::<i32>()),
-        of(any::<i32>()),
-        of(any::<i32>()),
-    );
+    let chunks = any::<[Option<i32>; 3]>();
     let txn = of((any::<u64>(), any::<u64>()));
-    let rest = (
-        pairs(),
-        any::<[bool; 3]>(),
-        of(bytes()),
-        of(any::<i32>()),
-        txn,
-    );
-    (names, ids, sizes, encryption, chunks, rest).prop_map(
-        |(names, ids, sizes, encryption, chunks, rest)| api::MessageMetadata {
-            producer_name: names.0,
-            sequence_id: ids.0,
-            publish_time: ids.1,
-            properties: key_values(rest.0),
-            replicated_from: names.1,
-            partition_key_b64_encoded: base64(names.2.as_ref(), rest.1[0]),
-            partition_key: names.2,
-            replicate_to: names.3,
+    (named(), sizes, encryption, chunks, txn).prop_map(|(named, sizes, encryption, chunks, txn)| {
+        api::MessageMetadata {
             compression: Some(sizes.0).filter(|it| *it != 0),
             uncompressed_size: sizes.1,
             num_messages_in_batch: sizes.2,
-            event_time: ids.2,
+            deliver_at_time: sizes.3,
             encryption_keys: encryption.0,
             encryption_algo: encryption.1,
             encryption_param: encryption.2,
             schema_version: encryption.3,
-            ordering_key: rest.2,
-            deliver_at_time: sizes.3,
-            marker_type: rest.3,
-            txnid_least_bits: rest.4.map(|txn| txn.0),
-            txnid_most_bits: rest.4.map(|txn| txn.1),
-            highest_sequence_id: ids.3,
-            null_value: flag(rest.1[1]),
-            uuid: chunks.0.or(names.4),
-            num_chunks_from_msg: chunks.1,
-            total_chunk_msg_size: chunks.2,
-            chunk_id: chunks.3,
-            null_partition_key: flag(rest.1[2]),
-        },
-    )
+            txnid_least_bits: txn.map(|txn| txn.0),
+            txnid_most_bits: txn.map(|txn| txn.1),
+            num_chunks_from_msg: chunks[0],
+            total_chunk_msg_size: chunks[1],
+            chunk_id: chunks[2],
+            ..named
+        }
+    })
 }
 
 fn single() -> impl Strategy<Value = (api::SingleMessageMetadata, Bytes)> {
@@ -216,7 +212,7 @@ proptest! {
         }
         prop_assert_eq!(writer.count(), theirs.len());
         prop_assert_eq!(writer.take(), bytes);
-        prop_assert!(writer.is_empty() && writer.len() == 0);
+        prop_assert!(writer.is_empty());
     }
 
     #[test]
@@ -286,7 +282,7 @@ proptest! {
         let theirs = api::BaseCommand {
             message: Some(api::CommandMessage {
                 consumer_id,
-                message_id: message_id(id),
+                message_id: api::MessageIdData { partition: Some(id.partition), ..message_id(id) },
                 redelivery_count: Some(redelivery_count).filter(|it| *it > 0),
                 ack_set: entry.ack_set.clone(),
                 consumer_epoch,
