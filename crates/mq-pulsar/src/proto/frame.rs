@@ -60,8 +60,12 @@ impl FrameDecoder {
         if let Some(poison) = &self.poisoned {
             return Err(poison.clone());
         }
-        self.next(buf)
-            .inspect_err(|error| self.poisoned = Some(error.clone()))
+        // Not `inspect_err`, here and below: what it passes on is large, and would be copied.
+        let next = self.next(buf);
+        if let Err(error) = &next {
+            self.poisoned = Some(error.clone());
+        }
+        next
     }
 
     fn next(&self, buf: &mut BytesMut) -> Result<Option<Incoming>, Malformed> {
@@ -81,7 +85,7 @@ impl FrameDecoder {
             make_room(buf, frame);
             return Ok(None);
         }
-        read(&buf.split_to(frame).freeze(), body).map(Some)
+        read(&buf.split_to(frame).freeze(), body)
     }
 
     /// The length of the whole frame.
@@ -110,21 +114,22 @@ impl Default for FrameDecoder {
 }
 
 /// Reads a frame whose command ends at `body`.
-fn read(frame: &Bytes, body: usize) -> Result<Incoming, Malformed> {
+fn read(frame: &Bytes, body: usize) -> Result<Option<Incoming>, Malformed> {
     let fields = Fields::new(frame, HEAD..body);
-    match kind(fields)? {
+    Ok(Some(match kind(fields)? {
         Some(Type::Message) => {
-            Entry::decode(hot(fields, Type::Message)?, frame, body).map(Incoming::Message)
+            let fields = hot(fields, Type::Message)?;
+            Incoming::Message(Entry::decode(fields, frame, body)?)
         }
         Some(Type::SendReceipt) => {
-            Receipt::decode(hot(fields, Type::SendReceipt)?).map(Incoming::Receipt)
+            Incoming::Receipt(Receipt::decode(hot(fields, Type::SendReceipt)?)?)
         }
-        Some(Type::Send) => Sent::decode(hot(fields, Type::Send)?, frame, body).map(Incoming::Send),
+        Some(Type::Send) => Incoming::Send(Sent::decode(hot(fields, Type::Send)?, frame, body)?),
         _ => match BaseCommand::decode(frame.slice(HEAD..body)) {
-            Ok(command) => Ok(Incoming::Command(Box::new(command))),
-            Err(error) => Err(Malformed::new("command", error.to_string())),
+            Ok(command) => Incoming::Command(Box::new(command)),
+            Err(error) => return Err(Malformed::new("command", error.to_string())),
         },
-    }
+    }))
 }
 
 /// The command's type, which everybody writes first; `None` is one that isn't known here.

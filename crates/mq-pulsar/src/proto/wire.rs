@@ -25,6 +25,25 @@ pub(super) enum Value<'a> {
     Fixed,
 }
 
+/// Why fields can't be read: small, since it is part of what every field answers.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Bad {
+    Varint,
+    Kind,
+    Length,
+}
+
+impl From<Bad> for Malformed {
+    #[cold]
+    fn from(bad: Bad) -> Self {
+        match bad {
+            Bad::Varint => Self::new("varint", "cut short, or of more than 64 bits"),
+            Bad::Kind => Self::new("field", "a wire type that isn't known"),
+            Bad::Length => Self::new("field", "longer than its message"),
+        }
+    }
+}
+
 impl<'a> Fields<'a> {
     /// The fields that stand in `range` of `frame`.
     pub(super) fn new(frame: &'a Bytes, range: Range<usize>) -> Self {
@@ -37,7 +56,7 @@ impl<'a> Fields<'a> {
 
     /// The next field, by its number.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, Malformed> {
+    pub(super) fn next(&mut self) -> Result<Option<(u64, Value<'a>)>, Bad> {
         if self.at >= self.end {
             return Ok(None);
         }
@@ -55,13 +74,13 @@ impl<'a> Fields<'a> {
             }
             1 => self.skip(8).map(|_| Value::Fixed)?,
             5 => self.skip(4).map(|_| Value::Fixed)?,
-            _ => return Err(Malformed::new("field", "a wire type that isn't known")),
+            _ => return Err(Bad::Kind),
         };
         Ok(Some((key >> 3, value)))
     }
 
     /// The next number of a packed field.
-    pub(super) fn number(&mut self) -> Result<Option<u64>, Malformed> {
+    pub(super) fn number(&mut self) -> Result<Option<u64>, Bad> {
         if self.at >= self.end {
             return Ok(None);
         }
@@ -85,12 +104,16 @@ impl<'a> Fields<'a> {
     }
 
     #[inline]
-    fn varint(&mut self) -> Result<u64, Malformed> {
+    fn varint(&mut self) -> Result<u64, Bad> {
         let bytes = self.as_slice();
         if let [first @ 0..0x80, ..] = bytes {
             self.at += 1;
             return Ok(u64::from(*first));
         }
+        self.long_varint(bytes)
+    }
+
+    fn long_varint(&mut self, bytes: &[u8]) -> Result<u64, Bad> {
         let mut value = 0;
         for (place, byte) in bytes.iter().take(10).enumerate() {
             if place == 9 && *byte > 1 {
@@ -102,16 +125,13 @@ impl<'a> Fields<'a> {
                 return Ok(value);
             }
         }
-        Err(Malformed::new(
-            "varint",
-            "cut short, or of more than 64 bits",
-        ))
+        Err(Bad::Varint)
     }
 
     /// Leaves out `len` bytes, and answers where they begin.
-    fn skip(&mut self, len: usize) -> Result<usize, Malformed> {
+    fn skip(&mut self, len: usize) -> Result<usize, Bad> {
         if len > self.end - self.at {
-            return Err(Malformed::new("field", "longer than its message"));
+            return Err(Bad::Length);
         }
         let at = self.at;
         self.at += len;
