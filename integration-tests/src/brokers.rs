@@ -1,4 +1,4 @@
-//! Starts real brokers on loopback, natively from Maven's jars and Debian's packages, waits until each *answers its
+//! Starts real brokers on loopback, natively from Maven's jars and archives and Debian's packages, waits until each *answers its
 //! protocol*, and takes every one of them down again.
 //!
 //! ```text
@@ -7,7 +7,7 @@
 //!        │
 //!        ├─ cache                .brokers/cache/<version>: downloaded once, complete or not there
 //!        ├─ ports                a free block below 32768, held by a file lock
-//!        ├─ rocketmq, rabbitmq   downloads, configuration, readiness: what is a protocol's own
+//!        ├─ rocketmq, rabbitmq, pulsar   downloads, configuration, readiness: what is a protocol's own
 //!        └─ server, process      sh waits for "go" ─ recorded in state.json ─ exec java, or RabbitMQ
 //! ```
 //!
@@ -22,10 +22,12 @@ mod certificates;
 mod cli;
 mod docker;
 mod environment;
+mod http;
 mod lock;
 mod ports;
 mod process;
 mod profile;
+pub mod pulsar;
 pub mod rabbitmq;
 mod rocketmq;
 mod server;
@@ -35,7 +37,7 @@ mod state;
 pub use self::cache::cache;
 pub use self::certificates::Certificates;
 pub use self::cli::main;
-pub use self::docker::compose_file;
+pub use self::docker::{Container, compose_file};
 pub use self::environment::without_package;
 pub use self::profile::Profile;
 pub use self::rocketmq::{

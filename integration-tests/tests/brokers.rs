@@ -108,6 +108,27 @@ fn docker_has_rabbitmq_too() {
 }
 
 #[test]
+fn docker_has_pulsar_and_not_the_secured_one() {
+    let docker = StandIn::new("nothing");
+    let show = "echo $MQ_PULSAR_URL $MQ_PULSAR_ADMIN_URL $MQ_PULSAR_PROFILE $MQ_PULSAR_VERSION";
+    let run = |profile| {
+        let args = ["run", "--docker", "--profile", profile, "--", "/bin/sh"];
+        docker.brokers(&[&args[..], &["-c", show]].concat())
+    };
+    let output = run("pulsar");
+    assert!(output.status.success());
+    let told = "pulsar://127.0.0.1:29876 http://127.0.0.1:29878 pulsar 4.0.8";
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.lines().any(|said| said == told), "{text}");
+    assert_eq!(docker.calls(), ["up -d --wait pulsar", DOWN]);
+
+    let refused = run("pulsar-auth");
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("runs natively only"), "{said}");
+}
+
+#[test]
 fn docker_that_fails_to_start_is_taken_down_and_the_command_is_not_run() {
     let docker = StandIn::new("up");
     let output = docker.brokers(&["run", "--docker", "--", "echo", "ran"]);
@@ -147,6 +168,10 @@ fn a_missing_tool_is_named() {
         (
             &["run", "--profile", "rabbitmq", "--", "/bin/sh", "-c", ":"],
             "`apt-get`",
+        ),
+        (
+            &["run", "--profile", "pulsar", "--", "/bin/sh", "-c", ":"],
+            "`java`",
         ),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_brokers"))

@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use integration_tests::brokers::{Profile, Service, compose_file, rabbitmq, services};
+use integration_tests::brokers::{
+    Container, Profile, Service, compose_file, pulsar, rabbitmq, services,
+};
 use serde_json::Value;
 
 #[test]
@@ -22,6 +24,7 @@ fn real_compose_agrees_with_the_launcher() {
     // Not the launcher's: it is built here, and runs without a container by `mq dev cmq`.
     compare_cmq(&loaded.remove("cmq").unwrap());
     compare_rabbitmq(&loaded.remove("rabbitmq").unwrap());
+    compare_pulsar(&loaded.remove("pulsar").unwrap());
     let expected: BTreeMap<String, (Profile, Service)> = Profile::ALL
         .into_iter()
         .flat_map(|profile| services(profile).into_iter().map(move |s| (profile, s)))
@@ -97,28 +100,44 @@ fn compare(loaded: &Value, profile: Profile, service: &Service) {
     }
 }
 
-/// One node, with the base files that a native one has.
 fn compare_rabbitmq(loaded: &Value) {
     let expected = rabbitmq::container();
-    assert_eq!(loaded["image"], expected.image.as_str());
-    assert_eq!(loaded["profiles"][0], expected.name);
-    assert_eq!(all_published(loaded), expected.ports.map(|(_, port)| port));
-    let base = rabbitmq::base_dir();
-    assert_base(loaded, &base);
-
-    let script = loaded["command"][0].as_str().unwrap();
-    for (variable, port) in expected.ports {
-        let told = loaded["environment"][variable].as_str();
-        assert_eq!(told, Some(port.to_string().as_str()), "{variable}");
-        assert!(script.contains(&format!("\"${variable}\"")), "{variable}");
-    }
-    for file in std::fs::read_dir(base).unwrap() {
+    let script = compare_container(loaded, &expected);
+    for file in std::fs::read_dir(expected.base).unwrap() {
         let name = file.unwrap().file_name().into_string().unwrap();
         assert!(script.contains(&format!("/base/{name}")), "{name}");
     }
     let test = loaded["healthcheck"]["test"][1].as_str().unwrap();
     assert!(test.contains("\"$PORT\""), "{test}");
     assert!(test.contains(rabbitmq::VHOST) && test.contains(rabbitmq::ROLE.name));
+}
+
+fn compare_pulsar(loaded: &Value) {
+    let script = compare_container(loaded, &pulsar::container());
+    for said in ["cat /base/pulsar.conf", pulsar::LISTENER] {
+        assert!(script.contains(said), "{said}: {script}");
+    }
+    let test = loaded["healthcheck"]["test"][1].as_str().unwrap();
+    assert!(
+        test.contains(":$ADMIN_PORT/admin/v2/brokers/health"),
+        "{test}"
+    );
+}
+
+/// One broker, with the base files that a native one has; returns what it runs.
+fn compare_container<'a>(loaded: &'a Value, expected: &Container) -> &'a str {
+    assert_eq!(loaded["image"], expected.image.as_str());
+    assert_eq!(loaded["profiles"][0], expected.name);
+    let ports: Vec<_> = expected.ports.iter().map(|(_, port)| *port).collect();
+    assert_eq!(all_published(loaded), ports);
+    assert_base(loaded, &expected.base);
+    let script = loaded["command"][0].as_str().unwrap();
+    for (variable, port) in &expected.ports {
+        let told = loaded["environment"][variable].as_str();
+        assert_eq!(told, Some(port.to_string().as_str()), "{variable}");
+        assert!(script.contains(&format!("\"${variable}\"")), "{variable}");
+    }
+    script
 }
 
 /// The base files are mounted, and can't be written.

@@ -9,6 +9,8 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "real_launcher/pulsar.rs"]
+mod pulsar;
 #[path = "real_launcher/rabbitmq.rs"]
 mod rabbitmq;
 #[path = "real_launcher/rocketmq.rs"]

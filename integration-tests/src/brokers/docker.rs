@@ -14,6 +14,20 @@ pub fn compose_file() -> PathBuf {
     workspace().join("docker-compose.yml")
 }
 
+/// What `docker-compose.yml` must say about a broker that is one container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Container {
+    /// The service's name, and its profile's.
+    pub name: &'static str,
+    /// Image with its version as tag.
+    pub image: String,
+    /// What listens where, by the variable that says so. Published on loopback, the same number inside and outside.
+    pub ports: Vec<(&'static str, u16)>,
+    /// The directory of base files that is mounted.
+    pub base: PathBuf,
+}
+
 /// Starts the profile's containers and waits until each is healthy; returns their variables.
 pub(super) fn up(profile: Profile) -> Result<Vec<(String, String)>> {
     let containers = profile.containers();

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::ports::Ports;
 use super::signals::Stop;
-use super::{Result, rabbitmq, rocketmq};
+use super::{Result, pulsar, rabbitmq, rocketmq};
 
 /// A set of brokers that is started together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -41,11 +41,17 @@ pub enum Profile {
     /// RabbitMQ 3.10.8: a node with TLS beside plain AMQP, management, consistent hash exchange, streams, and acknowledgements due in 10 s.
     #[value(name = "rabbitmq")]
     Rabbitmq,
+    /// Pulsar 4.0.8 standalone, with transactions and acknowledgements at a batch's index.
+    #[value(name = "pulsar")]
+    Pulsar,
+    /// The same, and who wants in has a token, a certificate or a password; TLS beside plain connections.
+    #[value(name = "pulsar-auth")]
+    PulsarAuth,
 }
 
 impl Profile {
     /// Every profile, in the order of the help text.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Rocketmq,
         Self::RocketmqAcl,
         Self::Rocketmq4,
@@ -56,6 +62,8 @@ impl Profile {
         Self::RocketmqTlsMutual,
         Self::Rocketmq4Tls,
         Self::Rabbitmq,
+        Self::Pulsar,
+        Self::PulsarAuth,
     ];
 
     /// The name on the command line and in `MQ_<PROTOCOL>_PROFILE`.
@@ -71,6 +79,8 @@ impl Profile {
             Self::RocketmqTlsMutual => "rocketmq-tls-mutual",
             Self::Rocketmq4Tls => "rocketmq4-tls",
             Self::Rabbitmq => "rabbitmq",
+            Self::Pulsar => "pulsar",
+            Self::PulsarAuth => "pulsar-auth",
         }
     }
 
@@ -79,6 +89,7 @@ impl Profile {
         match self.plan() {
             Plan::Rocketmq(_) => "rocketmq",
             Plan::Rabbitmq => "amqp",
+            Plan::Pulsar(_) => "pulsar",
         }
     }
 
@@ -87,6 +98,7 @@ impl Profile {
         match self.plan() {
             Plan::Rocketmq(spec) => spec.version,
             Plan::Rabbitmq => rabbitmq::VERSION,
+            Plan::Pulsar(_) => pulsar::VERSION,
         }
     }
 
@@ -106,6 +118,8 @@ impl Profile {
             Self::RocketmqTlsMutual => &rocketmq::ROCKETMQ_TLS_MUTUAL,
             Self::Rocketmq4Tls => &rocketmq::ROCKETMQ4_TLS,
             Self::Rabbitmq => return Plan::Rabbitmq,
+            Self::Pulsar => return Plan::Pulsar(&pulsar::OPEN),
+            Self::PulsarAuth => return Plan::Pulsar(&pulsar::SECURED),
         })
     }
 
@@ -114,6 +128,7 @@ impl Profile {
         match self.plan() {
             Plan::Rocketmq(_) => Ok(Box::new(rocketmq::Cluster::start_until(self, stop)?)),
             Plan::Rabbitmq => Ok(Box::new(rabbitmq::start(stop)?)),
+            Plan::Pulsar(spec) => Ok(Box::new(pulsar::start(self, spec, stop)?)),
         }
     }
 
@@ -122,6 +137,7 @@ impl Profile {
         match self.plan() {
             Plan::Rocketmq(_) => "nameserver",
             Plan::Rabbitmq => "node",
+            Plan::Pulsar(_) => "broker",
         }
     }
 
@@ -130,6 +146,7 @@ impl Profile {
         match self.plan() {
             Plan::Rocketmq(spec) => rocketmq::answers(spec, endpoint),
             Plan::Rabbitmq => rabbitmq::answers(endpoint),
+            Plan::Pulsar(_) => pulsar::answers(endpoint),
         }
     }
 
@@ -138,6 +155,8 @@ impl Profile {
         let services = match self.plan() {
             Plan::Rocketmq(_) => rocketmq::services(self),
             Plan::Rabbitmq => return vec![rabbitmq::container().name.to_owned()],
+            Plan::Pulsar(spec) if spec.secured => return Vec::new(),
+            Plan::Pulsar(_) => return vec![pulsar::container().name.to_owned()],
         };
         services.into_iter().map(|service| service.name).collect()
     }
@@ -150,6 +169,7 @@ impl Profile {
                 Ok(self.variables(&url, spec.version))
             }
             Plan::Rabbitmq => Ok(rabbitmq::container_variables()),
+            Plan::Pulsar(_) => Ok(pulsar::container_variables()),
         }
     }
 
@@ -177,6 +197,7 @@ impl fmt::Display for Profile {
 pub(super) enum Plan {
     Rocketmq(&'static rocketmq::Spec),
     Rabbitmq,
+    Pulsar(&'static pulsar::Spec),
 }
 
 impl Plan {
@@ -185,6 +206,7 @@ impl Plan {
         match self {
             Self::Rocketmq(spec) => (spec.base_port, rocketmq::ports),
             Self::Rabbitmq => (rabbitmq::BASE_PORT, rabbitmq::Ports::all),
+            Self::Pulsar(spec) => (spec.base_port, pulsar::Ports::all),
         }
     }
 }

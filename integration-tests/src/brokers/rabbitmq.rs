@@ -21,8 +21,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 pub use self::config::base_dir;
 pub use self::ctl::Queue;
+pub use self::docker::container;
 pub(super) use self::docker::container_variables;
-pub use self::docker::{Container, container};
 pub use self::node::Node;
 pub use self::probe::{Probe, TlsProbe};
 pub use self::shared::{Shared, shared, variable};

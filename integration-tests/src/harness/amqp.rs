@@ -149,7 +149,7 @@ pub async fn own_node() -> Arc<Node> {
 }
 
 /// Does this to a node, which blocks.
-pub async fn on(node: &Arc<Node>, act: impl FnOnce(&Node) + Send + 'static) {
+pub async fn on<N: Send + Sync + 'static>(node: &Arc<N>, act: impl FnOnce(&N) + Send + 'static) {
     let node = Arc::clone(node);
     spawn_blocking(move || act(&node)).await.unwrap();
 }

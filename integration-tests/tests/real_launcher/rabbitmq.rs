@@ -13,7 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
 
-use crate::sandbox::{Sandbox, children, first_word, runs, send, state};
+use crate::sandbox::{Sandbox, children, first_word, listening, runs, send, state};
 
 #[test]
 #[ignore = "needs apt, or RabbitMQ and Erlang"]
@@ -180,7 +180,8 @@ fn real_own_amqp_launcher_node_is_as_promised() {
     assert_eq!(set("consumer_timeout").unwrap(), "{ok,10000}\n");
     assert_eq!(set("channel_tick_interval").unwrap(), "{ok,1000}\n");
 
-    assert_loopback_only(node.addr().port());
+    // AMQP, AMQPS, management, streams, distribution, epmd.
+    assert!(listening(node.addr().port(), 20) >= 6);
 }
 
 #[test]
@@ -322,29 +323,5 @@ fn bodies(node: &Node) -> Vec<String> {
     messages.map(body).collect()
 }
 
-/// No port of the block listens beyond loopback.
-fn assert_loopback_only(base: u16) {
-    let mut seen = 0;
-    for (file, loopback) in [
-        ("/proc/net/tcp", "0100007F"),
-        ("/proc/net/tcp6", "00000000000000000000000001000000"),
-    ] {
-        let table = std::fs::read_to_string(file).unwrap_or_default();
-        for line in table.lines().skip(1) {
-            let fields: Vec<_> = line.split_whitespace().collect();
-            let (address, port) = fields[1].split_once(':').unwrap();
-            let port = u16::from_str_radix(port, 16).unwrap();
-            if fields[3] == LISTEN && (base..base + 20).contains(&port) {
-                assert_eq!(address, loopback, "port {port}");
-                seen += 1;
-            }
-        }
-    }
-    // AMQP, AMQPS, management, streams, distribution, epmd.
-    assert!(seen >= 6, "{seen}");
-}
-
 const PROFILE: &str = "rabbitmq";
 const QUEUE: &str = "/api/queues/%2F/orders";
-/// A socket's state in `/proc/net/tcp`.
-const LISTEN: &str = "0A";

@@ -127,3 +127,34 @@ pub(crate) fn state(pid: i32) -> Option<char> {
     let text = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
     text.ok()?.rsplit_once(") ")?.1.chars().next()
 }
+
+/// How many sockets listen on these ports; fails if one does beyond loopback.
+pub(crate) fn listening(base: u16, size: u16) -> usize {
+    let mut seen = 0;
+    for (file, loopback) in [
+        ("/proc/net/tcp", &["0100007F"][..]),
+        // Java's sockets are of both families.
+        (
+            "/proc/net/tcp6",
+            &[
+                "00000000000000000000000001000000",
+                "0000000000000000FFFF00000100007F",
+            ],
+        ),
+    ] {
+        let table = std::fs::read_to_string(file).unwrap_or_default();
+        for line in table.lines().skip(1) {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            let (address, port) = fields[1].split_once(':').unwrap();
+            let port = u16::from_str_radix(port, 16).unwrap();
+            if fields[3] == LISTEN && (base..base + size).contains(&port) {
+                assert!(loopback.contains(&address), "port {port}: {address}");
+                seen += 1;
+            }
+        }
+    }
+    seen
+}
+
+/// A socket's state in `/proc/net/tcp`.
+const LISTEN: &str = "0A";

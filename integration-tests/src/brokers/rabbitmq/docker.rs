@@ -1,19 +1,7 @@
 //! RabbitMQ's part of `docker-compose.yml`: without TLS, since a container may not read the launcher's keys.
 
-use super::{BASE_PORT, Ports, ROLE, VHOST, loopback, management_url, url};
-use crate::brokers::Profile;
-
-/// What `docker-compose.yml` must say about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Container {
-    /// The service's name.
-    pub name: &'static str,
-    /// Image with its version as tag.
-    pub image: String,
-    /// What listens where, by the variable that says so. Published on loopback, the same number inside and outside.
-    pub ports: [(&'static str, u16); 3],
-}
+use super::{BASE_PORT, Ports, ROLE, VHOST, base_dir, loopback, management_url, url};
+use crate::brokers::{Container, Profile};
 
 /// The profile's container.
 pub fn container() -> Container {
@@ -21,11 +9,12 @@ pub fn container() -> Container {
     Container {
         name: Profile::Rabbitmq.name(),
         image: format!("rabbitmq:{IMAGE_VERSION}-management"),
-        ports: [
+        ports: vec![
             ("PORT", ports.amqp()),
             ("MANAGEMENT_PORT", ports.management()),
             ("STREAM_PORT", ports.stream()),
         ],
+        base: base_dir(),
     }
 }
 

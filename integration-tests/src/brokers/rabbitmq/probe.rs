@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::brokers::User;
+use crate::brokers::http::{connect, text};
 
 /// One connection, without channels; errors are texts, with what the node said.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ impl Probe {
     /// # Errors
     /// If that isn't connection.start.
     pub fn connect(address: SocketAddr) -> Result<Self, String> {
-        Self::greet(connect(address)?)
+        Self::greet(connect(address, LIMIT)?)
     }
 }
 
@@ -43,7 +44,7 @@ impl TlsProbe {
         config: std::sync::Arc<ClientConfig>,
     ) -> Result<Self, String> {
         let tls = ClientConnection::new(config, address.ip().into()).map_err(text)?;
-        Self::greet(StreamOwned::new(tls, connect(address)?))
+        Self::greet(StreamOwned::new(tls, connect(address, LIMIT)?))
     }
 }
 
@@ -164,13 +165,6 @@ impl<S: Read + Write> Probe<S> {
     }
 }
 
-pub(super) fn connect(address: SocketAddr) -> Result<TcpStream, String> {
-    let stream = TcpStream::connect_timeout(&address, LIMIT).map_err(text)?;
-    stream.set_read_timeout(Some(LIMIT)).map_err(text)?;
-    stream.set_write_timeout(Some(LIMIT)).map_err(text)?;
-    Ok(stream)
-}
-
 fn short(text: &str) -> Vec<u8> {
     let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
     std::iter::once(length).chain(text.bytes()).collect()
@@ -182,10 +176,6 @@ fn long(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
-pub(super) fn text(cause: impl std::fmt::Display) -> String {
-    cause.to_string()
-}
-
 const START: u16 = 10;
 const START_OK: u16 = 11;
 const TUNE: u16 = 30;
@@ -195,7 +185,7 @@ const OPEN_OK: u16 = 41;
 const CLOSE: u16 = 50;
 const CLOSE_OK: u16 = 51;
 
-const LIMIT: Duration = Duration::from_secs(2);
+pub(super) const LIMIT: Duration = Duration::from_secs(2);
 /// Frames of class connection are far smaller.
 const CAP: usize = 1 << 20;
 const CONNECTION: [u8; 2] = [0, 10];
