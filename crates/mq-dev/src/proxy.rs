@@ -19,6 +19,9 @@
 //! **Ends travel in line**, behind what was read before them: a close as a close, a reset as a reset. Bytes that are no
 //! frame end their connection at once, as they would at a broker.
 //!
+//! **Pulsar's protocol** is cut into frames too ([`Builder::pulsar`]): they are recorded, and a lookup's answer keeps clients here. Toxics and cuts work,
+//! nothing is counted or decided about.
+//!
 //! **Other protocols** pass [raw](Builder::raw): toxics and cuts work, and there are no frames to count or to decide about.
 //!
 //! ```no_run
@@ -51,7 +54,7 @@ use std::{
 
 use tokio::runtime::Handle;
 
-use self::shared::Shared;
+use self::shared::{Shared, Speaks};
 
 mod connection;
 pub mod faults;
@@ -59,6 +62,7 @@ mod link;
 mod passing;
 mod policy;
 mod port;
+mod pulsar;
 mod record;
 mod route;
 mod shared;
@@ -67,7 +71,7 @@ mod toxics;
 
 pub use self::faults::Fault;
 pub use self::policy::{Action, Ending, Observed, Policy};
-pub use self::record::{Direction, Recorded};
+pub use self::record::{Direction, PulsarFrame, Recorded};
 pub use self::toxic::{Toxic, ToxicId};
 pub use self::toxics::Toxics;
 
@@ -83,7 +87,7 @@ impl Proxy {
         Builder {
             upstream: upstream.into(),
             record: false,
-            raw: false,
+            speaks: Speaks::Remoting,
             policy: Box::new(policy::forward_all),
         }
     }
@@ -184,6 +188,11 @@ impl Proxy {
         self.shared.transcript()
     }
 
+    /// The same of a proxy for [Pulsar's protocol](Builder::pulsar).
+    pub fn pulsar_frames(&self) -> Vec<PulsarFrame> {
+        self.shared.pulsar_frames()
+    }
+
     /// Whether every frame until now is in the [`transcript`](Self::transcript).
     pub fn is_complete(&self) -> bool {
         self.shared.is_complete()
@@ -219,7 +228,7 @@ impl fmt::Debug for Proxy {
 pub struct Builder {
     upstream: String,
     record: bool,
-    raw: bool,
+    speaks: Speaks,
     policy: Box<dyn Policy>,
 }
 
@@ -227,7 +236,18 @@ impl Builder {
     /// Passes bytes as they come, of whatever protocol: nothing is cut into frames, counted, recorded or decided about, and no route is rewritten.
     /// Toxics and cuts work, connections are counted. Default: RocketMQ's remoting protocol is expected.
     pub const fn raw(mut self, raw: bool) -> Self {
-        self.raw = raw;
+        self.speaks = if raw {
+            Speaks::Anything
+        } else {
+            Speaks::Remoting
+        };
+        self
+    }
+
+    /// Expects Pulsar's binary protocol: frames are recorded for [`Proxy::pulsar_frames`], and where a lookup's answer names a broker, it names what
+    /// stands in for it here. Over TLS bytes pass as they come, lookups' answers too.
+    pub const fn pulsar(mut self) -> Self {
+        self.speaks = Speaks::Pulsar;
         self
     }
 
@@ -256,7 +276,7 @@ impl Builder {
             let reason = format!("upstream \"{}\" is not host:port", self.upstream);
             return Err(io::Error::new(ErrorKind::InvalidInput, reason));
         }
-        let shared = Shared::new(self.record, self.raw, self.policy, Handle::current());
+        let shared = Shared::new(self.record, self.speaks, self.policy, Handle::current());
         let shared = Arc::new(shared);
         let addr = shared.stand_in(&self.upstream)?;
         Ok(Proxy { addr, shared })

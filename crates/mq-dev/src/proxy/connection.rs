@@ -27,8 +27,10 @@ use super::{
     Action, Direction, Ending, Observed, Recorded,
     link::Link,
     passing::{Outlet, Passing, Writer},
+    pulsar,
+    record::PulsarFrame,
     route,
-    shared::{Shared, lock},
+    shared::{Shared, Speaks, lock},
 };
 
 pub(super) struct Connection {
@@ -150,13 +152,19 @@ impl Connection {
         mut outlet: Outlet,
     ) -> io::Result<()> {
         let mut buf = BytesMut::new();
-        let mut sealed = self.shared.raw;
+        let mut sealed = self.shared.speaks == Speaks::Anything;
         loop {
             sealed |= is_tls(&buf);
             if sealed && !buf.is_empty() {
                 // Nothing to read in it, or to change; what happens to bytes, toxics and cuts, happens to these.
                 let raw = buf.split().freeze();
                 outlet.pass(Passing::Bytes(raw)).await?;
+            }
+            if self.shared.speaks == Speaks::Pulsar {
+                while let Some(raw) = split(&mut buf)? {
+                    let raw = self.take_pulsar(direction, raw)?;
+                    outlet.pass(Passing::Bytes(raw)).await?;
+                }
             }
             while let Some((raw, frame)) = cut(&mut buf)? {
                 if let Some(ending) = self.take(direction, raw, &frame, &mut outlet).await? {
@@ -199,6 +207,21 @@ impl Connection {
             }
         }
         Ok(None)
+    }
+
+    /// What goes on of a frame of Pulsar's, which is recorded as it came.
+    fn take_pulsar(&self, direction: Direction, raw: Bytes) -> io::Result<Bytes> {
+        self.shared.record_pulsar(|| PulsarFrame {
+            connection: self.id,
+            direction,
+            frame: raw.clone(),
+        });
+        self.shared.changed().notify_waiters();
+        if direction == Direction::ToServer {
+            return Ok(raw);
+        }
+        let stand_in = |address: &str| self.shared.stand_in(address).map(|ours| ours.to_string());
+        Ok(pulsar::rewrite(&raw, stand_in)?.unwrap_or(raw))
     }
 
     /// The code of the request that this frame is or answers.
@@ -287,6 +310,18 @@ fn is_tls(buf: &[u8]) -> bool {
 
 /// The next whole frame, as bytes and decoded.
 fn cut(buf: &mut BytesMut) -> io::Result<Option<(Bytes, Frame)>> {
+    let Some(raw) = split(buf)? else {
+        return Ok(None);
+    };
+    let frame = FrameDecoder::default()
+        .decode(&mut BytesMut::from(&*raw))
+        .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?
+        .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "a frame that is no frame"))?;
+    Ok(Some((raw, frame)))
+}
+
+/// The next frame, behind the length that both protocols begin with.
+fn split(buf: &mut BytesMut) -> io::Result<Option<Bytes>> {
     let Some(prefix) = buf.first_chunk::<LENGTH>() else {
         return Ok(None);
     };
@@ -300,12 +335,7 @@ fn cut(buf: &mut BytesMut) -> io::Result<Option<(Bytes, Frame)>> {
         buf.reserve((LENGTH + length - buf.len()).min(buf.len().max(FIRST_STEP)));
         return Ok(None);
     }
-    let raw = buf.split_to(LENGTH + length).freeze();
-    let frame = FrameDecoder::default()
-        .decode(&mut BytesMut::from(&*raw))
-        .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?
-        .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "a frame that is no frame"))?;
-    Ok(Some((raw, frame)))
+    Ok(Some(buf.split_to(LENGTH + length).freeze()))
 }
 
 /// Ends one side, so that its peer hears of it in this way.

@@ -30,17 +30,39 @@ pub struct Recorded {
     pub body: Bytes,
 }
 
+/// One recorded frame of Pulsar's protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PulsarFrame {
+    /// The connection it came on; ids are never reused.
+    pub connection: u64,
+    /// Where it went.
+    pub direction: Direction,
+    /// The whole frame with its total size, as its sender wrote it: an address is not yet rewritten here.
+    pub frame: Bytes,
+}
+
 /// Recorded frames, up to a limit of bytes.
-#[derive(Debug, Default)]
-pub(super) struct Transcript {
-    frames: Vec<Recorded>,
+#[derive(Debug)]
+pub(super) struct Transcript<T> {
+    frames: Vec<T>,
     bytes: usize,
     full: bool,
 }
 
-impl Transcript {
-    pub(super) fn push(&mut self, recorded: Recorded) {
-        let bytes = self.bytes + recorded.frame.len();
+impl<T> Default for Transcript<T> {
+    fn default() -> Self {
+        Self {
+            frames: Vec::new(),
+            bytes: 0,
+            full: false,
+        }
+    }
+}
+
+impl<T> Transcript<T> {
+    pub(super) fn push(&mut self, recorded: T, length: usize) {
+        let bytes = self.bytes + length;
         if self.full || bytes > LIMIT {
             // Once a frame is missing, a later one would make the record look whole.
             self.full = true;
@@ -50,7 +72,7 @@ impl Transcript {
         self.frames.push(recorded);
     }
 
-    pub(super) fn frames(&self) -> &[Recorded] {
+    pub(super) fn frames(&self) -> &[T] {
         &self.frames
     }
 

@@ -23,9 +23,20 @@ use super::{
     connection::Connection,
     faults::Fault,
     port::Port,
-    record::Transcript,
+    record::{PulsarFrame, Transcript},
     toxic::{self, Active, ToxicId},
 };
+
+/// What is spoken through a proxy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// RocketMQ's remoting protocol.
+    Remoting,
+    /// Pulsar's binary protocol.
+    Pulsar,
+    /// Bytes pass as they come.
+    Anything,
+}
 
 pub(super) struct Shared {
     policy: Box<dyn Policy>,
@@ -35,9 +46,9 @@ pub(super) struct Shared {
     released: watch::Sender<u64>,
     /// Rung at whatever can be asked about.
     changed: Notify,
-    transcript: Option<Mutex<Transcript>>,
-    /// Whether bytes pass as they come.
-    pub(super) raw: bool,
+    transcript: Option<Mutex<Transcript<Recorded>>>,
+    pulsar: Option<Mutex<Transcript<PulsarFrame>>>,
+    pub(super) speaks: Speaks,
     requests: Mutex<HashMap<i32, u64>>,
     /// In the order in which upstreams became known.
     ports: Mutex<Vec<Arc<Port>>>,
@@ -58,7 +69,12 @@ struct Cut {
 }
 
 impl Shared {
-    pub(super) fn new(record: bool, raw: bool, policy: Box<dyn Policy>, runtime: Handle) -> Self {
+    pub(super) fn new(
+        record: bool,
+        speaks: Speaks,
+        policy: Box<dyn Policy>,
+        runtime: Handle,
+    ) -> Self {
         Self {
             policy,
             faults: Mutex::default(),
@@ -66,7 +82,8 @@ impl Shared {
             released: watch::Sender::default(),
             changed: Notify::new(),
             transcript: record.then(Mutex::default),
-            raw,
+            pulsar: record.then(Mutex::default),
+            speaks,
             requests: Mutex::default(),
             ports: Mutex::default(),
             open: Mutex::default(),
@@ -92,10 +109,16 @@ impl Shared {
             .unwrap_or_default()
     }
 
-    pub(super) fn is_complete(&self) -> bool {
-        self.transcript
+    pub(super) fn pulsar_frames(&self) -> Vec<PulsarFrame> {
+        self.pulsar
             .as_ref()
-            .is_some_and(|it| lock(it).is_complete())
+            .map(|it| lock(it).frames().to_vec())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        let remoting = self.transcript.as_ref().zip(self.pulsar.as_ref());
+        remoting.is_some_and(|(it, pulsar)| lock(it).is_complete() && lock(pulsar).is_complete())
     }
 
     pub(super) fn count(&self, code: i32) {
@@ -104,7 +127,17 @@ impl Shared {
 
     pub(super) fn record(&self, recorded: impl FnOnce() -> Recorded) {
         if let Some(transcript) = &self.transcript {
-            lock(transcript).push(recorded());
+            let recorded = recorded();
+            let length = recorded.frame.len();
+            lock(transcript).push(recorded, length);
+        }
+    }
+
+    pub(super) fn record_pulsar(&self, recorded: impl FnOnce() -> PulsarFrame) {
+        if let Some(transcript) = &self.pulsar {
+            let recorded = recorded();
+            let length = recorded.frame.len();
+            lock(transcript).push(recorded, length);
         }
     }
 

@@ -19,6 +19,7 @@ use super::*;
 
 mod control;
 mod faults;
+mod pulsar;
 mod toxics;
 
 const ROUTE: i32 = 105;
