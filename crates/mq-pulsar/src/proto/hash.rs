@@ -1,6 +1,6 @@
 //! How a key becomes a number, and so a partition: bit for bit as other clients do it, or a key would have two of them.
 
-/// Java's hash of a string, without its sign (apache/pulsar: `JavaStringHash`). The default of Java's and Python's clients, and of Go's.
+/// Java's hash of a string, without its sign (apache/pulsar: `JavaStringHash`). The default of Java's client.
 pub fn java_string(key: &str) -> u32 {
     let hash = key.encode_utf16().fold(0_u32, |hash, unit| {
         hash.wrapping_mul(31).wrapping_add(u32::from(unit))
