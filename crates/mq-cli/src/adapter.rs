@@ -18,9 +18,11 @@ mod amqp;
 mod cmq;
 mod control;
 mod error;
+mod made;
 mod message;
 mod model;
 mod options;
+mod pulsar;
 mod rocketmq;
 mod subscription;
 mod transaction;
@@ -33,9 +35,12 @@ pub use self::control::CmqControl;
 pub(crate) use self::control::NO_MESSAGES;
 pub use self::error::{Error, Failed, Result, Unchanged};
 pub use self::message::{Cancel, Incoming, Outgoing, Sent, Settle, When};
-pub use self::model::{Description, Features, QueueCount, QueueLag, QueueRange, QueueReady, Topic};
-pub(crate) use self::options::DEFAULT_GROUP;
-pub use self::options::{Compress, Consume, From, Options, Target};
+pub use self::model::{
+    Description, Features, QueueCount, QueueEnd, QueueLag, QueueRange, QueueReady, Topic,
+};
+pub use self::options::{Batching, Compress, Consume, From, Options, Sharing, Target};
+pub(crate) use self::options::{DEFAULT_GROUP, DEFAULT_NAMESPACE};
+pub use self::pulsar::{OfSubscription, Pulsar};
 pub use self::rocketmq::RocketMq;
 pub use self::subscription::{Acker, Delivery, Subscription};
 pub use self::transaction::Transaction;
@@ -52,6 +57,8 @@ pub enum Broker {
     CmqControl(CmqControl),
     /// Over AMQP 0-9-1.
     Amqp(Amqp),
+    /// Over Pulsar's binary protocol.
+    Pulsar(Pulsar),
 }
 
 impl Broker {
@@ -72,6 +79,10 @@ impl Broker {
                 CmqControl::new(*builder, &options).map(Self::CmqControl)
             }
             Target::Amqp(builder) => Amqp::connect(*builder, options).await.map(Self::Amqp),
+            Target::Pulsar { builder, namespace } => {
+                let connected = Pulsar::connect(*builder, namespace, options).await;
+                connected.map(Self::Pulsar)
+            }
         }
     }
 
@@ -81,6 +92,7 @@ impl Broker {
             Self::RocketMq(_) => "rocketmq",
             Self::Cmq(_) | Self::CmqControl(_) => "cmq",
             Self::Amqp(_) => "amqp",
+            Self::Pulsar(_) => "pulsar",
         }
     }
 
@@ -91,6 +103,7 @@ impl Broker {
             Self::Cmq(broker) => broker.features(),
             Self::CmqControl(_) => Features::default(),
             Self::Amqp(_) => amqp::FEATURES,
+            Self::Pulsar(_) => pulsar::FEATURES,
         }
     }
 
@@ -105,6 +118,7 @@ impl Broker {
             Self::Cmq(broker) => broker.send(message).await,
             Self::CmqControl(_) => Err(control::not_sent(message)),
             Self::Amqp(broker) => broker.send(message).await,
+            Self::Pulsar(broker) => broker.send(message).await,
         }
     }
 
@@ -122,6 +136,7 @@ impl Broker {
             Self::Cmq(broker) => broker.send_all(messages).boxed(),
             Self::CmqControl(_) => messages.map(|it| Err(control::not_sent(it))).boxed(),
             Self::Amqp(broker) => broker.send_all(messages).boxed(),
+            Self::Pulsar(broker) => broker.send_all(messages).boxed(),
         }
     }
 
@@ -135,6 +150,7 @@ impl Broker {
                 refused.collect()
             }
             Self::Amqp(broker) => broker.send_batch(messages).await,
+            Self::Pulsar(broker) => broker.send_batch(messages).await,
         }
     }
 
@@ -148,6 +164,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.cancel(handle).await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::no_cancel()),
             Self::Amqp(broker) => broker.cancel(handle).await,
+            Self::Pulsar(_) => Err(pulsar::no_cancel()),
         }
     }
 
@@ -162,6 +179,7 @@ impl Broker {
             Self::Cmq(broker) => broker.consume(consume).await,
             Self::CmqControl(_) => Err(control::no_messages()),
             Self::Amqp(broker) => broker.consume(consume).await,
+            Self::Pulsar(broker) => broker.consume(consume).await,
         }
     }
 
@@ -176,6 +194,7 @@ impl Broker {
             Self::Cmq(broker) => broker.topics().await,
             Self::CmqControl(broker) => broker.topics().await,
             Self::Amqp(_) => Err(amqp::no_list()),
+            Self::Pulsar(broker) => broker.topics().await,
         }
     }
 
@@ -190,6 +209,7 @@ impl Broker {
             Self::Cmq(broker) => broker.describe(topic).await.map(Description::Counts),
             Self::CmqControl(broker) => broker.describe(topic).await.map(Description::Counts),
             Self::Amqp(broker) => broker.describe(topic).await.map(Description::Ready),
+            Self::Pulsar(broker) => broker.describe(topic).await.map(Description::Ends),
         }
     }
 
@@ -203,6 +223,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.lag(group).await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::no_groups()),
             Self::Amqp(_) => Err(amqp::no_groups()),
+            Self::Pulsar(_) => Err(pulsar::no_admin()),
         }
     }
 
@@ -216,6 +237,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.groups().await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::no_groups()),
             Self::Amqp(_) => Err(amqp::no_groups()),
+            Self::Pulsar(_) => Err(pulsar::no_admin()),
         }
     }
 
@@ -234,6 +256,7 @@ impl Broker {
             Self::Cmq(broker) => broker.create_topic(topic, queues).await,
             Self::CmqControl(broker) => broker.create_topic(topic).await,
             Self::Amqp(broker) => broker.create_topic(topic, queues).await,
+            Self::Pulsar(_) => Err(pulsar::unchanged()),
         }
     }
 
@@ -247,6 +270,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.create_group(group).await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::unchanged(cmq::no_groups())),
             Self::Amqp(_) => Err(amqp::unchanged(amqp::no_groups())),
+            Self::Pulsar(_) => Err(pulsar::unchanged()),
         }
     }
 
@@ -261,6 +285,7 @@ impl Broker {
             Self::Cmq(broker) => broker.delete_topic(topic).await,
             Self::CmqControl(broker) => broker.delete_topic(topic).await,
             Self::Amqp(broker) => broker.delete_topic(topic).await,
+            Self::Pulsar(_) => Err(pulsar::unchanged()),
         }
     }
 
@@ -274,6 +299,7 @@ impl Broker {
             Self::RocketMq(broker) => broker.delete_group(group).await,
             Self::Cmq(_) | Self::CmqControl(_) => Err(cmq::unchanged(cmq::no_groups())),
             Self::Amqp(_) => Err(amqp::unchanged(amqp::no_groups())),
+            Self::Pulsar(_) => Err(pulsar::unchanged()),
         }
     }
 
@@ -294,6 +320,7 @@ impl Broker {
                 Ok(())
             }
             Self::Amqp(broker) => broker.close().await,
+            Self::Pulsar(broker) => broker.close().await,
         }
     }
 }

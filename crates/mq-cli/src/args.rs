@@ -13,11 +13,13 @@ mod amqp;
 mod cmq;
 mod dev;
 mod dialect;
+mod pulsar;
 mod rocketmq;
 
 pub(crate) use self::dev::{Demo, Dev, DevBroker, DevCmq, PushTo};
+pub(crate) use self::pulsar::{Access, Batches, Pulsar};
 
-use crate::adapter::{Compress, From};
+use crate::adapter::{Compress, From, Sharing};
 use crate::plan::Mode;
 
 /// Sends and receives messages, and looks after topics and groups.
@@ -49,6 +51,8 @@ pub(crate) enum Protocol {
     Cmq(Cmq),
     /// AMQP 0-9-1: RabbitMQ, Tencent TDMQ for RabbitMQ
     Amqp(Amqp),
+    /// Apache Pulsar, Tencent TDMQ for Pulsar
+    Pulsar(Pulsar),
 }
 
 impl Typed {
@@ -60,7 +64,7 @@ impl Typed {
     pub(crate) fn read(
         arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let dialects = [rocketmq::ROCKETMQ, cmq::CMQ, amqp::AMQP];
+        let dialects = [rocketmq::ROCKETMQ, cmq::CMQ, amqp::AMQP, pulsar::PULSAR];
         let command = Self::command();
         let mut command = dialects
             .iter()
@@ -203,6 +207,8 @@ pub(crate) struct Send {
     /// Compress bodies of 4 KiB and more; Go, C++ and Python clients read zlib only
     #[arg(long, value_name = "HOW")]
     pub(crate) compress: Option<Compress>,
+    #[command(flatten)]
+    pub(crate) batches: Batches,
     /// Print a JSON object for each message, failed ones too, in the order of sending
     #[arg(long)]
     pub(crate) json: bool,
@@ -222,6 +228,9 @@ pub(crate) struct Recv {
     /// Give up after this time, with exit code 5
     #[arg(long, value_name = "TIME")]
     pub(crate) timeout: Option<String>,
+    /// How the members of the group share
+    #[arg(long, value_name = "HOW", default_value = "shared")]
+    pub(crate) subscription_type: Sharing,
     /// Where a new group begins; one that has received before goes on
     #[arg(long, value_name = "WHERE", default_value = "latest")]
     pub(crate) from: From,
@@ -275,9 +284,14 @@ pub(crate) struct Bench {
     /// Send N messages at a time, stored together in one queue
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = in_flight)]
     pub(crate) batch: usize,
+    #[command(flatten)]
+    pub(crate) batches: Batches,
     /// Send at most N messages a second
     #[arg(long, value_name = "N/s")]
     pub(crate) rate: Option<String>,
+    /// How the members of the group share
+    #[arg(long, value_name = "HOW", default_value = "shared")]
+    pub(crate) subscription_type: Sharing,
     /// Receive in order, one message of a queue at a time
     #[arg(long)]
     pub(crate) ordered: bool,

@@ -102,7 +102,8 @@ impl From<Exit> for ExitCode {
 /// help text.
 pub(crate) fn redact(text: &str, typed: &[OsString]) -> String {
     let mut text = text.to_owned();
-    for (secret, mask) in typed.iter().flat_map(|argument| secrets(argument)) {
+    let typed_secrets = typed.iter().flat_map(|argument| secrets(argument));
+    for (secret, mask) in typed_secrets.chain(tokens(typed)) {
         // Some texts quote as `{:?}` does.
         let quoted = format!("{secret:?}");
         let quoted = quoted.get(1..quoted.len() - 1).unwrap_or_default();
@@ -110,6 +111,23 @@ pub(crate) fn redact(text: &str, typed: &[OsString]) -> String {
     }
     text
 }
+
+/// The values of `--token`.
+fn tokens(typed: &[OsString]) -> impl Iterator<Item = (String, &'static str)> {
+    let values = typed.windows(2).filter_map(|pair| match pair {
+        [flag, value] if flag == TOKEN => Some(value.to_string_lossy().into_owned()),
+        _ => None,
+    });
+    let joined = typed.iter().filter_map(|argument| {
+        let argument = argument.to_string_lossy();
+        let value = argument.strip_prefix(TOKEN)?.strip_prefix('=')?;
+        Some(value.to_owned())
+    });
+    let values = values.chain(joined).filter(|value| !value.is_empty());
+    values.map(|value| (value, "***"))
+}
+
+const TOKEN: &str = "--token";
 
 /// What an argument may give away, and what to put in its place: everything before the last `@`; and of an address without one, where the
 /// host may have been forgotten, all.
@@ -196,10 +214,17 @@ mod tests {
                 "cannot connect to h:1",
                 "cannot connect to h:1",
             ),
+            (
+                "--token=eyJx",
+                "unexpected argument '--token=eyJx'",
+                "unexpected argument '--token=***'",
+            ),
             ("--help", help, help),
             ("rocketmq://ak:key@host:9876", help, help),
         ] {
             assert_eq!(redact(text, &[typed.into()]), redacted, "{typed}");
         }
+        let typed = ["--token".into(), "eyJx".into()];
+        assert_eq!(redact("no eyJx", &typed), "no ***");
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::adapter::{Broker, Description, QueueCount, QueueLag, QueueRange, QueueReady};
+use crate::adapter::{Broker, Description, QueueCount, QueueEnd, QueueLag, QueueRange, QueueReady};
 use crate::exit::{Exit, Failure};
-use crate::json::{CountLine, GroupLine, LagLine, RangeLine, ReadyLine, TopicLine, line};
+use crate::json::{CountLine, EndLine, GroupLine, LagLine, RangeLine, ReadyLine, TopicLine, line};
 use crate::output::{Output, say};
 
 pub(crate) async fn topics(
@@ -51,6 +51,7 @@ pub(crate) async fn describe(
         Description::Ranges(queues) => ranges(topic, &queues, json, output),
         Description::Counts(queues) => counts(&queues, json, output),
         Description::Ready(queues) => ready(&queues, json, output),
+        Description::Ends(queues) => ends(topic, &queues, json, output),
     }
 }
 
@@ -102,6 +103,28 @@ fn ready(queues: &[QueueReady], json: bool, output: &mut Output) -> Result<Exit,
     rows.extend(queues.iter().map(|queue| {
         let [visible, consumers] = [queue.visible, queue.consumers].map(|it| it.to_string());
         [queue.queue.clone(), visible, consumers]
+    }));
+    print(&rows, output)?;
+    Ok(Exit::Done)
+}
+
+fn ends(
+    topic: &str,
+    queues: &[QueueEnd],
+    json: bool,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    if json {
+        for end in queues {
+            output.json(&line(&EndLine::new(topic, end)))?;
+        }
+        return Ok(Exit::Done);
+    }
+    let shown = |text: &str| if text.is_empty() { "-" } else { text }.to_owned();
+    let mut rows = vec![["PARTITION", "LAST"].map(str::to_owned)];
+    rows.extend(queues.iter().map(|end| {
+        let last = end.last.as_deref().unwrap_or_default();
+        [shown(&end.queue), shown(last)]
     }));
     print(&rows, output)?;
     Ok(Exit::Done)

@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use mq_core::{Properties, Retry};
 use serde::{Serialize, Serializer};
 
-use crate::adapter::{Error, Incoming, QueueCount, QueueLag, QueueRange, QueueReady, Sent, Topic};
+use crate::adapter::{
+    Error, Incoming, QueueCount, QueueEnd, QueueLag, QueueRange, QueueReady, Sent, Topic,
+};
 
 /// One line, without the line feed.
 pub(crate) fn line(value: &impl Serialize) -> String {
@@ -110,6 +112,15 @@ pub(crate) struct ReadyLine<'a> {
     consumers: u32,
 }
 
+/// A queue of which is known where it ends.
+#[derive(Debug, Serialize)]
+pub(crate) struct EndLine<'a> {
+    topic: &'a str,
+    queue: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_id: Option<&'a str>,
+}
+
 /// A queue that a group reads.
 #[derive(Debug, Serialize)]
 pub(crate) struct LagLine<'a> {
@@ -138,6 +149,16 @@ impl<'a> ReadyLine<'a> {
             queue: &ready.queue,
             visible: ready.visible,
             consumers: ready.consumers,
+        }
+    }
+}
+
+impl<'a> EndLine<'a> {
+    pub(crate) fn new(topic: &'a str, end: &'a QueueEnd) -> Self {
+        Self {
+            topic,
+            queue: &end.queue,
+            last_id: end.last.as_deref(),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What is to be done: flags judged and turned into what the commands need, or a usage error.
 
 mod bench;
+mod pulsar;
+mod speech;
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -10,7 +12,8 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 
 pub(crate) use self::bench::{Bench, Mode};
-use crate::adapter::{Consume, NO_MESSAGES, Options, Outgoing, Target, When};
+use self::speech::{AMQP, CMQ, PULSAR, ROCKETMQ};
+use crate::adapter::{Batching, Compress, Consume, NO_MESSAGES, Options, Outgoing, Target, When};
 use crate::args::{self, Command, Protocol};
 use crate::exit::Failure;
 use crate::format::{Format, unescape};
@@ -91,16 +94,24 @@ impl Plan {
     /// Judges what was typed. `variable` gives what is in the environment.
     pub(crate) fn new(
         typed: Protocol,
-        variable: impl FnOnce(&str) -> Option<String>,
+        variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, Failure> {
+        let mut access = None;
         let (speech, url, command) = match typed {
             Protocol::Rocketmq(typed) => (&ROCKETMQ, typed.url, typed.command),
             Protocol::Cmq(typed) => (&CMQ, typed.url, typed.command),
             Protocol::Amqp(typed) => (&AMQP, typed.url, typed.command),
+            Protocol::Pulsar(typed) => {
+                access = Some(typed.access);
+                (&PULSAR, typed.url, typed.command)
+            }
         };
         let mut warnings = Vec::new();
         if url.as_ref().is_some_and(|url| url.contains('@')) {
             warnings.push(speech.secret_typed);
+        }
+        if access.as_ref().is_some_and(|access| access.token.is_some()) {
+            warnings.push(pulsar::TOKEN_TYPED);
         }
         let mut options = Options::default();
         let mut task = task(command, &mut options)?;
@@ -109,7 +120,13 @@ impl Plan {
             .filter(|url| !url.is_empty());
         let url = url.ok_or_else(|| Failure::Usage(speech.no_url.to_owned()))?;
         // Whatever is wrong with a URL, it is what was typed that is wrong.
-        let target = (speech.target)(&url).map_err(|error| Failure::Usage(error.to_string()))?;
+        let mut target = (speech.target)(&url).map_err(|error| usage(error.to_string()))?;
+        if let Some(access) = access {
+            target = pulsar::let_in(target, &url, access, &variable)?;
+        }
+        if options.compress == Some(Compress::Snappy) && matches!(target, Target::RocketMq(_)) {
+            return Err(usage("--compress: zlib, lz4 and zstd are RocketMQ's"));
+        }
         if let Task::Cancel { handle } = &task {
             let checked = target.check_handle(handle);
             checked.map_err(|error| Failure::Usage(format!("{error:#}")))?;
@@ -139,6 +156,7 @@ fn task(command: Command, options: &mut Options) -> Result<Task, Failure> {
         Command::Send(send) => {
             options.max_in_flight = send.in_flight;
             options.compress = send.compress;
+            options.batching = batching(&send.batches)?;
             Task::Send(plan_send(send)?)
         }
         Command::Recv(recv) => Task::Recv(plan_recv(recv)?),
@@ -147,6 +165,7 @@ fn task(command: Command, options: &mut Options) -> Result<Task, Failure> {
         },
         Command::Bench(bench) => {
             options.max_in_flight = bench.in_flight.saturating_mul(bench.batch);
+            options.batching = batching(&bench.batches)?;
             Task::Bench(bench::plan(bench)?)
         }
         Command::Topics(topics) => Task::Topics {
@@ -241,6 +260,7 @@ fn plan_recv(typed: args::Recv) -> Result<Recv, Failure> {
         .map_err(|error| usage(format!("--filter: {error}")))?;
     consume.from = typed.from;
     consume.ordered = typed.ordered;
+    consume.sharing = typed.subscription_type;
     if typed.no_ack {
         // What is only looked at is held to the end.
         consume.prefetch = Some(MOST_HELD);
@@ -260,6 +280,14 @@ fn plan_recv(typed: args::Recv) -> Result<Recv, Failure> {
         idle: duration("--exit-on-idle", typed.exit_on_idle.as_deref())?,
         ack: !typed.no_ack,
         show,
+    })
+}
+
+fn batching(typed: &args::Batches) -> Result<Batching, Failure> {
+    Ok(Batching {
+        messages: typed.batch_messages,
+        bytes: typed.batch_bytes,
+        linger: duration("--linger", typed.linger.as_deref())?,
     })
 }
 
@@ -352,36 +380,6 @@ const MOST_HELD: usize = 10_000;
 const HOLD: Duration = Duration::from_secs(7 * 24 * 3600);
 const LONGEST_WAIT: Duration = Duration::from_secs(366 * DAY_S);
 const DAY_S: u64 = 24 * 3600;
-
-/// What differs between the protocols here.
-struct Speech {
-    target: fn(&str) -> crate::adapter::Result<Target>,
-    variable: &'static str,
-    no_url: &'static str,
-    secret_typed: &'static str,
-}
-
-const ROCKETMQ: Speech = Speech {
-    target: Target::rocketmq,
-    variable: "MQ_ROCKETMQ_URL",
-    no_url: "no broker given: set MQ_ROCKETMQ_URL, or pass --url rocketmq://host:9876[/namespace]",
-    secret_typed: "--url holds a secret, which every user of this machine can read while the command runs; \
-        put the URL into MQ_ROCKETMQ_URL instead",
-};
-const CMQ: Speech = Speech {
-    target: Target::cmq,
-    variable: "MQ_CMQ_URL",
-    no_url: "no endpoint given: set MQ_CMQ_URL to cmq+http://id:key@host:port, or pass it with --url",
-    secret_typed: "--url holds a secret, which every user of this machine can read while the command runs; \
-        put the URL into MQ_CMQ_URL instead",
-};
-const AMQP: Speech = Speech {
-    target: Target::amqp,
-    variable: "MQ_AMQP_URL",
-    no_url: "no broker given: set MQ_AMQP_URL to amqp://user:password@host[:port][/vhost], or pass it with --url",
-    secret_typed: "--url holds a secret, which every user of this machine can read while the command runs; \
-        put the URL into MQ_AMQP_URL instead",
-};
 
 #[cfg(test)]
 pub(crate) mod tests {

@@ -14,10 +14,7 @@ const CANARY: &str = "canary7f3a";
 fn usage_errors_leave_with_2_and_say_what_to_write() {
     for (line, part) in [
         ("", "Usage: mq"),
-        (
-            "pulsar send --topic t x",
-            "unrecognized subcommand 'pulsar'",
-        ),
+        ("kafka send --topic t x", "unrecognized subcommand 'kafka'"),
         ("rocketmq bench", "<MODE>"),
         ("rocketmq bench both --topic t --size 8", "at least 16"),
         ("rocketmq bench recv --topic t --batch 2", "--batch is for"),
@@ -51,6 +48,18 @@ fn usage_errors_leave_with_2_and_say_what_to_write() {
             "/absent",
         ),
         ("rocketmq topics --url rocketmq://h:1?tls_ca=a", "tls=true"),
+        (
+            "rocketmq send --topic t x --url rocketmq://h:1 --compress snappy",
+            "zlib, lz4 and zstd",
+        ),
+        (
+            "rocketmq send --topic t x --batch-messages 2",
+            "--batch-messages: how messages go",
+        ),
+        (
+            "rocketmq recv --topic t --subscription-type shared",
+            "Pulsar's alone",
+        ),
         (
             "rocketmq topics --url rocketmq://h:1/a｜b",
             "full-width bar",
@@ -92,6 +101,12 @@ fn help_is_data_and_stays_as_it_is() {
         ("amqp_bench", "amqp bench --help"),
         ("amqp_create", "amqp create --help"),
         ("amqp_describe", "amqp describe --help"),
+        ("pulsar", "pulsar --help"),
+        ("pulsar_send", "pulsar send --help"),
+        ("pulsar_recv", "pulsar recv --help"),
+        ("pulsar_bench", "pulsar bench --help"),
+        ("pulsar_topics", "pulsar topics --help"),
+        ("pulsar_describe", "pulsar describe --help"),
         ("dev_cmq", "dev cmq --help"),
         ("demo", "demo --help"),
     ] {

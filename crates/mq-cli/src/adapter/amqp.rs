@@ -9,7 +9,6 @@
 
 mod lanes;
 mod later;
-mod made;
 mod place;
 mod properties;
 mod receive;
@@ -29,10 +28,10 @@ use tokio::sync::OnceCell;
 pub use self::lanes::OfTopic;
 pub(super) use self::lanes::settle_ordered;
 use self::lanes::{Lanes, Publishing};
-use self::made::Made;
 use self::place::Place;
 pub(super) use self::receive::{recv, settle};
 use super::cmq::part;
+use super::made::Made;
 use super::{Error, Failed, Features, Options, Outgoing, QueueReady, Result, Sent, Unchanged};
 
 /// A client of AMQP. Cheap to clone.

@@ -18,6 +18,8 @@ pub enum Error {
     CmqControl(mq_cmq::ControlError),
     /// Over AMQP 0-9-1.
     Amqp(mq_amqp::Error),
+    /// Over Pulsar's binary protocol.
+    Pulsar(mq_pulsar::Error),
 }
 
 /// A result with [`Error`].
@@ -53,6 +55,7 @@ impl Error {
             Self::Cmq(error) => error.kind(),
             Self::CmqControl(error) => error.kind(),
             Self::Amqp(error) => error.kind(),
+            Self::Pulsar(error) => error.kind(),
         }
     }
 
@@ -67,6 +70,7 @@ impl Error {
             // Its codes are words, and stand in the message.
             Self::CmqControl(_) => None,
             Self::Amqp(error) => error.code().map(|code| i32::from(code.0)),
+            Self::Pulsar(error) => error.code().map(|code| code.0),
         }
     }
 
@@ -77,6 +81,7 @@ impl Error {
             Self::Cmq(error) => error.outcome(),
             Self::CmqControl(error) => error.outcome(),
             Self::Amqp(error) => error.outcome(),
+            Self::Pulsar(error) => error.outcome(),
         }
     }
 
@@ -87,6 +92,7 @@ impl Error {
             Self::Cmq(error) => error.retry(),
             Self::CmqControl(error) => error.retry(),
             Self::Amqp(error) => error.retry(),
+            Self::Pulsar(error) => error.retry(),
         }
     }
 }
@@ -99,6 +105,7 @@ impl fmt::Display for Error {
             Self::Cmq(error) => error.fmt(f),
             Self::CmqControl(error) => error.fmt(f),
             Self::Amqp(error) => error.fmt(f),
+            Self::Pulsar(error) => error.fmt(f),
         }
     }
 }
@@ -110,6 +117,7 @@ impl std::error::Error for Error {
             Self::Cmq(error) => error.source(),
             Self::CmqControl(error) => error.source(),
             Self::Amqp(error) => error.source(),
+            Self::Pulsar(error) => error.source(),
         }
     }
 }
@@ -129,6 +137,12 @@ impl From<mq_cmq::Error> for Error {
 impl From<mq_cmq::ControlError> for Error {
     fn from(error: mq_cmq::ControlError) -> Self {
         Self::CmqControl(error)
+    }
+}
+
+impl From<mq_pulsar::Error> for Error {
+    fn from(error: mq_pulsar::Error) -> Self {
+        Self::Pulsar(error)
     }
 }
 

@@ -12,7 +12,7 @@ use mq_core::Properties;
 #[must_use]
 pub struct Outgoing {
     /// The topic or queue, without the client's namespace. For CMQ `QUEUE`, `QUEUE/SHARDS`, or `topic:NAME[/ROUTING.KEY]`;
-    /// for AMQP `QUEUE`, `EXCHANGE/ROUTING.KEY`, or `/QUEUE`, and `TOPIC[/PARTITIONS]` with an ordering key.
+    /// for AMQP `QUEUE`, `EXCHANGE/ROUTING.KEY`, or `/QUEUE`, and `TOPIC[/PARTITIONS]` with an ordering key; for Pulsar also a whole name.
     pub destination: String,
     /// The content.
     pub body: Bytes,
@@ -58,11 +58,12 @@ pub enum Cancel {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Sent {
-    /// The id that stays the same over resends, and that the receiver sees too.
+    /// The id that stays the same over resends, and that the receiver sees too; for Pulsar where it is stored, empty if it was a duplicate.
     pub id: String,
     /// The topic, as it was given.
     pub topic: String,
-    /// The queue, unique in the topic: for RocketMQ broker and number, as `broker-a/0`. Empty of what an AMQP exchange led on.
+    /// The queue, unique in the topic: for RocketMQ broker and number, as `broker-a/0`, for Pulsar the partition's number.
+    /// Empty of what an AMQP exchange led on, and of a topic without partitions.
     pub queue: String,
     /// The offset in the queue, where the protocol has offsets.
     pub offset: Option<i64>,

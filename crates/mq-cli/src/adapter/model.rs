@@ -99,6 +99,16 @@ pub struct QueueReady {
     pub consumers: u32,
 }
 
+/// What is known of a queue that tells where it ends, and not how much it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueueEnd {
+    /// The queue, named as in [`Incoming::queue`].
+    pub queue: String,
+    /// The id of its last message, if it holds one.
+    pub last: Option<String>,
+}
+
 /// What a topic or queue is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -109,6 +119,8 @@ pub enum Description {
     Counts(Vec<QueueCount>),
     /// Queues of which is known what can be received.
     Ready(Vec<QueueReady>),
+    /// Queues of which is known where they end.
+    Ends(Vec<QueueEnd>),
 }
 
 /// How far a group is behind in one queue.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mq_rocketmq::{Client, ClientBuilder, ConsumerBuilder, ScheduledHandle};
 
-use super::{Result, cmq, control};
+use super::{Result, cmq, control, pulsar};
 
 /// A service URL that was read and found good.
 #[derive(Debug, Clone)]
@@ -20,6 +20,13 @@ pub enum Target {
     CmqControl(Box<mq_cmq::ControlClientBuilder>),
     /// `amqp://…` or `amqps://…`
     Amqp(Box<mq_amqp::ClientBuilder>),
+    /// `pulsar://…` or `pulsar+ssl://…`
+    Pulsar {
+        /// With what lets it in.
+        builder: Box<mq_pulsar::ClientBuilder>,
+        /// `tenant/namespace` of topics that are named without one, and of which topics are listed.
+        namespace: String,
+    },
 }
 
 /// Options of a connection.
@@ -30,10 +37,23 @@ pub struct Options {
     pub group: String,
     /// How many sends may be under way; default 64.
     pub max_in_flight: usize,
-    /// How large bodies are compressed; default not.
+    /// How large bodies are compressed, or batches where the client makes them; default not.
     pub compress: Option<Compress>,
+    /// How messages go together where the client decides that.
+    pub batching: Batching,
     /// How long a send may take; default the client's.
     pub send_timeout: Option<Duration>,
+}
+
+/// How messages go together where the client decides that; default as it does by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Batching {
+    /// At most so many; 1: each alone.
+    pub messages: Option<usize>,
+    /// At most so many bytes.
+    pub bytes: Option<usize>,
+    /// How long a batch waits for more while others are under way.
+    pub linger: Option<Duration>,
 }
 
 /// How large bodies are compressed.
@@ -46,6 +66,9 @@ pub enum Compress {
     Lz4,
     /// Java reads it from 5.0 on, and this one.
     Zstd,
+    /// Pulsar's alone.
+    #[value(hide = true)]
+    Snappy,
 }
 
 /// What to receive.
@@ -68,6 +91,23 @@ pub struct Consume {
     pub settle_timeout: Option<Duration>,
     /// Whether the next message of a queue comes when the one before it is settled; default not.
     pub ordered: bool,
+    /// How the members of the group share, where they can choose.
+    pub sharing: Sharing,
+}
+
+/// How the members of a group share what there is to receive: Pulsar's types of subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[non_exhaustive]
+pub enum Sharing {
+    /// Each message goes to any of them.
+    #[default]
+    Shared,
+    /// There is one member: another is refused.
+    Exclusive,
+    /// One has all of a queue; another follows when it leaves.
+    Failover,
+    /// Messages with the same key go to the same one.
+    KeyShared,
 }
 
 /// Where a group begins that has no place in the topic yet.
@@ -121,6 +161,18 @@ impl Target {
         Ok(Self::Amqp(Box::new(builder)))
     }
 
+    /// Reads a URL of Pulsar. Topics that are named without a namespace are in `public/default`.
+    ///
+    /// # Errors
+    ///
+    /// Kind `Invalid`, as the client has it.
+    pub fn pulsar(url: &str) -> Result<Self> {
+        Ok(Self::Pulsar {
+            builder: Box::new(mq_pulsar::Client::from_url(url)?),
+            namespace: DEFAULT_NAMESPACE.to_owned(),
+        })
+    }
+
     /// Whether this is a handle of a scheduled message, told before anything is connected.
     ///
     /// # Errors
@@ -132,6 +184,7 @@ impl Target {
             Self::Cmq(_) | Self::CmqTcp(_) => Err(cmq::no_cancel()),
             Self::CmqControl(_) => Err(control::no_messages()),
             Self::Amqp(_) => Ok(handle.parse::<mq_amqp::ScheduledHandle>().map(drop)?),
+            Self::Pulsar { .. } => Err(pulsar::no_cancel()),
         }
     }
 }
@@ -142,6 +195,7 @@ impl Default for Options {
             group: DEFAULT_GROUP.to_owned(),
             max_in_flight: 64,
             compress: None,
+            batching: Batching::default(),
             send_timeout: None,
         }
     }
@@ -159,6 +213,7 @@ impl Consume {
             max_redeliveries: None,
             settle_timeout: None,
             ordered: false,
+            sharing: Sharing::default(),
         }
     }
 
@@ -174,3 +229,5 @@ impl Consume {
 
 /// The group of whoever names none.
 pub(crate) const DEFAULT_GROUP: &str = "mq-cli";
+/// Where Pulsar's topics are that are named without a namespace.
+pub(crate) const DEFAULT_NAMESPACE: &str = "public/default";

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{Stream, StreamExt as _, stream};
+use mq_core::ErrorKind;
 use mq_rocketmq::{
     Client, ClientBuilder, Compression, ConsumeFrom, Consumer, Durability, Message, Producer,
     ProducerBuilder, Receipt, Schedule, ScheduledHandle, SendError, TopicOptions,
@@ -50,6 +51,11 @@ pub(super) const FEATURES: Features = Features {
 
 impl RocketMq {
     pub(super) async fn connect(builder: ClientBuilder, options: Options) -> Result<Self> {
+        if options.compress.is_some_and(|it| compression(it).is_none()) {
+            let told = "RocketMQ's bodies are compressed by zlib, lz4 or zstd";
+            let error = mq_rocketmq::Error::builder(ErrorKind::Unsupported, told);
+            return Err(error.build().into());
+        }
         Ok(Self {
             client: builder.connect().await?,
             producer: Arc::default(),
@@ -76,8 +82,8 @@ impl RocketMq {
             .client
             .producer(&options.group)
             .max_in_flight(options.max_in_flight);
-        if let Some(compress) = options.compress {
-            builder = builder.compression(compression(compress));
+        if let Some(compression) = options.compress.and_then(compression) {
+            builder = builder.compression(compression);
         }
         if let Some(timeout) = options.send_timeout {
             builder = builder.timeout(timeout);
@@ -353,10 +359,11 @@ fn queue_name(broker: &str, queue: i32) -> String {
     format!("{broker}/{queue}")
 }
 
-const fn compression(compress: Compress) -> Compression {
-    match compress {
+const fn compression(compress: Compress) -> Option<Compression> {
+    Some(match compress {
         Compress::Zlib => Compression::zlib(),
         Compress::Lz4 => Compression::lz4(),
         Compress::Zstd => Compression::zstd(),
-    }
+        Compress::Snappy => return None,
+    })
 }

@@ -2,7 +2,10 @@
 
 use futures_util::FutureExt as _;
 
-use super::{InOrder, Incoming, OfQueue, OfTopic, Result, Settle, amqp, cmq, rocketmq};
+use super::{
+    InOrder, Incoming, OfQueue, OfSubscription, OfTopic, Result, Settle, amqp, cmq, pulsar,
+    rocketmq,
+};
 
 /// A member of a consumer group, or whatever the protocol has in its place.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub enum Subscription {
     Amqp(mq_amqp::Consumer),
     /// Of an ordered topic over AMQP.
     AmqpOrdered(Box<OfTopic>),
+    /// Of a Pulsar subscription.
+    Pulsar(Box<OfSubscription>),
 }
 
 /// A received message that is not settled yet. Dropped unsettled, it is delivered again by the protocol's retry policy.
@@ -45,6 +50,8 @@ pub enum Acker {
     Amqp(mq_amqp::Acker),
     /// Of an ordered topic over AMQP.
     AmqpOrdered(Box<mq_amqp::OrderedDelivery>),
+    /// Of a Pulsar subscription.
+    Pulsar(mq_pulsar::Acker),
 }
 
 impl Subscription {
@@ -60,6 +67,7 @@ impl Subscription {
             Self::CmqOrdered(consumer) => consumer.recv().await,
             Self::Amqp(consumer) => amqp::recv(consumer).await,
             Self::AmqpOrdered(consumer) => consumer.recv().await,
+            Self::Pulsar(consumer) => consumer.recv().await,
         }
     }
 
@@ -71,6 +79,7 @@ impl Subscription {
             Self::CmqOrdered(consumer) => consumer.close().await,
             Self::Amqp(consumer) => consumer.close().await,
             Self::AmqpOrdered(consumer) => consumer.close().await,
+            Self::Pulsar(consumer) => consumer.close().await,
         }
     }
 }
@@ -99,6 +108,7 @@ impl Acker {
             Self::CmqOrdered(delivery) => cmq::settle_ordered(*delivery, decision).boxed(),
             Self::Amqp(acker) => amqp::settle(acker, decision).boxed(),
             Self::AmqpOrdered(delivery) => amqp::settle_ordered(*delivery, decision).boxed(),
+            Self::Pulsar(acker) => pulsar::settle(acker, decision).boxed(),
         }
     }
 }

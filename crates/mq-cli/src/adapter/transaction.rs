@@ -3,7 +3,7 @@
 use mq_rocketmq::Verdict;
 
 use super::rocketmq::{RocketMq, given_back, outgoing};
-use super::{Broker, Failed, Outgoing, Result, control};
+use super::{Broker, Failed, Outgoing, Result, control, pulsar};
 
 /// A transaction under way, with its message at the broker, which shows it to nobody yet. Dropped, the message is not delivered.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ impl Broker {
             Self::Cmq(broker) => Ok(Transaction::Cmq(Box::new(broker.begin(message).await?))),
             Self::CmqControl(_) => Err(control::not_sent(message)),
             Self::Amqp(broker) => Ok(Transaction::Amqp(Box::new(broker.begin(message).await?))),
+            Self::Pulsar(_) => Err(pulsar::no_transaction(message)),
         }
     }
 }

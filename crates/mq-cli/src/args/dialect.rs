@@ -25,7 +25,7 @@ impl Dialect {
             for (name, _) in self.no_commands {
                 protocol = protocol.mut_subcommand(name, |it| it.hide(true));
             }
-            for (name, flag, _) in self.no_flags {
+            for (name, flag, _) in self.lacking() {
                 let hide = |it: Command| it.mut_arg(flag, |arg| arg.hide(true));
                 protocol = protocol.mut_subcommand(name, hide);
             }
@@ -38,6 +38,16 @@ impl Dialect {
             }
             protocol
         })
+    }
+
+    /// Flags of a command that the protocol lacks, and why.
+    fn lacking(&self) -> impl Iterator<Item = &(&'static str, &'static str, &'static str)> {
+        let others = if self.protocol == PULSARS {
+            &[][..]
+        } else {
+            OF_PULSAR
+        };
+        self.no_flags.iter().chain(others)
     }
 
     /// Refuses what the protocol lacks, instead of taking it without effect.
@@ -56,8 +66,7 @@ impl Dialect {
         let absent = absent.map(|(name, why)| format!("mq {} has no {name}: {why}", self.protocol));
         let is_typed = |flag: &str| typed.value_source(flag) == Some(ValueSource::CommandLine);
         let flag = self
-            .no_flags
-            .iter()
+            .lacking()
             .find(|(of, flag, _)| *of == name && is_typed(flag));
         let flag = flag.map(|(_, flag, why)| format!("--{}: {why}", flag.replace('_', "-")));
         match absent.or(flag) {
@@ -66,3 +75,18 @@ impl Dialect {
         }
     }
 }
+
+const PULSARS: &str = "pulsar";
+const BATCHES: &str = "how messages go together is said to Pulsar's client alone";
+const SHARING: &str = "types of subscription are Pulsar's alone";
+/// What Pulsar alone has.
+const OF_PULSAR: &[(&str, &str, &str)] = &[
+    ("send", "batch_messages", BATCHES),
+    ("send", "batch_bytes", BATCHES),
+    ("send", "linger", BATCHES),
+    ("recv", "subscription_type", SHARING),
+    ("bench", "batch_messages", BATCHES),
+    ("bench", "batch_bytes", BATCHES),
+    ("bench", "linger", BATCHES),
+    ("bench", "subscription_type", SHARING),
+];

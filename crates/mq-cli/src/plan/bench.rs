@@ -50,6 +50,7 @@ pub(super) fn plan(typed: args::Bench) -> Result<Bench, Failure> {
     }
     let mut consume = Consume::new(typed.topic, typed.group);
     consume.ordered = typed.ordered;
+    consume.sharing = typed.subscription_type;
     if typed.mode == Mode::Recv {
         consume.from = From::Earliest;
     }

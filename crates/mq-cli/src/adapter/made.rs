@@ -7,13 +7,13 @@ use tokio::sync::OnceCell;
 
 /// One a name. Clones share them.
 #[derive(Debug)]
-pub(super) struct Made<T>(Arc<Mutex<ByName<T>>>);
+pub(in crate::adapter) struct Made<T>(Arc<Mutex<ByName<T>>>);
 
 type ByName<T> = BTreeMap<String, Arc<OnceCell<T>>>;
 
 impl<T: Clone + Send + Sync> Made<T> {
     /// The one of this name. All who wait for it go on together, and so in their order.
-    pub(super) async fn get<E, F: Future<Output = Result<T, E>> + Send>(
+    pub(in crate::adapter) async fn get<E, F: Future<Output = Result<T, E>> + Send>(
         &self,
         name: &str,
         make: impl FnOnce() -> F + Send,
@@ -22,7 +22,7 @@ impl<T: Clone + Send + Sync> Made<T> {
         Ok(cell.get_or_try_init(make).await?.clone())
     }
 
-    pub(super) fn all(&self) -> Vec<T> {
+    pub(in crate::adapter) fn all(&self) -> Vec<T> {
         let known = self.known();
         let made = known.values().filter_map(|cell| cell.get());
         made.cloned().collect()
