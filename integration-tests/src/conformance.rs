@@ -24,7 +24,7 @@ use mq_cli::adapter::{Broker, Features, Options, Target};
 
 pub use self::record::{Ended, Record, Tier, read_all, results};
 pub use self::render::render;
-use crate::harness::{self, amqp};
+use crate::harness::{self, amqp, pulsar};
 
 /// What the suite checks, each in a test of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,6 +92,9 @@ enum Protocol {
     Amqp(amqp::Kind),
     /// Over TLS and a classic queue.
     AmqpTls,
+    Pulsar,
+    /// Over TLS and with a token.
+    PulsarAuth,
 }
 
 impl Check {
@@ -242,12 +245,29 @@ impl Subject {
         }
     }
 
+    /// The real Pulsar that the launcher has told about.
+    pub const fn real_pulsar() -> Self {
+        Self {
+            protocol: Protocol::Pulsar,
+            tier: Tier::Real,
+        }
+    }
+
+    /// The same with a token and over TLS, of profile `pulsar-auth`.
+    pub const fn real_pulsar_auth() -> Self {
+        Self {
+            protocol: Protocol::PulsarAuth,
+            tier: Tier::Real,
+        }
+    }
+
     /// The crate that is checked.
     pub const fn crate_name(self) -> &'static str {
         match self.protocol {
             Protocol::RocketMq => "mq-rocketmq",
             Protocol::Cmq | Protocol::CmqTcp => "mq-cmq",
             Protocol::Amqp(_) | Protocol::AmqpTls => "mq-amqp",
+            Protocol::Pulsar | Protocol::PulsarAuth => "mq-pulsar",
         }
     }
 
@@ -262,6 +282,11 @@ impl Subject {
             Protocol::CmqTcp => Target::cmq(&harness::cmq::server().tcp_url()),
             Protocol::Amqp(_) => Target::amqp(&amqp::url()),
             Protocol::AmqpTls => Target::amqp(&amqp::tls_url()),
+            Protocol::Pulsar => Target::pulsar(&pulsar::url()),
+            Protocol::PulsarAuth => Ok(Target::Pulsar {
+                builder: Box::new(pulsar::secured()),
+                namespace: "public/default".to_owned(),
+            }),
         };
         options.group = harness::unique("producer");
         let target = target.expect("the launcher's URL is right");
@@ -276,6 +301,9 @@ impl Subject {
             Protocol::Cmq | Protocol::CmqTcp => harness::cmq::queue(what),
             Protocol::Amqp(kind) => amqp::queue_of(kind, what).await,
             Protocol::AmqpTls => amqp::queue_of(amqp::Kind::Classic, what).await,
+            Protocol::Pulsar | Protocol::PulsarAuth => {
+                pulsar::Manage::shared().partitioned(what, 4).await
+            }
         }
     }
 
@@ -293,7 +321,7 @@ impl Subject {
             Protocol::Cmq | Protocol::CmqTcp => harness::cmq::shards(what, 4),
             Protocol::Amqp(kind) => amqp::lanes_of(kind, what).await,
             Protocol::AmqpTls => amqp::lanes_of(amqp::Kind::Classic, what).await,
-            Protocol::RocketMq => self.topic(what).await,
+            Protocol::RocketMq | Protocol::Pulsar | Protocol::PulsarAuth => self.topic(what).await,
         }
     }
 
@@ -335,6 +363,8 @@ impl Subject {
             Protocol::Cmq | Protocol::CmqTcp => env!("CARGO_PKG_VERSION").to_owned(),
             Protocol::Amqp(kind) => format!("{}{}", amqp::version(), kind.suffix()),
             Protocol::AmqpTls => format!("{} TLS", amqp::version()),
+            Protocol::Pulsar => pulsar::version(),
+            Protocol::PulsarAuth => format!("{} TLS+token", pulsar::version()),
         }
     }
 }

@@ -49,12 +49,17 @@ pub enum Needs {
     Cmq,
     /// RabbitMQ, with TLS.
     Amqp,
+    /// Pulsar.
+    Pulsar,
+    /// Pulsar with tokens and TLS.
+    PulsarAuth,
 }
 
 /// Which examples need more than the shared brokers.
 pub const NEEDS: &[(&str, Needs)] = &[
     ("rocketmq_acl", Needs::Acl),
     ("rocketmq_tls", Needs::Tls),
+    ("pulsar_tls_token", Needs::PulsarAuth),
     (
         "rocketmq_scheduled",
         Needs::Shared5("it has no exact times: the example prints two errors"),
@@ -73,8 +78,13 @@ pub fn needs(name: &str) -> Needs {
     if name.starts_with("amqp_") {
         return Needs::Amqp;
     }
+    let shared = if name.starts_with("pulsar_") {
+        Needs::Pulsar
+    } else {
+        Needs::Shared
+    };
     let found = NEEDS.iter().find(|(known, _)| *known == name);
-    found.map_or(Needs::Shared, |(_, needs)| *needs)
+    found.map_or(shared, |(_, needs)| *needs)
 }
 
 /// Reads a README with a section for each example: `` ## [`name`](source) ``, and what is printed in a block of `text`.

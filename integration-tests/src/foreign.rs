@@ -10,14 +10,13 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 
-use tokio::{process::Command, sync::oneshot, time::timeout};
+use tokio::process::Command;
 
-use self::build::Recipe;
-use self::running::{Running, parse, read_lines};
+use self::build::{GO, Recipe};
+use self::running::{Running, parse};
 
 pub mod amqp;
 mod asked;
@@ -25,6 +24,7 @@ mod build;
 pub mod cmq;
 mod failure;
 mod output;
+pub mod pulsar;
 mod running;
 mod tap;
 
@@ -67,7 +67,7 @@ impl Foreign {
     const fn recipe(self) -> Recipe {
         let steps: &[&[&str]] = match self {
             Self::Java => &[&["mvn", "-q", "-B", "package", "dependency:copy-dependencies"]],
-            Self::Go => &[&["go", "build", "-o", "foreign-go", "."]],
+            Self::Go => &[GO],
         };
         let name = self.name();
         Recipe { name, steps }
@@ -284,11 +284,7 @@ impl Call {
         let deadline = self.deadline;
         let wait = format!("{}ms", deadline.as_millis());
         let mut running = self.option("timeout", wait).start("recv").await?;
-        if let Some(ready) = running.ready.take()
-            && timeout(deadline, ready).await.is_err()
-        {
-            return Err(running.timed_out().await);
-        }
+        running.ready(deadline).await?;
         Ok(Receiving { running, deadline })
     }
 
@@ -330,27 +326,8 @@ impl Call {
     async fn start(self, verb: &str) -> Result<Running, Failure> {
         let built = self.client.build().await?;
         let mut command = self.client.command(&built, &self.jvm);
-        command
-            .arg(verb)
-            .args(&self.args)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command
-            .spawn()
-            .map_err(|error| build::spawn_failure(&command, &error))?;
-        let (up, ready) = oneshot::channel();
-        let lines = tokio::spawn(read_lines(child.stdout.take(), None));
-        let complaints = tokio::spawn(read_lines(child.stderr.take(), Some(up)));
-        let what = format!("{} {verb}", self.client.name());
-        Ok(Running {
-            what,
-            child,
-            lines,
-            complaints,
-            ready: Some(ready),
-        })
+        command.arg(verb).args(&self.args);
+        Running::start(format!("{} {verb}", self.client.name()), command)
     }
 }
 

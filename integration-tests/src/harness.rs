@@ -21,6 +21,7 @@ mod listener;
 pub mod lives;
 mod log;
 mod meter;
+pub mod provider;
 pub mod pulsar;
 mod traffic;
 mod wire;

@@ -26,7 +26,7 @@ fn every_example_has_a_section_and_every_section_an_example() {
 fn every_source_is_registered_and_at_most_60_lines_long() {
     let known: BTreeSet<_> = registered().into_iter().map(|(_, path)| path).collect();
     let mut found = BTreeSet::new();
-    for protocol in ["amqp", "cmq", "rocketmq"] {
+    for protocol in ["amqp", "cmq", "pulsar", "rocketmq"] {
         for entry in std::fs::read_dir(directory().join(protocol)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "rs") {

@@ -25,6 +25,15 @@ mod snippets;
 #[path = "pages/amqp.rs"]
 mod amqp;
 
+#[allow(
+    dead_code,
+    clippy::print_stdout,
+    clippy::pedantic,
+    reason = "they are shown, not called"
+)]
+#[path = "pages/pulsar.rs"]
+mod pulsar;
+
 use std::path::{Path, PathBuf};
 
 #[test]
@@ -32,6 +41,7 @@ fn every_block_of_rust_compiles() {
     let source = [
         include_str!("pages/snippets.rs"),
         include_str!("pages/amqp.rs"),
+        include_str!("pages/pulsar.rs"),
     ];
     let source = bare(&source.concat());
     let mut blocks = 0;
@@ -97,7 +107,7 @@ fn bare(code: &str) -> String {
     text.replace(",)", ")").replace(",}", "}")
 }
 
-/// Those about coming from elsewhere, those of CMQ and AMQP, and the README; the other pages are sketches.
+/// Those about coming from elsewhere, those of CMQ, AMQP and Pulsar, and the README; the other pages are sketches.
 fn pages() -> Vec<(String, String)> {
     let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
     let languages = ["from-java", "from-go", "from-python", "seeds"];
@@ -122,6 +132,11 @@ fn pages() -> Vec<(String, String)> {
             "from-lapin",
         ] {
             let name = format!("amqp/{page}{twin}");
+            let text = read(&format!("docs/{name}"));
+            pages.push((name, text));
+        }
+        for page in ["from-python", "from-pulsar-crate"] {
+            let name = format!("pulsar/{page}{twin}");
             let text = read(&format!("docs/{name}"));
             pages.push((name, text));
         }

@@ -7,13 +7,12 @@
     reason = "a test fails by panicking"
 )]
 
-use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Output};
 use std::time::Duration;
 
 use integration_tests::brokers::rabbitmq::{ROLE, shared, variable};
 use integration_tests::harness::amqp::connect;
-use integration_tests::harness::command::{Mq, code, err, interrupt, json, out, wait};
+use integration_tests::harness::command::{Mq, code, err, interrupt, json, line_of, out, wait};
 use integration_tests::harness::{now, unique};
 use mq_amqp::{Binding, Exchange, Message, Queue, Value};
 
@@ -436,13 +435,6 @@ fn receive(queue: &str, more: &[&str]) -> Output {
     }
     words.extend(more);
     run(&words)
-}
-
-fn line_of(child: &mut Child) -> String {
-    let mut line = String::new();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    output.read_line(&mut line).unwrap();
-    line
 }
 
 /// A new queue, made by the command.

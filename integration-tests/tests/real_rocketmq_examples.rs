@@ -15,6 +15,8 @@ fn real_rocketmq_examples_print_what_their_readme_says() {
             None
         }
         Needs::Shared | Needs::Shared5(_) => Some(vec![("MQ_ROCKETMQ_URL", url.clone())]),
-        Needs::Acl | Needs::Tls | Needs::Cmq | Needs::Amqp => None,
+        Needs::Acl | Needs::Tls | Needs::Cmq | Needs::Amqp | Needs::Pulsar | Needs::PulsarAuth => {
+            None
+        }
     });
 }

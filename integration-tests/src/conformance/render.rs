@@ -94,8 +94,7 @@ const FLOWS: &[&str] = &[
     "scheduled",
     "manage",
 ];
-const NAMES: &str =
-    "\nAMQP has no keys and no tags: what survives there is properties, which are headers.\n";
+const NAMES: &str = "\nAMQP has no keys and no tags: what survives there is properties, which are headers. Pulsar has no tags.\n";
 const HEAD: &str = "# Flows\n\n\
     Which promise of which crate is tested against what: the dev broker of this workspace (dev), a real broker (real), an official client\n\
     over a real broker, or over the dev broker where no other can be had (foreign). A cell names a test, its last result, and the versions it ran on; `—` means that there is none.\n\n\

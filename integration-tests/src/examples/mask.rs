@@ -33,6 +33,11 @@ const MASKS: &[(&str, &str, Is)] = &[
         "a name with the time in it: orders-1763712345678",
         |_, word| is_name_of_run(word),
     ),
+    (
+        "‹place›",
+        "what follows \"stored as\": ledger, entry and partition of a Pulsar message",
+        |before, word| before.ends_with("stored as ") && is_place(word),
+    ),
     ("‹time›", "a time of day: 15:04:05", |_, word| {
         is_time(word)
     }),
@@ -93,6 +98,12 @@ fn is_time(word: &str) -> bool {
     parts.len() == 3 && parts.iter().all(|part| part.len() == 2 && is_number(part))
 }
 
+fn is_place(word: &str) -> bool {
+    let parts: Vec<_> = word.split(':').collect();
+    let is_one = |part: &&str| is_number(part.strip_prefix('-').unwrap_or(part));
+    (3..=4).contains(&parts.len()) && parts.iter().all(is_one)
+}
+
 fn is_handle(word: &str) -> bool {
     word.len() > 80
         && word
@@ -127,6 +138,8 @@ mod tests {
             ("(orders-1763712345678)", "(‹run›)"),
             ("at 127.0.0.1:30076; give", "at ‹address›; give"),
             ("at 15:04:05: due", "at ‹time›: due"),
+            ("stored as 12:10:-1:3", "stored as ‹place›"),
+            ("stored as 12:10", "stored as 12:10"),
             (&*format!("handle {handle}"), "handle ‹handle›"),
             (
                 "broker-b/x order-7 7F00 1:2:3",

@@ -177,5 +177,7 @@ const FOREIGN: &[&str] = &[
     "TDMQ_NAMESPACE",
     "TDMQ_ACCESS_KEY",
     "TDMQ_SECRET_KEY",
+    "TDMQ_TOKEN",
+    "TDMQ_TOPIC",
     "RUST_LOG",
 ];

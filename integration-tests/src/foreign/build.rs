@@ -205,6 +205,8 @@ pub(super) const MAVEN: &[&str] = &[
     "package",
     "dependency:copy-dependencies",
 ];
+/// The program is `foreign-go`.
+pub(super) const GO: &[&str] = &["go", "build", "-o", "foreign-go", "."];
 /// A JVM that is up soon and takes little.
 pub(super) const JAVA: [&str; 3] = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx96m"];
 

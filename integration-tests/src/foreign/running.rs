@@ -1,17 +1,20 @@
 //! The process of a foreign client, from its start to its last line.
 
-use std::{process::ExitStatus, time::Duration};
+use std::{
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
 use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
-    process::Child,
+    process::{Child, Command},
     sync::oneshot,
     task::JoinHandle,
     time::timeout,
 };
 
-use super::{Failure, output};
+use super::{Failure, build, output};
 
 #[derive(Debug)]
 pub(super) struct Running {
@@ -23,6 +26,38 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// Starts it; `what` is its name in failures.
+    pub(super) fn start(what: String, mut command: Command) -> Result<Self, Failure> {
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .map_err(|error| build::spawn_failure(&command, &error))?;
+        let (up, ready) = oneshot::channel();
+        let lines = tokio::spawn(read_lines(child.stdout.take(), None));
+        let complaints = tokio::spawn(read_lines(child.stderr.take(), Some(up)));
+        Ok(Self {
+            what,
+            child,
+            lines,
+            complaints,
+            ready: Some(ready),
+        })
+    }
+
+    /// Waits until it says that it is up, or has ended.
+    pub(super) async fn ready(&mut self, deadline: Duration) -> Result<(), Failure> {
+        if let Some(ready) = self.ready.take()
+            && timeout(deadline, ready).await.is_err()
+        {
+            return Err(self.timed_out().await);
+        }
+        Ok(())
+    }
+
     /// The client has its own time-out; ours is a little later, for one that hangs.
     pub(super) async fn finish<T: DeserializeOwned>(
         mut self,
@@ -72,7 +107,7 @@ impl Running {
     }
 }
 
-pub(super) async fn read_lines(
+async fn read_lines(
     from: Option<impl AsyncRead + Unpin>,
     mut ready: Option<oneshot::Sender<()>>,
 ) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! The `mq` command as scripts run it.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -17,6 +17,7 @@ pub struct Mq {
     protocol: &'static str,
     variable: &'static str,
     url: String,
+    more: Vec<(&'static str, String)>,
 }
 
 impl Mq {
@@ -26,7 +27,15 @@ impl Mq {
             protocol,
             variable,
             url: url.into(),
+            more: Vec::new(),
         }
+    }
+
+    /// With another variable.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.more.push((name, value.into()));
+        self
     }
 
     /// Starts it, with pipes.
@@ -36,6 +45,9 @@ impl Mq {
             .args(words)
             .env(self.variable, &self.url)
             .env_remove("RUST_LOG")
+            // The launcher calls a file so; to the command it is the token.
+            .env_remove("MQ_PULSAR_TOKEN")
+            .envs(self.more.iter().map(|(name, value)| (*name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -77,6 +89,23 @@ pub fn wait(mut child: Child) -> Output {
         std::thread::sleep(Duration::from_millis(20));
     }
     child.wait_with_output().unwrap()
+}
+
+/// The next line that it prints. The pipe stays open, or it would end.
+#[expect(
+    clippy::unbuffered_bytes,
+    reason = "a buffer would keep what comes behind the line"
+)]
+pub fn line_of(child: &mut Child) -> String {
+    let output = child.stdout.as_mut().unwrap();
+    let mut line = Vec::new();
+    for byte in output.bytes() {
+        line.push(byte.unwrap());
+        if line.ends_with(b"\n") {
+            break;
+        }
+    }
+    String::from_utf8(line).unwrap()
 }
 
 /// As Ctrl-C does.

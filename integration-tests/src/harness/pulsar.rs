@@ -1,10 +1,14 @@
 //! Pulsar as this run shares it, or as a test has its own, and what its management is asked for.
 
+mod flow;
+
 use std::sync::Arc;
 
+use mq_pulsar::{Auth, Client, ClientBuilder};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
+pub use self::flow::{WAIT, acked, connect, connect_to, fill, next, numbers, only, some};
 pub use super::amqp::on;
 use super::unique;
 use crate::brokers::Result;
@@ -19,6 +23,19 @@ pub fn url() -> String {
 /// What the launcher has told of the broker that this run shares; see [`variable`].
 pub fn told(name: &str) -> String {
     variable(name).unwrap_or_else(|why| panic!("{why}"))
+}
+
+/// Options of a client of the broker that this run shares, by TLS and as the admin; of profile `pulsar-auth`.
+pub fn secured() -> ClientBuilder {
+    let ca = std::fs::read(told("TLS_CA")).unwrap();
+    let url = told("TLS_URL");
+    let builder = Client::from_url(&url).unwrap().tls_ca(ca);
+    builder.auth(Auth::token_file(told("TOKEN")))
+}
+
+/// The broker's version, as the launcher told it.
+pub fn version() -> String {
+    variable("VERSION").unwrap_or_else(|_| "unknown".to_owned())
 }
 
 /// A broker of the test's own.
@@ -80,9 +97,14 @@ impl Manage {
     /// The same with so many partitions.
     pub async fn partitioned(&self, what: &str, count: u32) -> String {
         let topic = format!("persistent://public/default/{}", unique(what));
-        let path = format!("{}/partitions", path(&topic));
-        self.must("PUT", path, count.into()).await;
+        self.partition(&topic, count).await;
         topic
+    }
+
+    /// Makes a topic of this name with so many partitions.
+    pub async fn partition(&self, topic: &str, count: u32) {
+        let path = format!("{}/partitions", path(topic));
+        self.must("PUT", path, count.into()).await;
     }
 
     /// Has a topic have so many partitions, more than before.
@@ -95,7 +117,8 @@ impl Manage {
     pub async fn partitions(&self, topic: &str) -> u64 {
         let path = format!("{}/partitions", path(topic));
         let answer = self.must("GET", path, Value::Null).await;
-        answer["partitions"].as_u64().unwrap()
+        let count = answer.get("partitions").and_then(Value::as_u64);
+        count.unwrap()
     }
 
     /// Makes a subscription that begins at the first message.
@@ -110,6 +133,12 @@ impl Manage {
         self.must("PUT", path, Value::Null).await;
     }
 
+    /// Ends a topic: nobody sends to it any more, and what is there can be consumed.
+    pub async fn terminate(&self, topic: &str) {
+        let path = format!("{}/terminate", path(topic));
+        self.must("POST", path, Value::Null).await;
+    }
+
     /// Takes a topic away from whoever uses it.
     pub async fn delete(&self, topic: &str) {
         let path = format!("{}?force=true", path(topic));
@@ -122,11 +151,19 @@ impl Manage {
         self.must("GET", path, Value::Null).await
     }
 
+    /// The same of how its messages and its subscriptions' places are stored.
+    pub async fn internal_stats(&self, topic: &str) -> Value {
+        let path = format!("{}/internalStats", path(topic));
+        self.must("GET", path, Value::Null).await
+    }
+
     /// How many entries, batches as one, a subscription of a topic without partitions has not acknowledged.
     pub async fn backlog(&self, topic: &str, subscription: &str) -> u64 {
         let stats = self.stats(topic).await;
-        let backlog = &stats["subscriptions"][subscription]["msgBacklog"];
-        let found = backlog.as_u64();
+        let known = stats
+            .get("subscriptions")
+            .and_then(|all| all.get(subscription));
+        let found = known.and_then(|one| one.get("msgBacklog")?.as_u64());
         found.unwrap_or_else(|| panic!("no subscription {subscription} in {stats}"))
     }
 

@@ -203,6 +203,7 @@ const SPAWNERS: &[&str] = &[
     "producer/transaction/checks.rs",
     "consumer/run.rs",
     "consumer/attend.rs",
+    "producer/attend.rs",
     "publisher/attend.rs",
     "ordered/run.rs",
 ];

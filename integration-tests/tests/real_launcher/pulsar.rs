@@ -84,16 +84,11 @@ fn real_own_pulsar_launcher_node_is_killed_and_restarted_with_what_is_stored() {
         );
         all.unwrap()[key].as_str().unwrap().to_owned()
     };
-    for key in [
-        "acknowledgmentAtBatchIndexLevelEnabled",
-        "transactionCoordinatorEnabled",
-    ] {
+    let sets = "acknowledgmentAtBatchIndexLevelEnabled";
+    for key in [sets, "transactionCoordinatorEnabled"] {
         assert_eq!(says(&node, key), "true", "{key}");
     }
-    assert_eq!(
-        says(&beside, "acknowledgmentAtBatchIndexLevelEnabled"),
-        "false"
-    );
+    assert_eq!(says(&beside, sets), "false");
     drop(beside);
     assert_eq!(listening(node.addr().port(), 4), 2);
 
@@ -203,6 +198,7 @@ fn real_own_pulsar_launcher_secured_node_knows_who_asks() {
     until(wall() - Duration::from_secs(3600)).unwrap_err();
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "literals are given")]
 fn ask(admin: &Admin, method: &str, path: &str, told: Value) -> Result<Value, String> {
     admin
         .ask(method, path, &told)

@@ -36,6 +36,7 @@ mod amqp;
 mod cmq;
 mod dms;
 mod fixtures;
+mod pulsar;
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
@@ -47,9 +48,10 @@ fn main() -> ExitCode {
         Some("allocations") => allocations(),
         Some("amqp") => amqp::record(),
         Some("cmq") => cmq::record(),
+        Some("pulsar") => pulsar::record(),
         Some("dms") => dms(std::env::args().nth(2)),
         Some(_) => Err(
-            "the argument is json, binary, allocations, amqp, cmq, or dms DIR; or nothing for the first two"
+            "the argument is json, binary, allocations, amqp, cmq, pulsar, or dms DIR; or nothing for the first two"
                 .into(),
         ),
     };

@@ -41,10 +41,10 @@ impl Overlay<'_> {
             text.push('\n');
         }
         for (key, value) in self.lines()? {
-            text += &format!("{key}={value}\n");
+            text.extend([key, "=", &value, "\n"]);
         }
         for line in self.more {
-            text += &format!("{line}\n");
+            text.extend([line, "\n"]);
         }
         let conf = self.file();
         fs::write(&conf, text).context(|| format!("cannot write {}", conf.display()))

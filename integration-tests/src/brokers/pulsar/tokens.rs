@@ -77,11 +77,13 @@ impl Tokens {
 /// Never: HMAC takes keys of any length.
 #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
 pub fn token(key: &[u8], role: &str, until: Option<SystemTime>) -> String {
-    let mut claims = json!({ "sub": role });
-    if let Some(until) = until {
-        let since = until.duration_since(UNIX_EPOCH).unwrap_or_default();
-        claims["exp"] = since.as_secs().into();
-    }
+    let claims = match until {
+        Some(until) => {
+            let since = until.duration_since(UNIX_EPOCH).unwrap_or_default();
+            json!({ "sub": role, "exp": since.as_secs() })
+        }
+        None => json!({ "sub": role }),
+    };
     let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
     let head = encode(br#"{"alg":"HS256"}"#);
     let signed = format!("{head}.{}", encode(claims.to_string().as_bytes()));
