@@ -60,6 +60,10 @@ capture-cmq:
 capture-amqp:
     cargo run -p integration-tests --bin brokers -- run --profile rabbitmq -- cargo run -p integration-tests --bin capture -- amqp
 
+# Records Pulsar's client for Java with a broker of its own: the golden fixtures of mq-pulsar (needs a JDK and Maven).
+capture-pulsar:
+    cargo run -p integration-tests --bin capture -- pulsar
+
 # Measures mq-rocketmq beside the Java, Go and Rust clients, and writes the table into docs/benchmarks.md (half an hour, alone on the machine).
 bench-rocketmq:
     python3 bench/rocketmq/run.py
@@ -75,6 +79,10 @@ bench-cmq:
 # Measures mq-amqp beside PerfTest, lapin and amqprs on RabbitMQ, and writes the table into docs/benchmarks.md (an hour, alone on the machine).
 bench-amqp:
     python3 bench/amqp/run.py
+
+# Measures mq-pulsar beside pulsar-perf, pulsar-client-go and the crate pulsar, and writes the tables into docs/benchmarks.md (quarter of an hour, alone on the machine).
+bench-pulsar:
+    python3 bench/pulsar/run.py
 
 # Known vulnerabilities in dependencies (needs the network, and cargo-deny).
 audit:

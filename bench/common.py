@@ -62,6 +62,16 @@ def cpu_of(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def servers(endpoint, name):
+    """The processes whose names begin so, of the launcher's run at an endpoint: it writes down what it started."""
+    runs = Path(os.environ.get("MQ_BROKERS_DIR", ROOT / ".brokers")) / "run"
+    for path in runs.glob("*/state.json"):
+        state = json.loads(path.read_text())
+        if state["endpoint"] == endpoint:
+            return [it["process"]["pid"] for it in state["servers"] if it["name"].startswith(name)]
+    raise RuntimeError(f"no run of the launcher at {endpoint}")
+
+
 def spread(rows, name, digits):
     """Their median, with the range in brackets."""
     values = [it[name] for it in rows]

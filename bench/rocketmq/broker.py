@@ -19,9 +19,9 @@ CREATE_TOPIC, ROUTE, MAX_OFFSET = 17, 105, 30
 class Broker:
     """The one broker of the profile rocketmq-bench."""
 
-    def __init__(self, namesrv, runs):
+    def __init__(self, namesrv):
         self.namesrv = namesrv
-        self.pids = pids(namesrv, runs)
+        self.pids = common.servers(namesrv, "broker")
         brokers = self.route("broker-a")["brokerDatas"]
         self.address = brokers[0]["brokerAddrs"]["0"]
 
@@ -57,15 +57,6 @@ class Broker:
     def cpu(self):
         """User and system time of the broker so far, in seconds."""
         return sum(common.cpu_of(pid) for pid in self.pids)
-
-
-def pids(namesrv, runs):
-    """The launcher writes down what it started."""
-    for path in Path(runs).glob("*/state.json"):
-        state = json.loads(path.read_text())
-        if state["nameserver"] == namesrv:
-            return [it["process"]["pid"] for it in state["servers"] if it["name"].startswith("broker")]
-    raise RuntimeError(f"no run of the launcher at {namesrv}")
 
 
 def machine_cpu():

@@ -119,7 +119,7 @@ def build():
 
 def measure_all(options):
     namesrv = os.environ["MQ_ROCKETMQ_URL"].split("://", 1)[1]
-    broker = Broker(namesrv, ROOT / ".brokers" / "run")
+    broker = Broker(namesrv)
     sizes = Sizes(options.quick)
     # Flows are compared by tenths.
     sizes.rounds = options.rounds or (5 if options.flows and not options.quick else sizes.rounds)
