@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -69,7 +68,7 @@ call! {
 ///
 /// Dropped before the end, a failure is told by the next [`Producer::flush`].
 #[must_use = "await it for the receipt, or flush the producer later"]
-pub struct Confirm(Pin<Box<dyn Future<Output = Result<Receipt, SendError>> + std::marker::Send>>);
+pub struct Confirm(oneshot::Receiver<Result<Receipt, SendError>>);
 
 impl Future for Confirm {
     type Output = Result<Receipt, SendError>;
@@ -78,7 +77,8 @@ impl Future for Confirm {
         mut self: Pin<&mut Self>,
         cx: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Self::Output> {
-        self.0.as_mut().poll(cx)
+        let answered = Pin::new(&mut self.0).poll(cx);
+        answered.map(|answer| answer.unwrap_or_else(|_| Err(lost())))
     }
 }
 
@@ -89,24 +89,15 @@ impl fmt::Debug for Confirm {
 }
 
 async fn send(producer: Producer, message: Message) -> Result<Receipt, SendError> {
-    let under_way = admit(&producer, message).await?;
-    under_way.confirmed().await
+    admit(&producer, message).await?.await
 }
 
 async fn enqueue(producer: Producer, message: Message) -> Result<Confirm, SendError> {
-    let under_way = admit(&producer, message).await?;
-    Ok(Confirm(Box::pin(under_way.confirmed())))
-}
-
-/// A message in the window. Its time is kept by the producer's task.
-struct UnderWay {
-    gate: Arc<Gate>,
-    number: u64,
-    answer: oneshot::Receiver<Result<Receipt, SendError>>,
+    admit(&producer, message).await
 }
 
 /// Takes the message into the line at the first poll, and waits for room.
-async fn admit(producer: &Producer, mut message: Message) -> Result<UnderWay, SendError> {
+async fn admit(producer: &Producer, mut message: Message) -> Result<Confirm, SendError> {
     let handle = &producer.handle;
     if let Some(propagator) = &handle.client.shared.options.propagator {
         trace::inject(&**propagator, &mut message);
@@ -118,47 +109,40 @@ async fn admit(producer: &Producer, mut message: Message) -> Result<UnderWay, Se
     let (answered, answer) = oneshot::channel();
     let deadline = now().checked_add(producer.timeout).unwrap_or_else(far);
     let taken = handle.gate.take(&part, message, deadline, answered)?;
-    let under_way = UnderWay {
-        gate: Arc::clone(&handle.gate),
-        number: taken.number,
-        answer,
-    };
     match taken.admitted {
-        Some(room) => under_way.admitted(room).await,
-        None => Ok(under_way),
+        Some(room) => admitted(&handle.gate, taken.number, room, answer).await,
+        None => Ok(Confirm(answer)),
     }
 }
 
-/// Withdraws a send whose future is dropped while it waits for room.
-struct Withdraw<'a>(Option<&'a UnderWay>);
+/// Waits for room in the window. Dropped before there is some, the message is withdrawn.
+async fn admitted(
+    gate: &Gate,
+    number: u64,
+    room: oneshot::Receiver<()>,
+    answer: oneshot::Receiver<Result<Receipt, SendError>>,
+) -> Result<Confirm, SendError> {
+    let mut withdrawn = Withdraw(Some((gate, number)));
+    let admitted = room.await;
+    withdrawn.0 = None;
+    drop(withdrawn);
+    if admitted.is_ok() {
+        return Ok(Confirm(answer));
+    }
+    // Ended before there was room: the answer says how.
+    match answer.await {
+        Ok(Err(failed)) => Err(failed),
+        _ => Err(lost()),
+    }
+}
+
+struct Withdraw<'a>(Option<(&'a Gate, u64)>);
 
 impl Drop for Withdraw<'_> {
     fn drop(&mut self) {
-        if let Some(under_way) = self.0 {
-            under_way.gate.withdraw(under_way.number);
+        if let Some((gate, number)) = self.0 {
+            gate.withdraw(number);
         }
-    }
-}
-
-impl UnderWay {
-    /// Waits for room in the window.
-    async fn admitted(self, room: oneshot::Receiver<()>) -> Result<Self, SendError> {
-        let mut withdrawn = Withdraw(Some(&self));
-        let admitted = room.await;
-        withdrawn.0 = None;
-        drop(withdrawn);
-        match admitted {
-            Ok(()) => Ok(self),
-            // Ended before there was room: the answer says how.
-            Err(_) => match self.answer.await {
-                Ok(Err(failed)) => Err(failed),
-                _ => Err(lost()),
-            },
-        }
-    }
-
-    async fn confirmed(self) -> Result<Receipt, SendError> {
-        self.answer.await.unwrap_or_else(|_| Err(lost()))
     }
 }
 
